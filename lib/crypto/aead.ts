@@ -1,0 +1,135 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import sodium from 'sodium-native';
+import { concatBytes } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import type { RandomSource } from './random.ts';
+
+/** Bytes that sealing adds to a frame, in either suite. */
+export const tagBytes = 16;
+
+/** Ways to seal a frame; the number stands in the pack header. */
+export const suites = { aes256Gcm: 1, xchacha20Poly1305: 2 } as const;
+export type Suite = (typeof suites)[keyof typeof suites];
+
+/** The suite with this number; KithError `too-new` for one that this kith doesn't know. */
+export function suiteOf(number: number): Suite {
+  if (number === suites.aes256Gcm || number === suites.xchacha20Poly1305) return number;
+  throw new KithError('too-new', `cipher suite ${number} is not known to this kith. Update kith.`);
+}
+
+/** node:crypto slows down when one call gets more than this. */
+const sliceBytes = 128 * 1024;
+
+function ordinalNonce(ordinal: number, length: number): Uint8Array {
+  const nonce = new Uint8Array(length);
+  new DataView(nonce.buffer).setUint32(length - 4, ordinal, false);
+  return nonce;
+}
+
+/**
+ * Seals one frame under a key that belongs to one pack alone; the nonce is the frame's ordinal, so the same
+ * (key, ordinal) must never seal two plaintexts. Returns ciphertext and 16-byte tag, a fresh array.
+ */
+export function sealFrame(
+  suite: Suite,
+  key: Uint8Array,
+  ordinal: number,
+  additional: Uint8Array,
+  plain: Uint8Array,
+): Uint8Array {
+  const sealed = new Uint8Array(plain.length + tagBytes);
+  if (suite === suites.xchacha20Poly1305) {
+    sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+      sealed,
+      plain,
+      additional,
+      null,
+      ordinalNonce(ordinal, 24),
+      key,
+    );
+    return sealed;
+  }
+  const cipher = createCipheriv('aes-256-gcm', key, ordinalNonce(ordinal, 12));
+  cipher.setAAD(additional);
+  let at = 0;
+  for (let from = 0; from < plain.length; from += sliceBytes) {
+    const part = cipher.update(plain.subarray(from, from + sliceBytes));
+    sealed.set(part, at);
+    at += part.length;
+  }
+  cipher.final();
+  sealed.set(cipher.getAuthTag(), at);
+  return sealed;
+}
+
+/** Opens what sealFrame sealed; undefined if key, ordinal, additional data or bytes differ. */
+export function openFrame(
+  suite: Suite,
+  key: Uint8Array,
+  ordinal: number,
+  additional: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < tagBytes) return undefined;
+  const plain = new Uint8Array(sealed.length - tagBytes);
+  try {
+    if (suite === suites.xchacha20Poly1305) {
+      const nonce = ordinalNonce(ordinal, 24);
+      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, additional, nonce, key);
+      return plain;
+    }
+    const decipher = createDecipheriv('aes-256-gcm', key, ordinalNonce(ordinal, 12));
+    decipher.setAAD(additional);
+    decipher.setAuthTag(sealed.subarray(plain.length));
+    for (let from = 0; from < plain.length; from += sliceBytes) {
+      plain.set(decipher.update(sealed.subarray(from, Math.min(from + sliceBytes, plain.length))), from);
+    }
+    decipher.final();
+    return plain;
+  } catch {
+    plain.fill(0);
+    return undefined;
+  }
+}
+
+const recordNonceBytes = 24;
+
+/** Bytes that sealRecord adds. */
+export const recordExtraBytes: number = recordNonceBytes + tagBytes;
+
+/** Seals a small record with XChaCha20-Poly1305 under a fresh random nonce, which leads the result. */
+export function sealRecord(
+  key: Uint8Array,
+  additional: Uint8Array,
+  plain: Uint8Array,
+  random: RandomSource,
+): Uint8Array {
+  const nonce = random(recordNonceBytes);
+  const sealed = new Uint8Array(plain.length + tagBytes);
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, plain, additional, null, nonce, key);
+  return concatBytes(nonce, sealed);
+}
+
+/** Opens what sealRecord sealed; undefined if anything differs. */
+export function openRecord(
+  key: Uint8Array,
+  additional: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < recordExtraBytes) return undefined;
+  const plain = new Uint8Array(sealed.length - recordExtraBytes);
+  const nonce = sealed.subarray(0, recordNonceBytes);
+  try {
+    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
+      plain,
+      null,
+      sealed.subarray(recordNonceBytes),
+      additional,
+      nonce,
+      key,
+    );
+    return plain;
+  } catch {
+    return undefined;
+  }
+}

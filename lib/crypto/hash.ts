@@ -1,0 +1,75 @@
+import { Blake3Hasher } from '@napi-rs/blake-hash';
+import { viewAsBuffer } from '../base/bytes.ts';
+
+/** Bytes of every hash and id in kith. */
+export const hashBytes = 32;
+
+/**
+ * Named contexts of keys and public hashes: BLAKE3's derive-key mode separates them, so that a value made for one
+ * purpose never stands for another. A context is never reused with another meaning (docs/formats/keys.md).
+ */
+export const contexts = {
+  identity: 'kith 2026 identity signing v1',
+  recovery: 'kith 2026 key record recovery v1',
+  doorstep: 'kith 2026 doorstep v1',
+  blobId: 'kith 2026 blob id v1',
+  cut: 'kith 2026 chunk cut points v1',
+  pack: 'kith 2026 pack sealing v1',
+  record: 'kith 2026 log record sealing v1',
+  keystorePlain: 'kith 2026 key store without passphrase v1',
+  keystore: 'kith 2026 key store v1',
+  merkleLeaf: 'kith 2026 merkle leaf v1',
+  merkleNode: 'kith 2026 merkle node v1',
+  packId: 'kith 2026 pack id v1',
+  checksum: 'kith 2026 checksum v1',
+  placement: 'kith 2026 placement v1',
+  snapshotId: 'kith 2026 snapshot id v1',
+  segment: 'kith 2026 log segment v1',
+} as const;
+
+/** The name of a context in the table. */
+export type Context = keyof typeof contexts;
+
+/** 32 bytes derived from key material for one purpose (BLAKE3 derive-key). The caller owns them. */
+export function deriveKey(context: Context, material: Uint8Array): Uint8Array {
+  return new Uint8Array(Blake3Hasher.deriveKey(contexts[context], material));
+}
+
+/** A reusable hasher: BLAKE3 with a key, or in a named context. About 4 GB/s a core from 64 KiB on. */
+export class Hasher {
+  readonly #inner: Blake3Hasher;
+
+  private constructor(inner: Blake3Hasher) {
+    this.#inner = inner;
+  }
+
+  /** Keyed BLAKE3; the key is 32 bytes and is copied. */
+  static keyed(key: Uint8Array): Hasher {
+    return new Hasher(Blake3Hasher.newKeyed(viewAsBuffer(key)));
+  }
+
+  /** Public BLAKE3 in a named context. */
+  static named(context: Context): Hasher {
+    return new Hasher(Blake3Hasher.newDeriveKey(contexts[context]));
+  }
+
+  /** The 32-byte hash of the parts in a row; a fresh array. */
+  hash(...parts: Uint8Array[]): Uint8Array {
+    for (const part of parts) this.#inner.update(part);
+    const digest = new Uint8Array(this.#inner.digestBuffer());
+    this.#inner.reset();
+    return digest;
+  }
+}
+
+const named = new Map<Context, Hasher>();
+
+/** The public 32-byte hash of the parts in a named context. */
+export function hashIn(context: Context, ...parts: Uint8Array[]): Uint8Array {
+  let hasher = named.get(context);
+  if (hasher === undefined) {
+    hasher = Hasher.named(context);
+    named.set(context, hasher);
+  }
+  return hasher.hash(...parts);
+}

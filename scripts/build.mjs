@@ -1,0 +1,36 @@
+// Compiles lib, cli, bench and test to dist/, after removing what no longer has a source.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+
+function removeStale(folder, source) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      removeStale(path, join(source, entry.name));
+      if (readdirSync(path).length === 0) rmdirSync(path);
+    } else {
+      const stem = entry.name.replace(/(\.d\.ts|\.js\.map|\.js)$/, '');
+      if (stem !== entry.name && !existsSync(join(source, `${stem}.ts`))) rmSync(path);
+    }
+  }
+}
+
+if (existsSync(dist)) {
+  for (const room of ['lib', 'cli', 'bench', 'test']) {
+    if (existsSync(join(dist, room))) removeStale(join(dist, room), join(root, room));
+  }
+}
+const require = createRequire(import.meta.url);
+const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
+const result = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
+if (result.status === 0) {
+  const main = join(dist, 'cli', 'main.js');
+  if (existsSync(main)) chmodSync(main, 0o755);
+}
+process.exit(result.status ?? 1);
