@@ -64,3 +64,8 @@ export function viewAsBuffer(bytes: Uint8Array): Buffer {
 export function copyBytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);
 }
+
+/** A short string that stands for an id as a key of a Map or Set: one character a byte. Not for people. */
+export function idKey(id: Uint8Array): string {
+  return viewAsBuffer(id).toString('latin1');
+}

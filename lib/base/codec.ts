@@ -1,8 +1,15 @@
 import { KithError } from './errors.ts';
 import { concatBytes, textOf, utf8 } from './bytes.ts';
 
+/** DataView would silently keep the low bits of a number that doesn't fit: a wrong offset, written for ever. */
+function checkUnsigned(value: number, max: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > max)
+    throw new RangeError(`${value} is not in 0 … ${max}`);
+}
+
 /**
  * Growing little-endian writer. Everything that kith stores is written with it and read back with ByteReader.
+ * A number that doesn't fit its field is a RangeError.
  * `varint` is unsigned LEB128 up to 2^53 − 1; `blob` is a varint length and the bytes.
  */
 export class ByteWriter {
@@ -14,6 +21,7 @@ export class ByteWriter {
     return this.#length;
   }
 
+  /** Makes room and gives its place. It may replace the buffer and its view, so call it before either is named. */
   #reserve(count: number): number {
     const at = this.#length;
     const needed = at + count;
@@ -28,27 +36,37 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#reserve(1), value);
+    checkUnsigned(value, 0xff);
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#reserve(2), value, true);
+    checkUnsigned(value, 0xffff);
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value, true);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#reserve(4), value, true);
+    checkUnsigned(value, 0xffffffff);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
   u64(value: bigint): this {
-    this.#view.setBigUint64(this.#reserve(8), value, true);
+    if (BigInt.asUintN(64, value) !== value) throw new RangeError(`${value} is no u64`);
+    const at = this.#reserve(8);
+    this.#view.setBigUint64(at, value, true);
     return this;
   }
 
   i64(value: bigint): this {
-    this.#view.setBigInt64(this.#reserve(8), value, true);
+    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} is no i64`);
+    const at = this.#reserve(8);
+    this.#view.setBigInt64(at, value, true);
     return this;
   }
 
@@ -114,6 +132,7 @@ export class ByteReader {
   }
 
   #take(count: number): number {
+    if (!(count >= 0)) throw new RangeError(`${count} bytes to read`);
     if (count > this.remaining) throw this.fail(`cut short (${count} bytes wanted, ${this.remaining} left)`);
     const at = this.#offset;
     this.#offset = at + count;

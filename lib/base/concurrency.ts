@@ -19,16 +19,16 @@ export async function forEachLimited<T>(
   let index = 0;
   async function lane(): Promise<void> {
     while (failure === undefined) {
-      const next = iterator.next();
-      if (next.done === true) return;
       try {
+        const next = iterator.next();
+        if (next.done === true) return;
         await work(next.value, index++);
       } catch (error) {
         failure ??= { error };
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.max(1, limit) }, lane));
+  await Promise.all(Array.from({ length: limit >= 1 ? limit : 1 }, lane));
   if (failure !== undefined) throw failure.error;
 }
 

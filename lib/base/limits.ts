@@ -13,10 +13,13 @@ export const spareRowsDefault = 2;
 /** Plain bytes of one frame: one chunk at its largest, or small blobs together. */
 export const frameBytesMax: number = 4 * 1024 * 1024;
 
-/** Bytes of a chunk: never fewer (but the last), aimed at, never more. */
+/**
+ * Bytes of a chunk: never fewer (but the last), aimed at, never more. The most is a leaf short of 4 MiB, so that a
+ * chunk that can't be compressed still fits a pack of one 4 MiB shard (k = 1) with its head, directory and trailer.
+ */
 export const chunkBytesMin: number = 128 * 1024;
 export const chunkBytesTarget: number = 512 * 1024;
-export const chunkBytesMax: number = 4 * 1024 * 1024;
+export const chunkBytesMax: number = 4 * 1024 * 1024 - 64 * 1024;
 
 /** Blobs in one frame: small files of a few dozen bytes fill 1 MiB with some ten thousand. */
 export const frameBlobsMax = 65536;
@@ -29,3 +32,6 @@ export const pathBytesMax = 65536;
 
 /** Folders inside folders: beyond it a tree is hostile or a mistake. */
 export const treeDepthMax = 1024;
+
+/** Largest pack, so that a few in flight stay within memory: bounds the class for large k. */
+export const packBytesMax: number = 32 * 1024 * 1024;

@@ -21,6 +21,10 @@ export function suiteOf(number: number): Suite {
 const sliceBytes = 128 * 1024;
 
 function ordinalNonce(ordinal: number, length: number): Uint8Array {
+  // setUint32 would wrap around, and a nonce would come twice.
+  if (!Number.isInteger(ordinal) || ordinal < 0 || ordinal > 0xffffffff) {
+    throw new RangeError(`frame ordinal ${ordinal} is no u32`);
+  }
   const nonce = new Uint8Array(length);
   new DataView(nonce.buffer).setUint32(length - 4, ordinal, false);
   return nonce;

@@ -25,6 +25,9 @@ export const contexts = {
   placement: 'kith 2026 placement v1',
   snapshotId: 'kith 2026 snapshot id v1',
   segment: 'kith 2026 log segment v1',
+  currentLogs: 'kith 2026 append keys v1',
+  localState: 'kith 2026 local state v1',
+  epochId: 'kith 2026 key epoch id v1',
 } as const;
 
 /** The name of a context in the table. */
@@ -55,10 +58,13 @@ export class Hasher {
 
   /** The 32-byte hash of the parts in a row; a fresh array. */
   hash(...parts: Uint8Array[]): Uint8Array {
-    for (const part of parts) this.#inner.update(part);
-    const digest = new Uint8Array(this.#inner.digestBuffer());
-    this.#inner.reset();
-    return digest;
+    try {
+      for (const part of parts) this.#inner.update(part);
+      return new Uint8Array(this.#inner.digestBuffer());
+    } finally {
+      // Also after a failed update: hashers are shared, and what is left in one would spoil the next hash.
+      this.#inner.reset();
+    }
   }
 }
 

@@ -70,6 +70,7 @@ export function verifyRange(
   root: Uint8Array,
 ): boolean {
   const count = rangeLeaves.length / hashBytes;
+  if (!Number.isInteger(first) || !Number.isInteger(leafCount)) return false;
   if (!Number.isInteger(count) || count < 1 || first < 0 || first + count > leafCount) return false;
   if ((leafCount & (leafCount - 1)) !== 0) return false;
   let level = rangeLeaves;

@@ -14,6 +14,9 @@ export function newPhrase(random: RandomSource): { phrase: string; root: Secret 
   return { phrase, root: Secret.take(entropy) };
 }
 
+/** The longest word of the list has eight letters: what is this long is near to none, and could take for ever to compare. */
+const typedWordLengthMax = 32;
+
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
@@ -51,11 +54,12 @@ export function rootOfPhrase(text: string): Secret {
     .map((word) => word.replace(/^\d+[.):]/, ''));
   for (const [index, word] of words.entries()) {
     if (wordlist.includes(word)) continue;
-    const near = nearestWords(word);
+    const shown = word.slice(0, typedWordLengthMax);
+    const near = nearestWords(shown);
     throw new KithError(
       'wrong-phrase',
-      `word ${index + 1} of the phrase, "${word}", is not in the list. Nearest: ${near.join(', ')}.`,
-      { details: { word, position: index + 1, nearest: near } },
+      `word ${index + 1} of the phrase, "${shown}", is not in the list. Nearest: ${near.join(', ')}.`,
+      { details: { word: shown, position: index + 1, nearest: near } },
     );
   }
   if (words.length !== phraseWordCount) {

@@ -1,0 +1,166 @@
+import { resolve } from 'node:path';
+import { KithError } from '../../lib/base/errors.ts';
+import { countOf, formatDuration, formatSize } from '../../lib/base/units.ts';
+import { withOperation, withVault } from '../context.ts';
+import { seconds, spreadText } from '../json.ts';
+import { sentence, toleranceWords } from '../words.ts';
+import type { BackupSummary, DriveInfo, Spread } from '../../lib/vault/types.ts';
+import type { Args } from '../args.ts';
+import type { Command, Outcome } from '../command.ts';
+import type { Context } from '../context.ts';
+import type { Output } from '../output.ts';
+
+/** Reads `3/5`; whether the vault can do it, the vault says. */
+function parseSpread(text: string): Spread {
+  const match = /^(\d{1,3})\/(\d{1,3})$/.exec(text);
+  if (match === null) {
+    throw new KithError(
+      'usage',
+      `"${text}" is not a spread. Write it like 3/5: any 3 of 5 disks restore it.`,
+    );
+  }
+  return { k: Number(match[1]), n: Number(match[2]) };
+}
+
+function summaryFields(summary: BackupSummary, dryRun: boolean): Record<string, unknown> {
+  return {
+    snapshot_id: summary.snapshotId,
+    dry_run: dryRun,
+    files_new: summary.filesNew,
+    files_changed: summary.filesChanged,
+    files_unmodified: summary.filesUnmodified,
+    files_unreadable: summary.filesUnreadable,
+    folders_total: summary.foldersTotal,
+    total_files_processed: summary.totalFilesProcessed,
+    total_bytes_processed: summary.totalBytesProcessed,
+    data_added: summary.dataAdded,
+    data_stored: summary.dataStored,
+    packs_new: summary.packsNew,
+    shards_placed: summary.shardsPlaced,
+    shards_missing: summary.shardsMissing,
+    packs_below_k: summary.packsBelowK,
+    state: summary.state,
+    spread: spreadText(summary.spread),
+    tolerates: summary.tolerates,
+    total_duration: seconds(summary.durationMs),
+  };
+}
+
+function printSummary(output: Output, summary: BackupSummary, drives: readonly DriveInfo[]): void {
+  const files = countOf(summary.totalFilesProcessed, 'file');
+  const parts = [
+    `${summary.filesNew.toLocaleString('en-US')} new`,
+    `${summary.filesChanged.toLocaleString('en-US')} changed`,
+    `${summary.filesUnmodified.toLocaleString('en-US')} as before`,
+  ].join(', ');
+  const time = formatDuration(summary.durationMs);
+  const size = formatSize(summary.totalBytesProcessed);
+  if (summary.snapshotId === null) {
+    output.say(
+      `Would back up ${files} (${size}): ${parts}. ${formatSize(summary.dataAdded)} would be new. Nothing was stored.`,
+    );
+    return;
+  }
+  const where = `on your ${countOf(drives.length, 'disk')}`;
+  output.say(
+    `Backed up ${files} (${size}) in ${time}: ${parts}. Snapshot ${summary.snapshotId.slice(0, 8)}.`,
+    summary.dataAdded === 0 && summary.dataStored === 0
+      ? 'Nothing was new.'
+      : `${formatSize(summary.dataAdded)} were new; encrypted and spread they take ${formatSize(summary.dataStored)} ${where}.`,
+  );
+  if (summary.state !== 'pending' && summary.tolerates !== null) {
+    output.say(`${sentence(toleranceWords(summary.tolerates, drives))}, and everything still comes back.`);
+  }
+}
+
+/** Exit status and reason, in the order of the contract: not safe yet, thinner than asked, something unreadable. */
+export function backupOutcome(summary: BackupSummary, dryRun: boolean): Outcome | undefined {
+  if (!dryRun && (summary.state === 'pending' || summary.packsBelowK > 0)) {
+    const need = countOf(summary.spread.k, 'disk is', 'disks are');
+    return {
+      exit: 1,
+      message:
+        `not on your disks yet: at least ${need} needed, with room. Nothing is lost, the data waits on this computer.\n` +
+        'Plug in or add disks, then run: kith repair',
+    };
+  }
+  if (!dryRun && summary.shardsMissing > 0) {
+    return {
+      exit: 4,
+      message:
+        'everything can be restored, but fewer disks than asked for could take their part.\n' +
+        'Plug in or add disks, then run: kith repair',
+    };
+  }
+  if (summary.filesUnreadable > 0) {
+    const them = countOf(summary.filesUnreadable, 'item');
+    return { exit: 3, message: `${them} could not be read (named above); all the rest is backed up.` };
+  }
+  return undefined;
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const { output } = context;
+  const dryRun = args.flag('dry-run');
+  const spreadGiven = args.text('spread');
+  const spread = spreadGiven === undefined ? undefined : parseSpread(spreadGiven);
+  const largerThan = args.size('exclude-larger-than');
+  const { summary, drives } = await withVault(context, async (vault) => {
+    const result = await withOperation(context, (operation) =>
+      vault.backup({
+        ...operation,
+        paths: args.list('path').map((path) => resolve(path)),
+        excludes: args.list('exclude'),
+        excludeFiles: args.list('exclude-file').map((path) => resolve(path)),
+        excludeCaches: args.flag('exclude-caches'),
+        excludeIfPresent: args.list('exclude-if-present'),
+        ...(largerThan !== undefined && { excludeLargerThan: largerThan }),
+        oneFileSystem: args.flag('one-file-system'),
+        tags: args.list('tag'),
+        ...(spread !== undefined && { spread }),
+        dryRun,
+        force: args.flag('force'),
+      }),
+    );
+    return { summary: result, drives: output.json ? [] : await vault.driveList() };
+  });
+  output.event('summary', summaryFields(summary, dryRun));
+  printSummary(output, summary, drives);
+  if (summary.state === 'partial' && context.signal.aborted) {
+    throw new KithError('interrupted', 'interrupted; run the same command again to go on');
+  }
+  return backupOutcome(summary, dryRun);
+}
+
+export const backupCommand: Command = {
+  name: 'backup',
+  describe: 'Back up files and folders: makes a snapshot',
+  positionals: [{ name: 'path', required: true, many: true, describe: 'Files and folders to back up' }],
+  options: {
+    exclude: { type: 'list', value: 'PATTERN', describe: 'Leave out what matches (as in .gitignore)' },
+    'exclude-file': { type: 'list', value: 'FILE', describe: 'Patterns from a file, one a line' },
+    'exclude-caches': { type: 'flag', describe: 'Leave out folders marked with CACHEDIR.TAG' },
+    'exclude-if-present': {
+      type: 'list',
+      value: 'NAME',
+      describe: 'Leave out folders that have a file of this name',
+    },
+    'exclude-larger-than': { type: 'text', value: 'SIZE', describe: 'Leave out files above this size' },
+    'one-file-system': { type: 'flag', alias: 'x', describe: 'Stay on the file systems of the given paths' },
+    tag: { type: 'list', value: 'TAG', describe: 'Mark the snapshot' },
+    spread: {
+      type: 'text',
+      value: 'K/N',
+      describe: 'Any K of N disks restore it (default: the setting "spread")',
+    },
+    force: { type: 'flag', describe: 'Read every file, also those that look unchanged' },
+    'dry-run': { type: 'flag', alias: 'n', describe: 'Say what would be done, store nothing' },
+  },
+  examples: [
+    ['kith backup ~/Documents', 'only what changed is stored again'],
+    ['kith backup ~ --exclude node_modules --exclude-larger-than 2GB', 'without what can be made again'],
+    ['kith backup ~/Photos --spread 3/5 --tag photos', 'any 3 of 5 disks restore it'],
+  ],
+  onInterrupt: 'stop',
+  run,
+};

@@ -1,0 +1,114 @@
+import { countOf, formatSize } from '../../lib/base/units.ts';
+import { withOperation, withVault } from '../context.ts';
+import { seconds } from '../json.ts';
+import { sentence, shown, toleranceWords } from '../words.ts';
+import type { DriveInfo, RepairSummary } from '../../lib/vault/types.ts';
+import type { Args } from '../args.ts';
+import type { Command, Outcome } from '../command.ts';
+import type { Context } from '../context.ts';
+
+function summaryFields(summary: RepairSummary, dryRun: boolean): Record<string, unknown> {
+  return {
+    dry_run: dryRun,
+    packs_checked: summary.packsChecked,
+    shards_missing: summary.shardsMissing,
+    shards_damaged: summary.shardsDamaged,
+    shards_rebuilt: summary.shardsRebuilt,
+    shards_still_missing: summary.shardsStillMissing,
+    packs_adopted: summary.packsAdopted,
+    packs_lost: summary.packsLost,
+    snapshots_published: summary.snapshotsPublished,
+    bytes_read: summary.bytesRead,
+    bytes_sent: summary.bytesSent,
+    tolerates_before: summary.toleratesBefore,
+    tolerates_after: summary.toleratesAfter,
+    away: summary.away,
+    total_duration: seconds(summary.durationMs),
+  };
+}
+
+function summaryLines(summary: RepairSummary, drives: readonly DriveInfo[], dryRun: boolean): string[] {
+  const bad = summary.shardsMissing + summary.shardsDamaged;
+  const lines: string[] = [];
+  if (bad === 0) lines.push('Nothing is missing or damaged.');
+  else if (dryRun)
+    lines.push(`${countOf(bad, 'piece is', 'pieces are')} missing or damaged. Nothing was changed.`);
+  else {
+    const sent = formatSize(summary.bytesSent);
+    lines.push(
+      `${bad.toLocaleString('en-US')} missing or damaged, ${summary.shardsRebuilt.toLocaleString('en-US')} rebuilt; ${sent} sent.`,
+    );
+  }
+  if (summary.snapshotsPublished > 0) {
+    lines.push(
+      `${countOf(summary.snapshotsPublished, 'snapshot')} that waited for disks ${summary.snapshotsPublished === 1 ? 'is' : 'are'} complete now.`,
+    );
+  }
+  if (summary.away.length > 0) lines.push(`Not here: ${summary.away.map(shown).join(', ')}.`);
+  const tolerates = dryRun ? summary.toleratesBefore : summary.toleratesAfter;
+  if (summary.packsChecked > 0) lines.push(`${sentence(toleranceWords(tolerates, drives))}.`);
+  return lines;
+}
+
+/** Exit status and reason: something can't be rebuilt or still waits, else some pieces still lack a place. */
+export function repairOutcome(summary: RepairSummary, pending: number, dryRun: boolean): Outcome | undefined {
+  if (summary.packsLost > 0) {
+    return {
+      exit: 1,
+      message:
+        `${countOf(summary.packsLost, 'part')} of what is stored can't be rebuilt from the disks that are here.\n` +
+        (summary.away.length > 0
+          ? `Bring back ${summary.away.join(', ')} and run: kith repair`
+          : 'If the files are still on this computer, run: kith backup PATH'),
+    };
+  }
+  if (dryRun) return undefined;
+  if (pending > 0) {
+    const them = countOf(pending, 'snapshot still waits', 'snapshots still wait');
+    return { exit: 1, message: `${them} for disks. Plug in or add disks, then run: kith repair` };
+  }
+  if (summary.shardsStillMissing > 0) {
+    return {
+      exit: 4,
+      message:
+        'everything can be restored, but some pieces found no disk with room.\n' +
+        'Plug in or add disks, then run: kith repair',
+    };
+  }
+  return undefined;
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const { output } = context;
+  const dryRun = args.flag('dry-run');
+  const { summary, pending, drives } = await withVault(context, async (vault) => {
+    const result = await withOperation(context, (operation) =>
+      vault.repair({ ...operation, dryRun, quick: args.flag('quick') }),
+    );
+    const snapshots = await vault.snapshots();
+    return {
+      summary: result,
+      pending: snapshots.filter((snapshot) => snapshot.state === 'pending').length,
+      drives: output.json ? [] : await vault.driveList(),
+    };
+  });
+  output.event('summary', summaryFields(summary, dryRun));
+  output.say(...summaryLines(summary, drives, dryRun));
+  return repairOutcome(summary, pending, dryRun);
+}
+
+export const repairCommand: Command = {
+  name: 'repair',
+  describe: 'Rebuild what is missing or damaged onto disks with room',
+  positionals: [],
+  options: {
+    'dry-run': { type: 'flag', alias: 'n', describe: 'Only say what is missing' },
+    quick: { type: 'flag', describe: "Trust the disks' lists instead of reading every byte" },
+  },
+  examples: [
+    ['kith repair', 'after a disk was lost, replaced or plugged in again'],
+    ['kith repair --dry-run', 'what it would do'],
+  ],
+  onInterrupt: 'stop',
+  run,
+};

@@ -1,0 +1,115 @@
+import { resolve } from 'node:path';
+import { countOf, formatDuration, formatSize } from '../../lib/base/units.ts';
+import { withOperation, withVault } from '../context.ts';
+import { seconds } from '../json.ts';
+import { shown } from '../words.ts';
+import type { RestoreOptions, RestoreSummary } from '../../lib/vault/types.ts';
+import type { Args } from '../args.ts';
+import type { Command, Outcome } from '../command.ts';
+import type { Context } from '../context.ts';
+
+const overwriteChoices: readonly NonNullable<RestoreOptions['overwrite']>[] = [
+  'always',
+  'if-changed',
+  'if-newer',
+  'never',
+];
+
+function summaryFields(summary: RestoreSummary, dryRun: boolean): Record<string, unknown> {
+  return {
+    dry_run: dryRun,
+    files_restored: summary.filesRestored,
+    files_skipped: summary.filesSkipped,
+    files_failed: summary.filesFailed,
+    folders_restored: summary.foldersRestored,
+    symlinks_restored: summary.symlinksRestored,
+    bytes_restored: summary.bytesRestored,
+    shards_replaced: summary.shardsReplaced,
+    total_duration: seconds(summary.durationMs),
+  };
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const { output } = context;
+  const dryRun = args.flag('dry-run');
+  const target = resolve(args.required('target'));
+  const overwrite = overwriteChoices.find((choice) => choice === args.text('overwrite'));
+  const summary = await withVault(context, (vault) =>
+    withOperation(context, (operation) =>
+      vault.restore({
+        ...operation,
+        what: args.required('snapshot'),
+        target,
+        include: args.list('include'),
+        exclude: args.list('exclude'),
+        ...(overwrite !== undefined && { overwrite }),
+        deleteExtra: args.flag('delete'),
+        dryRun,
+        verify: args.flag('verify'),
+      }),
+    ),
+  );
+  output.event('summary', summaryFields(summary, dryRun));
+  const rate = (summary.bytesRestored / Math.max(1, summary.durationMs)) * 1000;
+  const time = dryRun ? '' : ` in ${formatDuration(summary.durationMs)} (${formatSize(rate)}/s)`;
+  output.say(
+    `${dryRun ? 'Would restore' : 'Restored'} ${countOf(summary.filesRestored, 'file')} and ` +
+      `${countOf(summary.foldersRestored, 'folder')} (${formatSize(summary.bytesRestored)}) to ${shown(target)}${time}.`,
+  );
+  if (summary.filesSkipped > 0)
+    output.say(`${countOf(summary.filesSkipped, 'file was', 'files were')} left as found.`);
+  if (summary.shardsReplaced > 0) {
+    output.say('Some stored data was damaged or gone and was rebuilt on the way. Next: kith repair');
+  }
+  if (summary.filesFailed === 0) return undefined;
+  return {
+    exit: 1,
+    message: `${countOf(summary.filesFailed, 'item')} could not be restored (named above); all the rest is there.`,
+  };
+}
+
+export const restoreCommand: Command = {
+  name: 'restore',
+  describe: 'Write files from a snapshot into a folder',
+  positionals: [
+    {
+      name: 'snapshot',
+      required: true,
+      describe: 'A snapshot (start of its id, or latest), with :PATH for a part of it',
+    },
+  ],
+  options: {
+    target: {
+      type: 'text',
+      alias: 't',
+      value: 'DIR',
+      required: true,
+      describe: 'Where to; it is made if it is not there',
+    },
+    include: {
+      type: 'list',
+      value: 'PATTERN',
+      describe: 'Only what matches; without a slash it matches names',
+    },
+    exclude: { type: 'list', value: 'PATTERN', describe: 'Not what matches' },
+    overwrite: {
+      type: 'text',
+      value: 'WHEN',
+      choices: overwriteChoices,
+      describe: 'Files that are there already: always (default), if-changed, if-newer, never',
+    },
+    delete: { type: 'flag', describe: 'Remove from restored folders what the snapshot does not have' },
+    'dry-run': { type: 'flag', alias: 'n', describe: 'Say what would be done, write nothing' },
+    verify: { type: 'flag', describe: 'Read back what was written and compare' },
+  },
+  examples: [
+    ['kith restore latest --target /tmp/back', '/home/anna/Documents lands in /tmp/back/home/anna/Documents'],
+    [
+      'kith restore latest:/home/anna/Documents --target ~/Documents',
+      "the folder's contents, into that folder",
+    ],
+    ['kith restore 3fa2 --target /tmp/back --include "*.jpg"', 'only some files of an older snapshot'],
+  ],
+  onInterrupt: 'stop',
+  run,
+};

@@ -1,0 +1,125 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import envPaths from 'env-paths';
+import { systemClock } from '../lib/base/clock.ts';
+import { KithError, messageOf } from '../lib/base/errors.ts';
+import { ProgressView } from './progress.ts';
+import { shown } from './words.ts';
+import type { Operation, VaultApi } from '../lib/vault/types.ts';
+import type { Args } from './args.ts';
+import type { Output } from './output.ts';
+
+/** What a command works with besides its own arguments. */
+export interface Context {
+  /** Absolute path of the home folder. */
+  readonly home: string;
+  /** Undefined where none was given; read before anything is opened. */
+  readonly passphrase: string | undefined;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+  readonly progress: boolean;
+}
+
+/** Files with a passphrase or a phrase are a line or two. */
+const secretFileBytesMax = 65536;
+
+/** The first line of a file with a passphrase; KithError `usage` where there is none. */
+async function readPassphraseFile(path: string): Promise<string> {
+  const text = await readSmallFile(path, 'passphrase file');
+  const line = text.split(/\r?\n/, 1)[0] ?? '';
+  if (line === '')
+    throw new KithError('usage', `the passphrase file ${path} has no passphrase in its first line.`);
+  return line;
+}
+
+/** Text of a file of at most 64 KiB; KithError `usage` names `what` where it can't be read. */
+export async function readSmallFile(path: string, what: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new KithError('usage', `the ${what} can't be read: ${messageOf(cause)}`, { cause });
+  }
+  if (bytes.length > secretFileBytesMax) throw new KithError('usage', `${path} is too large for a ${what}.`);
+  return new TextDecoder().decode(bytes);
+}
+
+/** `--home`, else `KITH_HOME`, else the platform's folder for application data. */
+export function homeFolder(option: string | undefined, environment: NodeJS.ProcessEnv): string {
+  const given = option ?? environment['KITH_HOME'];
+  return given === undefined || given === '' ? envPaths('kith', { suffix: '' }).data : resolve(given);
+}
+
+/** `--passphrase-file`, else `KITH_PASSPHRASE`, else `KITH_PASSPHRASE_FILE`; an empty variable counts as absent. */
+export async function passphraseGiven(
+  option: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
+  if (option !== undefined) return readPassphraseFile(option);
+  const text = environment['KITH_PASSPHRASE'];
+  if (text !== undefined && text !== '') return text;
+  const file = environment['KITH_PASSPHRASE_FILE'];
+  return file === undefined || file === '' ? undefined : readPassphraseFile(file);
+}
+
+/** Builds a command's context from the global options. */
+export async function makeContext(args: Args, output: Output, signal: AbortSignal): Promise<Context> {
+  const progress = !args.flag('no-progress') && !output.quiet;
+  return {
+    home: homeFolder(args.text('home'), process.env),
+    passphrase: await passphraseGiven(args.text('passphrase-file'), process.env),
+    output,
+    signal,
+    progress,
+  };
+}
+
+/** Options for opening or making a vault; the passphrase is left out where there is none. */
+export function keyOptions(context: Context): { home: string; passphrase?: string } {
+  const { home, passphrase } = context;
+  return passphrase === undefined ? { home } : { home, passphrase };
+}
+
+/** Opens the vault, works, and closes it whatever happens. The vault's code is loaded only here: help stays quick. */
+export async function withVault<T>(context: Context, work: (vault: VaultApi) => Promise<T>): Promise<T> {
+  const { openVault } = await import('../lib/vault/index.ts');
+  const vault = await openVault(keyOptions(context));
+  try {
+    return await work(vault);
+  } finally {
+    await vault.close();
+  }
+}
+
+/** Runs a long operation with its progress, problems and items shown as the options ask. */
+export async function withOperation<T>(
+  context: Context,
+  work: (operation: Operation) => Promise<T>,
+): Promise<T> {
+  const { output } = context;
+  const terminal = context.progress && !output.json && process.stderr.isTTY && process.env['TERM'] !== 'dumb';
+  const view = new ProgressView({
+    draw: terminal ? (text) => process.stderr.write(text) : undefined,
+    // Some terminals say 0 for not knowing.
+    columns: () => process.stderr.columns || 80,
+    status: context.progress && output.json ? (fields) => output.event('status', fields) : undefined,
+    clock: systemClock,
+  });
+  output.live = view;
+  try {
+    return await work({
+      signal: context.signal,
+      onProgress: (progress) => view.update(progress),
+      onProblem: (problem) => output.problem(problem),
+      ...(output.verbose && {
+        onItem: ({ action, path, bytes }) => {
+          output.event('verbose_status', { action, item: path, bytes });
+          output.print(`${action.padEnd(10)} ${shown(path)}`);
+        },
+      }),
+    });
+  } finally {
+    view.clear();
+    output.live = undefined;
+  }
+}

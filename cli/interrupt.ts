@@ -1,0 +1,42 @@
+import { KithError } from '../lib/base/errors.ts';
+
+/** What SIGINT, SIGTERM and SIGHUP do. */
+export interface Interrupt {
+  readonly signal: AbortSignal;
+  /** Stops listening. */
+  dispose(): void;
+}
+
+// npm and some shells pass a Ctrl-C on to a process that has already got it from the terminal: two signals this
+// close together are one key press.
+const samePressMs = 300;
+
+/**
+ * Listens for the signals that ask to end. The first calls `first`, which says whether the command is left to end in
+ * good order (then `signal` fires); if not, and at the second, the process exits with 130 at once. That is safe: what
+ * kith writes is whole at every moment.
+ */
+export function listenForInterrupt(first: () => 'stop' | 'exit', nowMs: () => number): Interrupt {
+  const controller = new AbortController();
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  let firstMs: number | undefined;
+  function onSignal(): void {
+    if (firstMs === undefined) {
+      firstMs = nowMs();
+      if (first() === 'stop') {
+        controller.abort(new KithError('interrupted', 'interrupted; run the same command again to go on'));
+        return;
+      }
+    } else if (nowMs() - firstMs < samePressMs) {
+      return;
+    }
+    process.exit(130);
+  }
+  for (const signal of signals) process.on(signal, onSignal);
+  return {
+    signal: controller.signal,
+    dispose: () => {
+      for (const signal of signals) process.off(signal, onSignal);
+    },
+  };
+}

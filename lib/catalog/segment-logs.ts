@@ -1,0 +1,275 @@
+import { join } from 'node:path';
+import { equalBytes, toHex } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import type { Disk } from '../disk/disk.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import {
+  decodeSegment,
+  encodeSegment,
+  parseSegmentFileName,
+  segmentBytesMax,
+  segmentFileName,
+  segmentHash,
+  verifySegment,
+  type LogRole,
+  type Segment,
+} from '../format/segment.ts';
+import { fromHex } from '../base/bytes.ts';
+
+/** A log as far as this place has it. */
+export interface LogHead {
+  readonly logKey: Uint8Array;
+  readonly deviceId: Uint8Array;
+  readonly role: LogRole;
+  /** Records. */
+  readonly length: number;
+  /** Hash of the last segment. */
+  readonly hash: Uint8Array;
+}
+
+/** One segment on the disk. */
+export interface SegmentPlace {
+  readonly firstIndex: number;
+  readonly count: number;
+  readonly bytes: number;
+  readonly hash: Uint8Array;
+}
+
+/** A record as the log carries it: still sealed. */
+export interface CarriedRecord {
+  readonly logKey: Uint8Array;
+  readonly deviceId: Uint8Array;
+  readonly role: LogRole;
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
+interface KnownLog {
+  readonly logKey: Uint8Array;
+  readonly deviceId: Uint8Array;
+  readonly role: LogRole;
+  readonly attestation: Uint8Array;
+  readonly segments: SegmentPlace[];
+  length: number;
+}
+
+/** Something about a log that was left out, and why. */
+export type LogProblem = (problem: { readonly item: string; readonly message: string }) => void;
+
+/** Who may write logs of this vault. */
+export interface LogAuthority {
+  readonly vaultId: Uint8Array;
+  readonly isDevice: (deviceId: Uint8Array) => boolean;
+}
+
+/** Logs of a vault at most, and segments of one log: bounds a folder that somebody stuffed. */
+const logsMax = 4096;
+
+const noHash: Uint8Array = new Uint8Array(32);
+
+/**
+ * Logs as folders of immutable segment files (docs/formats/log.md): `<folder>/<log key>/<first>.seg`. The home's carrier for
+ * now; drives keep the same files. Every segment is verified when it is read: signature, attestation, device, chain.
+ */
+export class SegmentLogs {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  readonly #tempFolder: string;
+  readonly #authority: LogAuthority;
+  readonly #logs = new Map<string, KnownLog>();
+
+  private constructor(disk: Disk, folder: string, tempFolder: string, authority: LogAuthority) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#tempFolder = tempFolder;
+    this.#authority = authority;
+  }
+
+  /**
+   * Reads and verifies all logs of a folder and hands every record to `onRecord`, in order within each log. A log ends
+   * where a segment is missing or not authentic; what follows is reported, not used.
+   */
+  static async open(options: {
+    readonly disk: Disk;
+    readonly folder: string;
+    readonly tempFolder: string;
+    readonly authority: LogAuthority;
+    readonly onProblem: LogProblem;
+    readonly onRecord: (record: CarriedRecord) => void;
+  }): Promise<SegmentLogs> {
+    const logs = new SegmentLogs(options.disk, options.folder, options.tempFolder, options.authority);
+    const entries = (await options.disk.list(options.folder)) ?? [];
+    const names = entries.filter((entry) => entry.isFolder && /^[0-9a-f]{64}$/.test(entry.name)).map((e) => e.name);
+    if (names.length > logsMax) throw new KithError('limit-exceeded', `more than ${logsMax} logs in ${options.folder}`);
+    for (const name of names.sort()) await logs.#load(name, options.onProblem, options.onRecord);
+    return logs;
+  }
+
+  async #load(name: string, onProblem: LogProblem, onRecord: (record: CarriedRecord) => void): Promise<void> {
+    const logKey = fromHex(name);
+    if (logKey === undefined) return;
+    const folder = join(this.#folder, name);
+    const firsts = ((await this.#disk.list(folder)) ?? [])
+      .map((entry) => parseSegmentFileName(entry.name))
+      .filter((first) => first !== undefined)
+      .sort((a, b) => a - b);
+    for (const first of firsts) {
+      try {
+        const bytes = await this.#disk.readWhole(join(folder, segmentFileName(first)), segmentBytesMax);
+        if (bytes === undefined) continue;
+        const segment = this.#accept(bytes, logKey);
+        for (const [i, record] of segment.records.entries()) onRecord(carried(segment, i, record));
+      } catch (error) {
+        if (!isKithError(error)) throw error;
+        onProblem({ item: `log ${name.slice(0, 8)}`, message: `ends at record ${this.#lengthOf(name)}: ${messageOf(error)}` });
+        return;
+      }
+    }
+  }
+
+  #lengthOf(name: string): number {
+    return this.#logs.get(name)?.length ?? 0;
+  }
+
+  /** Verifies a segment and takes it as the next of its log. KithError if it isn't that. */
+  #accept(bytes: Uint8Array, expectedKey?: Uint8Array): Segment {
+    const segment = decodeSegment(bytes);
+    const { head } = segment;
+    if (expectedKey !== undefined && !equalBytes(head.logKey, expectedKey)) {
+      throw new KithError('not-authentic', 'a segment lies under the name of another log');
+    }
+    if (!equalBytes(head.vaultId, this.#authority.vaultId)) throw new KithError('not-authentic', 'a segment of another vault');
+    if (!this.#authority.isDevice(head.deviceId)) throw new KithError('not-authentic', 'a segment by an unknown device');
+    verifySegment(segment);
+    const key = toHex(head.logKey);
+    const known = this.#logs.get(key);
+    const length = known?.length ?? 0;
+    if (known !== undefined && (known.role !== head.role || !equalBytes(known.deviceId, head.deviceId))) {
+      throw new KithError('not-authentic', 'a segment that changes what its log is');
+    }
+    if (head.firstIndex !== length || !equalBytes(head.previous, known?.segments.at(-1)?.hash ?? noHash)) {
+      throw new KithError('malformed', `a segment at ${head.firstIndex} does not continue the log at ${length}`);
+    }
+    const log = known ?? {
+      logKey: head.logKey.slice(),
+      deviceId: head.deviceId.slice(),
+      role: head.role,
+      attestation: head.attestation.slice(),
+      segments: [],
+      length: 0,
+    };
+    log.segments.push({
+      firstIndex: head.firstIndex,
+      count: segment.records.length,
+      bytes: bytes.length,
+      hash: segmentHash(bytes),
+    });
+    log.length += segment.records.length;
+    this.#logs.set(key, log);
+    return segment;
+  }
+
+  /** All logs, by key. */
+  heads(): LogHead[] {
+    return [...this.#logs.values()].map((log) => ({
+      logKey: log.logKey,
+      deviceId: log.deviceId,
+      role: log.role,
+      length: log.length,
+      hash: log.segments.at(-1)?.hash ?? noHash,
+    }));
+  }
+
+  /** A log's length; 0 for one that isn't here. */
+  length(logKey: Uint8Array): number {
+    return this.#lengthOf(toHex(logKey));
+  }
+
+  /** A log's segments, in order. */
+  segments(logKey: Uint8Array): readonly SegmentPlace[] {
+    return this.#logs.get(toHex(logKey))?.segments ?? [];
+  }
+
+  /** The bytes of a segment, checked against the hash they had when they were verified. KithError `damaged` otherwise. */
+  async segmentBytes(logKey: Uint8Array, place: SegmentPlace): Promise<Uint8Array> {
+    const path = join(this.#folder, toHex(logKey), segmentFileName(place.firstIndex));
+    const bytes = await this.#disk.readWhole(path, segmentBytesMax);
+    if (bytes === undefined || !equalBytes(segmentHash(bytes), place.hash)) {
+      throw new KithError('damaged', `${path} changed while kith was running`);
+    }
+    return bytes;
+  }
+
+  /**
+   * Takes a segment from elsewhere: verified, written durably. False if it is here already. KithError `malformed` for
+   * one that doesn't continue its log, `log-forked` for other authentic bytes in the place of one that is here.
+   */
+  async put(bytes: Uint8Array, onRecord: (record: CarriedRecord) => void): Promise<boolean> {
+    const { head } = decodeSegment(bytes);
+    const here = this.segments(head.logKey).find((place) => place.firstIndex === head.firstIndex);
+    if (here !== undefined) {
+      if (equalBytes(here.hash, segmentHash(bytes))) return false;
+      throw new KithError('log-forked', `two different segments stand at record ${head.firstIndex} of one log`);
+    }
+    const segment = this.#accept(bytes);
+    try {
+      await this.#write(head.logKey, head.firstIndex, bytes);
+    } catch (error) {
+      this.#retract(head.logKey);
+      throw error;
+    }
+    for (const [i, record] of segment.records.entries()) onRecord(carried(segment, i, record));
+    return true;
+  }
+
+  #retract(logKey: Uint8Array): void {
+    const log = this.#logs.get(toHex(logKey));
+    const last = log?.segments.pop();
+    if (log !== undefined && last !== undefined) log.length -= last.count;
+  }
+
+  /** Appends sealed records as one durable segment. */
+  async append(
+    log: {
+      readonly logKey: Uint8Array;
+      readonly deviceId: Uint8Array;
+      readonly role: LogRole;
+      readonly attestation: Uint8Array;
+      readonly appendSecretKey: Uint8Array;
+    },
+    records: readonly Uint8Array[],
+  ): Promise<void> {
+    const firstIndex = this.length(log.logKey);
+    const bytes = encodeSegment(
+      {
+        vaultId: this.#authority.vaultId,
+        deviceId: log.deviceId,
+        logKey: log.logKey,
+        role: log.role,
+        firstIndex,
+        previous: this.segments(log.logKey).at(-1)?.hash ?? noHash,
+        attestation: log.attestation,
+      },
+      records,
+      log.appendSecretKey,
+    );
+    await this.#write(log.logKey, firstIndex, bytes);
+    this.#accept(bytes, log.logKey);
+  }
+
+  async #write(logKey: Uint8Array, firstIndex: number, bytes: Uint8Array): Promise<void> {
+    const folder = join(this.#folder, toHex(logKey));
+    await this.#disk.makeFolder(folder, 0o700);
+    await writeDurably(this.#disk, {
+      tempFolder: this.#tempFolder,
+      path: join(folder, segmentFileName(firstIndex)),
+      parts: [bytes],
+      mode: 0o600,
+    });
+  }
+}
+
+function carried(segment: Segment, offset: number, bytes: Uint8Array): CarriedRecord {
+  const { logKey, deviceId, role, firstIndex } = segment.head;
+  return { logKey, deviceId, role, index: firstIndex + offset, bytes };
+}

@@ -1,0 +1,73 @@
+import { toHex } from '../base/bytes.ts';
+import { KithError, isKithError } from '../base/errors.ts';
+import {
+  decodeKeyRecord,
+  keyRecordBytesMax,
+  keyRecordCovers,
+  verifyKeyRecord,
+  type KeyRecord,
+} from '../format/key-record.ts';
+import { KeyedLocks } from './keyed-locks.ts';
+import type { RoomBook } from './room-book.ts';
+import type { Place, StoreFolder } from './store-folder.ts';
+
+/**
+ * One vault's key record in a holder's folder: `keys/<vault>.keys` (docs/formats/keys.md). It is the way back into
+ * everything, so it is only replaced by one that has all of it.
+ */
+export class KeyRecordStore {
+  readonly #folder: StoreFolder;
+  readonly #book: RoomBook;
+  readonly #vaultId: Uint8Array;
+  readonly #place: Place;
+  readonly #locks = new KeyedLocks();
+
+  constructor(folder: StoreFolder, book: RoomBook, vaultId: Uint8Array) {
+    this.#folder = folder;
+    this.#book = book;
+    this.#vaultId = vaultId;
+    this.#place = { folders: ['keys'], name: `${toHex(vaultId)}.keys` };
+  }
+
+  /** KithError `key-record-stale` if the one kept has keys or certificates that this one lacks. */
+  async put(bytes: Uint8Array): Promise<void> {
+    const record = decodeKeyRecord(bytes);
+    verifyKeyRecord(record, this.#vaultId);
+    await this.#locks.run('', async () => {
+      const there = await this.#sound();
+      if (there !== undefined && !keyRecordCovers(record, there)) {
+        const { id, name } = this.#folder.holder;
+        throw new KithError(
+          'key-record-stale',
+          `"${name}" holds a key record with keys that this one lacks: read it, merge them, and store the union`,
+          { details: { holder: id } },
+        );
+      }
+      await this.#folder.save(this.#place, [bytes], this.#book);
+    });
+  }
+
+  async get(): Promise<Uint8Array | undefined> {
+    if ((await this.#folder.list(this.#place.folders)) === undefined) return undefined;
+    return await this.#folder.disk.readWhole(this.#folder.pathOf(this.#place), keyRecordBytesMax);
+  }
+
+  async measure(): Promise<number> {
+    return await this.#folder.bytesIn(this.#place.folders, (name) => name === this.#place.name);
+  }
+
+  /** The record kept, if it is authentic. */
+  async #sound(): Promise<KeyRecord | undefined> {
+    if ((await this.#folder.bytesAt(this.#place)) === undefined) return undefined;
+    try {
+      const bytes = await this.get();
+      if (bytes === undefined) return undefined;
+      const record = decodeKeyRecord(bytes);
+      verifyKeyRecord(record, this.#vaultId);
+      return record;
+    } catch (error) {
+      if (isKithError(error, 'malformed', 'limit-exceeded', 'not-authentic')) return undefined;
+      throw error;
+    }
+  }
+}

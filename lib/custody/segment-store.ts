@@ -1,0 +1,135 @@
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
+import { KithError, isKithError } from '../base/errors.ts';
+import { hashBytes } from '../crypto/hash.ts';
+import {
+  decodeSegment,
+  parseSegmentFileName,
+  segmentBytesMax,
+  segmentFileName,
+  verifySegment,
+} from '../format/segment.ts';
+import type { HeldLog } from '../holders/holder.ts';
+import { KeyedLocks } from './keyed-locks.ts';
+import type { RoomBook } from './room-book.ts';
+import type { Place, StoreFolder } from './store-folder.ts';
+import type { IsDevice } from './verify-shard.ts';
+
+/**
+ * One vault's logs in a holder's folder: `logs/<vault>/<log key>/<first>.seg` (docs/formats/store.md). Segments are
+ * checked before they are kept and never change after; callers guard against an absent disk.
+ */
+export class SegmentStore {
+  readonly #folder: StoreFolder;
+  readonly #book: RoomBook;
+  readonly #vaultId: Uint8Array;
+  readonly #vaultFolders: readonly string[];
+  readonly #isDevice: IsDevice;
+  readonly #locks = new KeyedLocks();
+
+  constructor(folder: StoreFolder, book: RoomBook, vaultId: Uint8Array, isDevice: IsDevice) {
+    this.#folder = folder;
+    this.#book = book;
+    this.#vaultId = vaultId;
+    this.#vaultFolders = ['logs', toHex(vaultId)];
+    this.#isDevice = isDevice;
+  }
+
+  async list(): Promise<HeldLog[]> {
+    const logs: HeldLog[] = [];
+    for (const logKey of await this.#logKeys()) {
+      const folders = this.#foldersOf(logKey);
+      const segments: { firstIndex: number; bytes: number }[] = [];
+      for (const { name } of (await this.#folder.list(folders)) ?? []) {
+        const firstIndex = parseSegmentFileName(name);
+        const bytes = firstIndex === undefined ? undefined : await this.#folder.bytesAt({ folders, name });
+        if (firstIndex !== undefined && bytes !== undefined) segments.push({ firstIndex, bytes });
+      }
+      logs.push({ logKey, segments });
+    }
+    return logs;
+  }
+
+  async put(logKey: Uint8Array, firstIndex: number, bytes: Uint8Array): Promise<void> {
+    const flaw = this.#flawOf(logKey, firstIndex, bytes);
+    if (flaw !== undefined) throw new KithError('not-authentic', flaw);
+    const place = this.#placeOf(logKey, firstIndex);
+    await this.#locks.run(this.#folder.pathOf(place), async () => {
+      const there = await this.#sound(logKey, firstIndex, place);
+      if (there === undefined) {
+        await this.#folder.save(place, [bytes], this.#book);
+      } else if (equalBytes(there, bytes)) {
+        await this.#folder.settle(place);
+      } else {
+        const { id, name } = this.#folder.holder;
+        throw new KithError(
+          'log-forked',
+          `"${name}" holds other records of this log from number ${firstIndex} on: the log must not be continued`,
+          { details: { holder: id, log: toHex(logKey), firstIndex } },
+        );
+      }
+    });
+  }
+
+  async get(logKey: Uint8Array, firstIndex: number): Promise<Uint8Array | undefined> {
+    return await this.#folder.disk.readWhole(
+      this.#folder.pathOf(this.#placeOf(logKey, firstIndex)),
+      segmentBytesMax,
+    );
+  }
+
+  /** Bytes of all segment files. */
+  async measure(): Promise<number> {
+    let sum = 0;
+    for (const logKey of await this.#logKeys()) {
+      sum += await this.#folder.bytesIn(
+        this.#foldersOf(logKey),
+        (name) => parseSegmentFileName(name) !== undefined,
+      );
+    }
+    return sum;
+  }
+
+  #foldersOf(logKey: Uint8Array): string[] {
+    if (logKey.length !== hashBytes) throw new RangeError('a log key has 32 bytes');
+    return [...this.#vaultFolders, toHex(logKey)];
+  }
+
+  #placeOf(logKey: Uint8Array, firstIndex: number): Place {
+    return { folders: this.#foldersOf(logKey), name: segmentFileName(firstIndex) };
+  }
+
+  async #logKeys(): Promise<Uint8Array[]> {
+    const keys: Uint8Array[] = [];
+    for (const { name, isFolder } of (await this.#folder.list(this.#vaultFolders)) ?? []) {
+      const key = isFolder && name === name.toLowerCase() ? fromHex(name) : undefined;
+      if (key?.length === hashBytes) keys.push(key);
+    }
+    return keys;
+  }
+
+  /** The bytes in a place if they are an authentic segment; undefined if there is none, or a damaged one. */
+  async #sound(logKey: Uint8Array, firstIndex: number, place: Place): Promise<Uint8Array | undefined> {
+    if ((await this.#folder.bytesAt(place)) === undefined) return undefined;
+    try {
+      const bytes = await this.get(logKey, firstIndex);
+      const isSound = bytes !== undefined && this.#flawOf(logKey, firstIndex, bytes) === undefined;
+      return isSound ? bytes : undefined;
+    } catch (error) {
+      if (isKithError(error, 'malformed', 'limit-exceeded', 'not-authentic')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Throws `malformed`, `too-new` or `not-authentic`, or says why the segment isn't of this vault, log and place. */
+  #flawOf(logKey: Uint8Array, firstIndex: number, bytes: Uint8Array): string | undefined {
+    const segment = decodeSegment(bytes);
+    verifySegment(segment);
+    const { head } = segment;
+    if (!equalBytes(head.vaultId, this.#vaultId)) return 'the log segment is of another vault';
+    if (!equalBytes(head.logKey, logKey)) return 'the log segment is of another log';
+    if (head.firstIndex !== firstIndex) return 'the log segment begins elsewhere';
+    return this.#isDevice(head.deviceId, this.#vaultId)
+      ? undefined
+      : "the log is of a device that its vault doesn't know";
+  }
+}

@@ -1,0 +1,248 @@
+import { equalBytes, toHex } from '../base/bytes.ts';
+import { mapLimited, throwIfAborted } from '../base/concurrency.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { classBytes, leafBytes } from '../base/limits.ts';
+import { hashBytes } from '../crypto/hash.ts';
+import { rangeProof } from '../crypto/merkle.ts';
+import {
+  checkShardPayload,
+  parseShardFileName,
+  shardFileLayout,
+  shardFileName,
+  shardHeadBytes,
+  type ShardHead,
+} from '../format/shard-file.ts';
+import type {
+  InventoryEntry,
+  InventoryOptions,
+  Reservation,
+  ShardRange,
+  ShardRef,
+  ShardToPut,
+} from '../holders/holder.ts';
+import { KeyedLocks } from './keyed-locks.ts';
+import type { RoomBook } from './room-book.ts';
+import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
+import {
+  flawOfShardFile,
+  flawOfTail,
+  headOf,
+  nameOf,
+  shardFileBytesMax,
+  shardFileParts,
+  type IsDevice,
+} from './verify-shard.ts';
+
+/** Heads read at a time while listing. */
+const headsAtOnce = 16;
+
+/**
+ * One vault's shards in a holder's folder, a file each: `shards/<vault>/<xx>/<pack>-<index>.shard`
+ * (docs/formats/store.md). The promises are those of holders/holder.ts; callers guard against an absent disk.
+ */
+export class ShardStore {
+  readonly #folder: StoreFolder;
+  readonly #book: RoomBook;
+  readonly #vaultId: Uint8Array;
+  readonly #vaultFolders: readonly string[];
+  readonly #isDevice: IsDevice;
+  readonly #locks = new KeyedLocks();
+
+  constructor(folder: StoreFolder, book: RoomBook, vaultId: Uint8Array, isDevice: IsDevice) {
+    this.#folder = folder;
+    this.#book = book;
+    this.#vaultId = vaultId;
+    this.#vaultFolders = ['shards', toHex(vaultId)];
+    this.#isDevice = isDevice;
+  }
+
+  async put(shard: ShardToPut, reservation?: Reservation, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    const place = this.#placeOf(shard);
+    const parts = shardFileParts(shard, this.#vaultId, this.#isDevice);
+    await this.#locks.run(place.name, async () => {
+      throwIfAborted(signal);
+      if (await this.#hasSame(shard, place)) await this.#folder.settle(place);
+      else await this.#folder.save(place, parts, this.#book, reservation);
+    });
+  }
+
+  async get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
+    if (!Number.isInteger(firstLeaf) || !Number.isInteger(leafCount) || firstLeaf < 0 || leafCount < 1) {
+      throw new KithError('usage', `no range of leaves: ${leafCount} from ${firstLeaf}`);
+    }
+    const found = await this.#readTail(ref);
+    if (found === undefined) return undefined;
+    const { payloadAt } = shardFileLayout(found.head);
+    if (firstLeaf + leafCount > found.leaves.length / hashBytes) {
+      throw new KithError(
+        'usage',
+        `${nameOf(ref)} has no leaves ${firstLeaf} to ${firstLeaf + leafCount - 1}`,
+      );
+    }
+    const bytes = await this.#read(ref, payloadAt + firstLeaf * leafBytes, leafCount * leafBytes);
+    if (bytes === undefined) return undefined;
+    if (bytes.length !== leafCount * leafBytes || !checkShardPayload(bytes, firstLeaf, found.leaves)) {
+      throw this.#damaged(ref, "the payload isn't what its leaf hashes say");
+    }
+    return { bytes, proof: rangeProof(found.leaves, firstLeaf, leafCount) };
+  }
+
+  async stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
+    const fileBytes = await this.#folder.bytesAt(this.#placeOf(ref));
+    return fileBytes === undefined ? undefined : { fileBytes };
+  }
+
+  async manifest(ref: ShardRef): Promise<Uint8Array | undefined> {
+    return (await this.#readTail(ref))?.manifest;
+  }
+
+  async verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
+    try {
+      const bytes = await this.#folder.disk.readWhole(this.#pathOf(ref), shardFileBytesMax);
+      if (bytes === undefined) return 'missing';
+      return flawOfShardFile(bytes, ref, this.#vaultId, this.#isDevice) === undefined ? 'good' : 'damaged';
+    } catch (error) {
+      if (isKithError(error, 'limit-exceeded') || isUnreadable(error)) return 'damaged';
+      throw error;
+    }
+  }
+
+  async delete(ref: ShardRef): Promise<boolean> {
+    const place = this.#placeOf(ref);
+    return await this.#locks.run(place.name, () => this.#folder.remove(place, this.#book));
+  }
+
+  /** Bytes of all shard files, whole or not. */
+  async measure(): Promise<number> {
+    let sum = 0;
+    for (const folders of await this.#folders()) {
+      sum += await this.#folder.bytesIn(folders, (name) => parseShardFileName(name) !== undefined);
+    }
+    return sum;
+  }
+
+  /** By pack id and index, folder by folder: at most one folder's names are in memory. */
+  async *inventory(options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
+    const strays: string[] = [];
+    for (const folders of await this.#folders(strays)) {
+      throwIfAborted(options.signal);
+      const entries = (await this.#folder.list(folders)) ?? [];
+      const refs: ShardRef[] = [];
+      for (const { name, isFile } of entries) {
+        const ref = isFile ? parseShardFileName(name) : undefined;
+        if (ref === undefined || toHex(ref.packId).slice(0, 2) !== folders.at(-1)) {
+          strays.push([...folders, name].join('/'));
+        } else refs.push(ref);
+      }
+      for (let at = 0; at < refs.length; at += headsAtOnce) {
+        throwIfAborted(options.signal);
+        const some = await mapLimited(refs.slice(at, at + headsAtOnce), headsAtOnce, (ref) =>
+          this.#look(ref),
+        );
+        for (const entry of some) if (entry !== undefined) yield entry;
+      }
+      reportStrays(strays, options);
+    }
+    reportStrays(strays, options);
+  }
+
+  #placeOf(ref: ShardRef): Place {
+    if (ref.packId.length !== hashBytes) throw new RangeError('a pack id has 32 bytes');
+    const xx = toHex(ref.packId.subarray(0, 1));
+    return { folders: [...this.#vaultFolders, xx], name: shardFileName(ref.packId, ref.index) };
+  }
+
+  #pathOf(ref: ShardRef): string {
+    return this.#folder.pathOf(this.#placeOf(ref));
+  }
+
+  /** The folders by first byte; other things' names go to `strays`. */
+  async #folders(strays: string[] = []): Promise<string[][]> {
+    const folders: string[][] = [];
+    for (const { name, isFolder } of (await this.#folder.list(this.#vaultFolders)) ?? []) {
+      if (isFolder && /^[0-9a-f]{2}$/.test(name)) folders.push([...this.#vaultFolders, name]);
+      else strays.push([...this.#vaultFolders, name].join('/'));
+    }
+    return folders;
+  }
+
+  /** What a listing tells of one shard; undefined if it vanished meanwhile. */
+  async #look(ref: ShardRef): Promise<InventoryEntry | undefined> {
+    const place = this.#placeOf(ref);
+    const fileBytes = await this.#folder.bytesAt(place);
+    if (fileBytes === undefined) return undefined;
+    const entry = { packId: ref.packId, index: ref.index, fileBytes };
+    try {
+      const bytes = await this.#folder.disk.read(this.#folder.pathOf(place), 0, shardHeadBytes);
+      if (bytes === undefined) return undefined;
+      const found = headOf(bytes, fileBytes, ref, this.#vaultId);
+      if ('flaw' in found) return { ...entry, class: undefined, damaged: found.flaw };
+      return { ...entry, class: found.head.class, damaged: undefined };
+    } catch (error) {
+      // A file of a newer kith is no damage; what it is, that kith knows.
+      if (isKithError(error, 'too-new')) return { ...entry, class: undefined, damaged: undefined };
+      if (isUnreadable(error)) return { ...entry, class: undefined, damaged: messageOf(error) };
+      throw error;
+    }
+  }
+
+  async #read(ref: ShardRef, offset: number, length: number): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#folder.disk.read(this.#pathOf(ref), offset, length);
+    } catch (error) {
+      if (isUnreadable(error)) throw this.#damaged(ref, messageOf(error), error);
+      throw error;
+    }
+  }
+
+  /** Head, leaf hashes and manifest of a shard, which bear each other out (the signature is the reader's to check). */
+  async #readTail(
+    ref: ShardRef,
+  ): Promise<{ head: ShardHead; leaves: Uint8Array; manifest: Uint8Array } | undefined> {
+    const [fileBytes, headBytes] = await Promise.all([
+      this.#folder.bytesAt(this.#placeOf(ref)),
+      this.#read(ref, 0, shardHeadBytes),
+    ]);
+    if (headBytes === undefined || fileBytes === undefined) return undefined;
+    const found = headOf(headBytes, fileBytes, ref, this.#vaultId);
+    if ('flaw' in found) throw this.#damaged(ref, found.flaw);
+    const { leavesAt, manifestAt, total } = shardFileLayout(found.head);
+    const tail = await this.#read(ref, leavesAt, total - leavesAt);
+    if (tail === undefined) return undefined;
+    const leaves = tail.subarray(0, manifestAt - leavesAt);
+    const manifest = tail.subarray(manifestAt - leavesAt);
+    const flaw = flawOfTail(found.head, leaves, manifest);
+    if (flaw !== undefined) throw this.#damaged(ref, flaw);
+    return { head: found.head, leaves, manifest };
+  }
+
+  /** True if the very payload is there already in a good file (its manifest may be an older one). */
+  async #hasSame(shard: ShardToPut, place: Place): Promise<boolean> {
+    if ((await this.#folder.bytesAt(place)) === undefined) return false;
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = await this.#folder.disk.readWhole(this.#folder.pathOf(place), shardFileBytesMax);
+    } catch (error) {
+      if (isKithError(error, 'limit-exceeded') || isUnreadable(error)) return false;
+      throw error;
+    }
+    if (bytes === undefined || flawOfShardFile(bytes, shard, this.#vaultId, this.#isDevice) !== undefined) {
+      return false;
+    }
+    const payload = bytes.subarray(shardHeadBytes, shardHeadBytes + (classBytes[shard.class] ?? 0));
+    return equalBytes(payload, shard.payload);
+  }
+
+  #damaged(ref: ShardRef, why: string, cause?: unknown): KithError {
+    const { id, name } = this.#folder.holder;
+    return new KithError('shard-damaged', `${nameOf(ref)} at "${name}" is damaged: ${why}`, {
+      details: { holder: id, pack: toHex(ref.packId), index: ref.index },
+      cause,
+    });
+  }
+}
+
+function reportStrays(strays: string[], options: InventoryOptions): void {
+  for (const name of strays.splice(0)) options.onProblem?.({ name, message: 'not a shard; left alone' });
+}

@@ -1,0 +1,46 @@
+import { copyBytes } from '../base/bytes.ts';
+import type { ByteReader, ByteWriter } from '../base/codec.ts';
+import { Hasher, hashBytes } from '../crypto/hash.ts';
+import { writeId } from './fields.ts';
+
+/** What a blob's bytes mean; the number goes into its id, so that a file's bytes are never taken for a tree. */
+export const blobKinds = { data: 1, tree: 2, list: 3, index: 4, snapshot: 5 } as const;
+export type BlobKind = (typeof blobKinds)[keyof typeof blobKinds];
+
+/** The kind with this number, or undefined. */
+export function blobKindOf(number: number): BlobKind | undefined {
+  return Object.values(blobKinds).find((kind) => kind === number);
+}
+
+/** Names blobs: BlobId = keyed BLAKE3 of the kind and the plain bytes (docs/formats/tree.md). */
+export class BlobNamer {
+  readonly #hasher: Hasher;
+
+  /** `blobIdKey` is the identity's 32-byte key, the same on all its devices. It is copied. */
+  constructor(blobIdKey: Uint8Array) {
+    this.#hasher = Hasher.keyed(blobIdKey);
+  }
+
+  /** The 32-byte id of a blob; a fresh array. */
+  idOf(kind: BlobKind, bytes: Uint8Array): Uint8Array {
+    return this.#hasher.hash(new Uint8Array([kind]), bytes);
+  }
+}
+
+/** Reads an id; a copy. */
+export function copyId(reader: ByteReader): Uint8Array {
+  return copyBytes(reader.bytes(hashBytes));
+}
+
+/** Writes a varint count and the ids. RangeError over `max`. */
+export function writeIds(writer: ByteWriter, ids: readonly Uint8Array[], max: number): void {
+  if (ids.length > max) throw new RangeError(`${ids.length} ids, at most ${max} go here`);
+  writer.varint(ids.length);
+  for (const id of ids) writeId(writer, id);
+}
+
+/** Reads what writeIds wrote; copies. */
+export function readIds(reader: ByteReader, max: number): Uint8Array[] {
+  const count = reader.count(max, hashBytes);
+  return Array.from({ length: count }, () => copyId(reader));
+}

@@ -1,0 +1,249 @@
+import { join } from 'node:path';
+import { fromHex, toHex, utf8 } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import type { RandomSource } from '../crypto/random.ts';
+import { KeyRecordStore } from '../custody/key-record-store.ts';
+import { RoomBook } from '../custody/room-book.ts';
+import { SegmentStore } from '../custody/segment-store.ts';
+import { ShardStore } from '../custody/shard-store.ts';
+import { StoreFolder } from '../custody/store-folder.ts';
+import type { IsDevice } from '../custody/verify-shard.ts';
+import type { Disk } from '../disk/disk.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import {
+  decodeDriveMarker,
+  driveMarkerBytesMax,
+  driveMarkerFile,
+  driveReadme,
+  encodeDriveMarker,
+  type DriveMarker,
+} from '../format/drive-marker.ts';
+import type {
+  Availability,
+  Holder,
+  HolderLogs,
+  InventoryEntry,
+  InventoryOptions,
+  Reservation,
+  Room,
+  ShardRange,
+  ShardRef,
+  ShardToPut,
+} from './holder.ts';
+
+export interface InitDriveOptions {
+  readonly name: string;
+  readonly vaultId: Uint8Array;
+  readonly random: RandomSource;
+  /** The time for the marker, RFC 3339 in UTC. */
+  readonly now: string;
+}
+
+export interface OpenDriveOptions {
+  /** The holder id that the marker must have, in hex. */
+  readonly id: string;
+  readonly vaultId: Uint8Array;
+  readonly name: string;
+  readonly household?: string | undefined;
+  /** Undefined: only the disk's own limits. */
+  readonly quotaBytes?: number | undefined;
+  /** Bytes that stay free on the disk; 5 % of it, between 1 and 20 GB, unless given. */
+  readonly freeFloorBytes?: number | undefined;
+  readonly isDevice: IsDevice;
+}
+
+/** The marker of a folder; undefined where there is none. KithError `malformed` or `too-new` for a bad one. */
+export async function readDriveMarker(disk: Disk, folder: string): Promise<DriveMarker | undefined> {
+  const bytes = await disk.readWhole(join(folder, driveMarkerFile), driveMarkerBytesMax);
+  return bytes === undefined ? undefined : decodeDriveMarker(bytes);
+}
+
+/**
+ * Makes a folder a drive of a vault: README.txt first, the marker last, so that it is one only when all is there. What
+ * else lies in the folder stays. A drive of this vault already is left as it is, and its marker returned. KithError
+ * `holder-foreign` for another vault's; `malformed` for a marker that can't be read.
+ */
+export async function initDrive(disk: Disk, folder: string, options: InitDriveOptions): Promise<DriveMarker> {
+  const vault = toHex(options.vaultId);
+  const there = await readDriveMarker(disk, folder);
+  if (there !== undefined) {
+    if (there.vault === vault) return there;
+    throw new KithError(
+      'holder-foreign',
+      `${folder} is the drive "${there.name}" of another vault, and stays so. Choose another folder.`,
+      { details: { holder: there.id, folder } },
+    );
+  }
+  const marker: DriveMarker = {
+    id: toHex(options.random(32)),
+    vault,
+    name: options.name,
+    created: options.now,
+  };
+  const bytes = encodeDriveMarker(marker);
+  const tempFolder = join(folder, 'tmp');
+  await disk.makeFolder(tempFolder);
+  await writeDurably(disk, {
+    tempFolder,
+    path: join(folder, 'README.txt'),
+    parts: [utf8(driveReadme(marker))],
+  });
+  await writeDurably(disk, { tempFolder, path: join(folder, driveMarkerFile), parts: [bytes] });
+  return marker;
+}
+
+/** A holder on a folder that initDrive made. Touches nothing: the disk may be away now and come back later. */
+export function openDrive(disk: Disk, folder: string, options: OpenDriveOptions): DriveHolder {
+  return new DriveHolder(disk, folder, options);
+}
+
+/**
+ * A folder, USB disk or network mount as a holder. One process at a time may write to it (the vault's lock sees to
+ * that): leftovers in tmp/ are removed at the first write. The marker is looked at on the disk before every operation,
+ * and again after one that wrote, failed or found nothing. Costs of a put: four steps and two flushes.
+ */
+export class DriveHolder implements Holder {
+  readonly id: string;
+  readonly kind = 'drive' as const;
+  readonly name: string;
+  readonly household: string | undefined;
+  readonly folder: string;
+  readonly logs: HolderLogs;
+  readonly #disk: Disk;
+  readonly #vault: string;
+  readonly #store: StoreFolder;
+  readonly #book: RoomBook;
+  readonly #shards: ShardStore;
+  readonly #segments: SegmentStore;
+  readonly #keyRecord: KeyRecordStore;
+
+  constructor(disk: Disk, folder: string, options: OpenDriveOptions) {
+    const { id, name, vaultId, isDevice } = options;
+    if (fromHex(id)?.length !== 32) throw new RangeError(`no holder id: ${id}`);
+    this.id = id;
+    this.name = name;
+    this.household = options.household;
+    this.folder = folder;
+    this.#disk = disk;
+    this.#vault = toHex(vaultId);
+    this.#store = new StoreFolder({ disk, folder, holder: { id, name }, guard: () => this.#guard() });
+    this.#book = new RoomBook(
+      { name, measure: () => this.#measure(), disk: () => disk.freeBytes(folder) },
+      { quotaBytes: options.quotaBytes, freeFloorBytes: options.freeFloorBytes },
+    );
+    this.#shards = new ShardStore(this.#store, this.#book, vaultId, isDevice);
+    this.#segments = new SegmentStore(this.#store, this.#book, vaultId, isDevice);
+    this.#keyRecord = new KeyRecordStore(this.#store, this.#book, vaultId);
+    this.logs = {
+      list: () => this.#store.guarded(() => this.#segments.list(), always),
+      putSegment: (logKey, firstIndex, bytes) =>
+        this.#store.guarded(() => this.#segments.put(logKey, firstIndex, bytes), always),
+      getSegment: (logKey, firstIndex) =>
+        this.#store.guarded(() => this.#segments.get(logKey, firstIndex), isUndefined),
+    };
+  }
+
+  async check(): Promise<Availability> {
+    const away = (reason: string, foreign = false): Availability => ({ available: false, foreign, reason });
+    let marker: DriveMarker | undefined;
+    try {
+      marker = await readDriveMarker(this.#disk, this.folder);
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      return away(`its marker ${driveMarkerFile} can't be read: ${messageOf(error)}`);
+    }
+    if (marker === undefined)
+      return away(`there is no ${driveMarkerFile} in ${this.folder}: is the disk plugged in?`);
+    if (marker.vault !== this.#vault) return away(`${this.folder} is a drive of another vault`, true);
+    if (marker.id !== this.id) return away(`${this.folder} is another drive, "${marker.name}"`, true);
+    return { available: true };
+  }
+
+  room(): Promise<Room> {
+    return this.#store.guarded(() => this.#book.room(), always);
+  }
+
+  reserve(bytes: number): Promise<Reservation> {
+    return this.#store.guarded<Reservation>(() => this.#book.reserve(bytes));
+  }
+
+  put(shard: ShardToPut, reservation?: Reservation, signal?: AbortSignal): Promise<void> {
+    return this.#store.guarded(() => this.#shards.put(shard, reservation, signal), always);
+  }
+
+  get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
+    return this.#store.guarded(() => this.#shards.get(ref, firstLeaf, leafCount), isUndefined);
+  }
+
+  stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
+    return this.#store.guarded(
+      () => this.#shards.stat(ref),
+      (stat) => stat === undefined || stat.fileBytes === 0,
+    );
+  }
+
+  manifest(ref: ShardRef): Promise<Uint8Array | undefined> {
+    return this.#store.guarded(() => this.#shards.manifest(ref), isUndefined);
+  }
+
+  async *inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
+    await this.#guard();
+    try {
+      yield* this.#shards.inventory(options);
+    } catch (error) {
+      if (isKithError(error, 'io-error')) await this.#guard();
+      throw error;
+    }
+    // A disk that went away while it was listed has an end too early, not fewer shards.
+    await this.#guard();
+  }
+
+  verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
+    return this.#store.guarded(
+      () => this.#shards.verify(ref),
+      (result) => result !== 'good',
+    );
+  }
+
+  delete(ref: ShardRef): Promise<boolean> {
+    return this.#store.guarded(
+      () => this.#shards.delete(ref),
+      (deleted) => !deleted,
+    );
+  }
+
+  putKeyRecord(bytes: Uint8Array): Promise<void> {
+    return this.#store.guarded(() => this.#keyRecord.put(bytes), always);
+  }
+
+  getKeyRecord(): Promise<Uint8Array | undefined> {
+    return this.#store.guarded(() => this.#keyRecord.get(), isUndefined);
+  }
+
+  async #guard(): Promise<void> {
+    const found = await this.check();
+    if (found.available) return;
+    // Another disk in its place, or its own after a while elsewhere: what was counted may be so no longer.
+    this.#book.forget();
+    throw new KithError('holder-unavailable', `the drive "${this.name}" isn't there: ${found.reason}`, {
+      details: { holder: this.id, name: this.name, foreign: found.foreign },
+    });
+  }
+
+  async #measure(): Promise<number> {
+    const shards = await this.#shards.measure();
+    const logs = await this.#segments.measure();
+    const keys = await this.#keyRecord.measure();
+    // Were the disk gone since the last look, this would be a count of nothing.
+    await this.#guard();
+    return shards + logs + keys;
+  }
+}
+
+function always(): boolean {
+  return true;
+}
+
+function isUndefined(result: unknown): boolean {
+  return result === undefined;
+}

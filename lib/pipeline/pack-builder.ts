@@ -1,0 +1,182 @@
+import { equalBytes } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { classBytes, packBytesMax } from '../base/limits.ts';
+import { openFrame, sealFrame, suites, tagBytes, type Suite } from '../crypto/aead.ts';
+import type { RandomSource } from '../crypto/random.ts';
+import type { BlobNamer } from '../format/blob.ts';
+import { decodeFrameBody, encodeFrameBody, frameAdditional, frameOrdinals } from '../format/frame.ts';
+import {
+  classFor,
+  encodePackHead,
+  encodePackTrailer,
+  packHeadBytes,
+  packKey,
+  packTrailerBytes,
+  type PackHead,
+} from '../format/pack-head.ts';
+import { encodePackDirectory, type DirectoryBlob, type DirectoryFrame, type PackDirectory } from '../format/pack-directory.ts';
+import type { Compressor } from './compress.ts';
+
+/** Directory bytes that a blob and a frame take at most, beyond their place in the pack. */
+const blobEntryBytesMax = 1 + 32 + 4 + 4;
+const frameEntryBytesMax = 12 + 3;
+const directoryExtraBytes = 16 + tagBytes;
+
+/** Blobs of one pack at most: bounds its directory. */
+const packBlobsMax = 60_000;
+
+/** Bytes of the largest pack for k data shards, and so what a builder can hold. */
+export function packCapacity(k: number): number {
+  let capacity = k * (classBytes[0] ?? 0);
+  for (const bytes of classBytes) if (k * bytes <= Math.max(packBytesMax, capacity)) capacity = k * bytes;
+  return capacity;
+}
+
+/** A pack that is whole, sealed and verified, not yet coded. `payload` is k × class bytes. */
+export interface SealedPack {
+  readonly keyEpoch: number;
+  readonly k: number;
+  readonly class: number;
+  readonly payload: Uint8Array;
+  readonly directory: PackDirectory;
+  readonly plainBytes: number;
+}
+
+/**
+ * One open pack: frames are sealed into it until it is full (docs/formats/pack.md). It lives in one process, under a salt of
+ * its own; a builder that has failed must be thrown away.
+ */
+export class PackBuilder {
+  readonly #k: number;
+  readonly #head: PackHead;
+  readonly #key: Uint8Array;
+  readonly #random: RandomSource;
+  readonly #buffer: Uint8Array;
+  readonly #frames: DirectoryFrame[] = [];
+  #length: number = packHeadBytes;
+  #blobCount = 0;
+  #plainBytes = 0;
+  #finished = false;
+
+  constructor(options: {
+    readonly k: number;
+    readonly keyEpoch: number;
+    readonly sealingKey: Uint8Array;
+    readonly random: RandomSource;
+    readonly suite?: Suite;
+  }) {
+    this.#k = options.k;
+    this.#random = options.random;
+    this.#head = {
+      version: 1,
+      suite: options.suite ?? suites.aes256Gcm,
+      keyEpoch: options.keyEpoch,
+      salt: options.random(32),
+    };
+    this.#key = packKey(options.sealingKey, this.#head.salt);
+    this.#buffer = new Uint8Array(packCapacity(options.k));
+  }
+
+  get empty(): boolean {
+    return this.#frames.length === 0;
+  }
+
+  #bytesWith(frameBytes: number, frames: number, blobs: number): number {
+    const directory = directoryExtraBytes + frames * frameEntryBytesMax + blobs * blobEntryBytesMax;
+    return this.#length + frameBytes + directory + packTrailerBytes;
+  }
+
+  /** True if a frame with a body of that many bytes and that many blobs still fits. */
+  fits(bodyBytes: number, blobs: number): boolean {
+    const frameBytes = bodyBytes + 5 + tagBytes;
+    return (
+      this.#blobCount + blobs <= packBlobsMax &&
+      this.#bytesWith(frameBytes, this.#frames.length + 1, this.#blobCount + blobs) <= this.#buffer.length
+    );
+  }
+
+  /** Seals one frame into the pack. The body is what the compressor made, or the plain bytes with compression 0. */
+  add(frame: {
+    readonly compression: 0 | 1;
+    readonly plainBytes: number;
+    readonly body: Uint8Array;
+    readonly blobs: DirectoryBlob[];
+  }): void {
+    if (this.#finished) throw new Error('pack is finished');
+    if (!this.fits(frame.body.length, frame.blobs.length)) throw new Error('frame does not fit the pack');
+    const ordinal = this.#frames.length;
+    const plain = encodeFrameBody(frame.compression, frame.plainBytes, frame.body);
+    const sealed = sealFrame(this.#head.suite, this.#key, ordinal, frameAdditional(this.#head, ordinal), plain);
+    this.#buffer.set(sealed, this.#length);
+    this.#frames.push({
+      offset: this.#length,
+      sealedLength: sealed.length,
+      plainBytes: frame.plainBytes,
+      blobs: frame.blobs,
+    });
+    this.#length += sealed.length;
+    this.#blobCount += frame.blobs.length;
+    this.#plainBytes += frame.plainBytes;
+  }
+
+  /** Pads and closes the pack. What it returns shares the builder's memory; the builder is done. */
+  finish(): SealedPack {
+    if (this.#finished) throw new Error('pack is finished');
+    this.#finished = true;
+    const directory: PackDirectory = { frames: this.#frames };
+    const directoryBody = encodePackDirectory(directory);
+    const directoryPlain = encodeFrameBody(0, directoryBody.length, directoryBody);
+    const directoryBytes = directoryPlain.length + tagBytes;
+    const contentBytes = this.#length + directoryBytes + packTrailerBytes;
+    const sizeClass = classFor(contentBytes, this.#k);
+    if (sizeClass === undefined) throw new Error('pack content over its capacity');
+    const total = this.#k * (classBytes[sizeClass] ?? 0);
+    const payload = this.#buffer.subarray(0, total);
+    payload.set(encodePackHead(this.#head), 0);
+    const directoryOffset = total - packTrailerBytes - directoryBytes;
+    payload.set(this.#random(directoryOffset - this.#length), this.#length);
+    const { suite } = this.#head;
+    const seal = (ordinal: number, plain: Uint8Array): Uint8Array =>
+      sealFrame(suite, this.#key, ordinal, frameAdditional(this.#head, ordinal), plain);
+    payload.set(seal(frameOrdinals.directory, directoryPlain), directoryOffset);
+    const trailer = encodePackTrailer({
+      directoryOffset,
+      directorySealedLength: directoryBytes,
+      plainBytes: this.#plainBytes,
+    });
+    payload.set(seal(frameOrdinals.trailer, trailer), total - packTrailerBytes);
+    return {
+      keyEpoch: this.#head.keyEpoch,
+      k: this.#k,
+      class: sizeClass,
+      payload,
+      directory,
+      plainBytes: this.#plainBytes,
+    };
+  }
+
+  /**
+   * Opens every frame of the finished pack again and names every blob anew: memory that flipped a bit since the bytes
+   * were read shows here, before anything is sent. KithError `damaged` if so.
+   */
+  async verify(pack: SealedPack, namer: BlobNamer, compressor: Compressor): Promise<void> {
+    for (const [ordinal, frame] of pack.directory.frames.entries()) {
+      const sealed = pack.payload.subarray(frame.offset, frame.offset + frame.sealedLength);
+      const opened = openFrame(this.#head.suite, this.#key, ordinal, frameAdditional(this.#head, ordinal), sealed);
+      if (opened === undefined) throw packDamaged();
+      const body = decodeFrameBody(opened);
+      const plain = body.compression === 0 ? body.body : await compressor.decompress(body.body, body.plainBytes);
+      for (const blob of frame.blobs) {
+        const bytes = plain.subarray(blob.offsetInFrame, blob.offsetInFrame + blob.length);
+        if (!equalBytes(namer.idOf(blob.kind, bytes), blob.blobId)) throw packDamaged();
+      }
+    }
+  }
+}
+
+function packDamaged(): KithError {
+  return new KithError(
+    'damaged',
+    'a pack differs from what was read when it is opened again. This points to bad memory in this computer; nothing of it was sent. Test the memory and run the backup again.',
+  );
+}

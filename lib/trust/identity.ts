@@ -1,0 +1,272 @@
+import { equalBytes } from '../base/bytes.ts';
+import { KithError, isKithError } from '../base/errors.ts';
+import { newPhrase, rootOfPhrase } from '../crypto/phrase.ts';
+import type { RandomSource } from '../crypto/random.ts';
+import type { Secret } from '../crypto/secret.ts';
+import { boxKeyPair, signKeyPair, wipeKeyPair } from '../crypto/sign.ts';
+import { encodeCertificate, signCertificate } from '../format/certificate.ts';
+import type { Certificate } from '../format/certificate.ts';
+import type { EpochKeys } from '../format/epoch-keys.ts';
+import {
+  decodeKeyRecord,
+  encodeKeyRecord,
+  keyRecordCovers,
+  mergeKeyRecords,
+  nextRevision,
+  openEnvelope,
+  sealEpoch,
+  signKeyRecord,
+  verifyKeyRecord,
+} from '../format/key-record.ts';
+import type { KeyRecordContent } from '../format/key-record.ts';
+import { orderEpochs } from './device.ts';
+import type { DeviceKeys } from './device.ts';
+import {
+  dedupKeysOfRoot,
+  doorstepKeyOfRoot,
+  recoveryKeysOfRoot,
+  vaultIdOfRoot,
+  withIdentityKey,
+} from './root-keys.ts';
+import type { SecretWitness } from './root-keys.ts';
+
+export { currentEpoch, epochKeys } from './device.ts';
+export type { DeviceKeys } from './device.ts';
+export { vaultIdOfRoot } from './root-keys.ts';
+
+/** What making a device takes. */
+export interface DeviceOptions {
+  /** The device's name, at most 255 bytes: it stands in the certificate, which holders can read. */
+  readonly name: string;
+  readonly random: RandomSource;
+  readonly nowNs: () => bigint;
+  /** For tests: is told of every secret made from the phrase. All are zeroed when the call has ended. */
+  readonly witness?: SecretWitness;
+}
+
+/** A device and the key record that names it. */
+export interface NewDevice {
+  readonly device: DeviceKeys;
+  /** Encoded and signed: goes into the log and to every holder. */
+  readonly keyRecord: Uint8Array;
+}
+
+/** The identity's certificate for a device's public keys. The root is the caller's to wipe. */
+export function certifyDevice(
+  root: Secret,
+  facts: {
+    readonly deviceId: Uint8Array;
+    readonly boxKey: Uint8Array;
+    readonly name: string;
+    readonly createdNs: bigint;
+  },
+  witness?: SecretWitness,
+): Certificate {
+  const recovery = recoveryKeysOfRoot(root);
+  wipeKeyPair(recovery);
+  const doorstepKey = doorstepKeyOfRoot(root);
+  return withIdentityKey(
+    root,
+    ({ vaultId, secretKey }) =>
+      signCertificate(
+        { vaultId, ...facts, recoveryKey: recovery.publicKey, doorstepKey, extensions: [] },
+        secretKey,
+      ),
+    witness,
+  );
+}
+
+function newEpoch(keyEpoch: number, { random, nowNs }: DeviceOptions): EpochKeys {
+  return {
+    keyEpoch,
+    createdNs: nowNs(),
+    sealing: random(32),
+    catalog: random(32),
+    custody: random(32),
+    contactSeed: random(32),
+  };
+}
+
+function newDevice(
+  root: Secret,
+  options: DeviceOptions,
+  epochs: readonly EpochKeys[],
+): {
+  device: DeviceKeys;
+  certificate: Certificate;
+} {
+  const deviceSeed = options.random(32);
+  const boxSeed = options.random(32);
+  const { publicKey: deviceId, secretKey: deviceSecretKey } = signKeyPair(deviceSeed);
+  const boxKeys = boxKeyPair(boxSeed);
+  const certificate = certifyDevice(
+    root,
+    { deviceId, boxKey: boxKeys.publicKey, name: options.name, createdNs: options.nowNs() },
+    options.witness,
+  );
+  const device: DeviceKeys = {
+    vaultId: certificate.vaultId,
+    deviceId,
+    deviceSecretKey,
+    boxKeys,
+    boxSeed,
+    ...dedupKeysOfRoot(root),
+    certificate: encodeCertificate(certificate),
+    epochs,
+    extensions: [],
+  };
+  return { device, certificate };
+}
+
+function signed(content: KeyRecordContent, device: DeviceKeys): Uint8Array {
+  return encodeKeyRecord(signKeyRecord(content, device.deviceId, device.deviceSecretKey));
+}
+
+/**
+ * A new identity with its first device and epoch 0. The root and the identity's secret key are zeroed before this
+ * returns; the phrase is a string that JavaScript can't wipe: show it and let it go.
+ */
+export function createIdentity(options: DeviceOptions): NewDevice & { readonly phrase: string } {
+  const { phrase, root } = newPhrase(options.random);
+  options.witness?.(root);
+  try {
+    const epoch = newEpoch(0, options);
+    const { device, certificate } = newDevice(root, options, [epoch]);
+    const envelope = sealEpoch(device.vaultId, epoch, [certificate.recoveryKey, certificate.boxKey]);
+    const content = {
+      vaultId: device.vaultId,
+      revision: 1,
+      certificates: [certificate],
+      envelopes: [envelope],
+    };
+    return { phrase, device, keyRecord: signed(content, device) };
+  } finally {
+    root.wipe();
+  }
+}
+
+function readKeyRecord(vaultId: Uint8Array, bytes: Uint8Array): KeyRecordContent {
+  const record = decodeKeyRecord(bytes);
+  verifyKeyRecord(record, vaultId);
+  return record;
+}
+
+/**
+ * The union of what is genuine among the records: one damaged drive must not stand in the way of the others. Throws the
+ * first refusal if none is, and `too-new` always, since what a newer kith wrote may be what opens the newest packs.
+ */
+function readKeyRecords(
+  vaultId: Uint8Array,
+  records: readonly Uint8Array[],
+): { known: KeyRecordContent; refused: number } {
+  let known: KeyRecordContent | undefined;
+  const refusals: KithError[] = [];
+  for (const bytes of records) {
+    try {
+      const record = readKeyRecord(vaultId, bytes);
+      known = known === undefined ? record : mergeKeyRecords(known, record);
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'too-new') throw error;
+      refusals.push(error);
+    }
+  }
+  if (known === undefined) {
+    throw (
+      refusals[0] ??
+      new KithError('unknown-identity', 'nobody who was asked knows the identity of this phrase')
+    );
+  }
+  return { known, refused: refusals.length };
+}
+
+/** What a recovery gives, and what it had to leave out. */
+export interface RecoveredDevice extends NewDevice {
+  /** Epochs that the phrase doesn't open: what they seal can't be restored. */
+  readonly epochsUnopened: number;
+  /** Key records that were not genuine. */
+  readonly recordsRefused: number;
+}
+
+/**
+ * A new device of the identity behind the root, from one key record or several that holders gave: opens every epoch
+ * with the phrase, seals each to the new device as well, and signs the union with revision + 1. The root is the
+ * caller's to wipe. KithError `not-authentic` or `malformed` if no record is this vault's and genuine, `damaged` if no
+ * epoch opens, `unknown-identity` for no record at all.
+ */
+export function recoverDevice(
+  root: Secret,
+  keyRecord: Uint8Array | readonly Uint8Array[],
+  options: DeviceOptions,
+): RecoveredDevice {
+  const vaultId = vaultIdOfRoot(root);
+  const { known, refused } = readKeyRecords(
+    vaultId,
+    keyRecord instanceof Uint8Array ? [keyRecord] : keyRecord,
+  );
+  const recovery = recoveryKeysOfRoot(root);
+  let found: (EpochKeys | undefined)[];
+  try {
+    found = known.envelopes.map((envelope) => openEnvelope(vaultId, envelope, recovery));
+  } finally {
+    wipeKeyPair(recovery);
+  }
+  const epochs = orderEpochs(
+    vaultId,
+    found.filter((keys) => keys !== undefined),
+  );
+  if (epochs.length === 0) {
+    throw new KithError('damaged', 'the key record holds no epoch that this phrase opens; try another drive');
+  }
+  const { device, certificate } = newDevice(root, options, epochs);
+  const added: KeyRecordContent = {
+    vaultId,
+    revision: nextRevision(known),
+    certificates: [certificate],
+    envelopes: epochs.map((keys) => sealEpoch(vaultId, keys, [certificate.boxKey])),
+  };
+  return {
+    device,
+    keyRecord: signed(mergeKeyRecords(known, added), device),
+    epochsUnopened: found.filter((keys) => keys === undefined).length,
+    recordsRefused: refused,
+  };
+}
+
+/**
+ * Recovers from a typed phrase: learns the vault id from it, asks for key records of that vault, and makes a new device.
+ * The root is zeroed whatever happens. KithError `wrong-phrase` for a phrase that can't be one, `unknown-identity` if
+ * there is no key record.
+ */
+export async function recoverIdentity(
+  options: DeviceOptions & {
+    readonly phrase: string;
+    readonly keyRecordsFor: (vaultId: Uint8Array) => Promise<readonly Uint8Array[]>;
+  },
+): Promise<RecoveredDevice> {
+  const root = rootOfPhrase(options.phrase);
+  options.witness?.(root);
+  try {
+    return recoverDevice(root, await options.keyRecordsFor(vaultIdOfRoot(root)), options);
+  } finally {
+    root.wipe();
+  }
+}
+
+/**
+ * Takes what other copies of the key record know into a device's own: their certificates, and epochs that are sealed to
+ * this device. `keyRecord` is `ours` itself where that already had everything, else the union signed by this device.
+ * KithError `not-authentic` or `malformed` for a copy that is not genuine; then nothing of it is taken.
+ */
+export function adoptKeyRecord(device: DeviceKeys, ours: Uint8Array, theirs: Uint8Array): NewDevice {
+  const { vaultId } = device;
+  const own = readKeyRecord(vaultId, ours);
+  const other = readKeyRecord(vaultId, theirs);
+  if (equalBytes(ours, theirs) || keyRecordCovers(own, other)) return { device, keyRecord: ours };
+  const merged = mergeKeyRecords(own, other);
+  const found = merged.envelopes.map((envelope) => openEnvelope(vaultId, envelope, device.boxKeys));
+  const epochs = orderEpochs(vaultId, [...device.epochs, ...found.filter((keys) => keys !== undefined)]);
+  return {
+    device: { ...device, epochs },
+    keyRecord: signed({ ...merged, revision: nextRevision(merged) }, device),
+  };
+}

@@ -1,0 +1,158 @@
+import { equalBytes, toHex } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
+import { blobKinds } from '../format/blob.ts';
+import { decodeIndexBlob, type IndexedPack } from '../format/index-blob.ts';
+import { encodePackRecord } from '../format/ledger-records.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { verifyManifest, type Manifest } from '../format/manifest.ts';
+import type { PackDirectory } from '../format/pack-directory.ts';
+import { logRoles } from '../format/segment.ts';
+import { decodeSnapshot, snapshotId } from '../format/snapshot.ts';
+import type { LogEntry } from '../catalog/log-book.ts';
+import type { BlobReader } from './blob-reader.ts';
+import type { Census } from './census.ts';
+import { idBytes, type KnownDrive, type Session } from './session.ts';
+import { snapshotIsWhole } from './snapshot-check.ts';
+
+/** Packs whose records are written at once. */
+const recordBatch = 64;
+/** Fewer packs than this are not worth looking for index blobs. */
+const directReadsMax = 8;
+
+/** What adoption found. */
+export interface Adoption {
+  readonly packs: number;
+  readonly snapshots: number;
+}
+
+/**
+ * Takes in packs that holders have and the ledger doesn't know: a backup died between placing and recording, or the logs are lost.
+ * Each is checked from its own manifest and directory. Snapshots found inside, that are not known and are whole, are published.
+ * Fewer than k shards of a pack are left alone.
+ */
+export async function adoptUnknown(
+  session: Session,
+  census: Census,
+  reader: BlobReader,
+  signal?: AbortSignal,
+): Promise<Adoption> {
+  let batch: { readonly entry: LogEntry; readonly manifest: Manifest }[] = [];
+  const adopted: IndexedPack[] = [];
+  const flush = async (): Promise<void> => {
+    const records = batch;
+    batch = [];
+    if (records.length === 0) return;
+    await session.logs.append(
+      logRoles.ledger,
+      records.map(({ entry }) => entry),
+    );
+    const indexed: IndexedPack[] = [];
+    for (const { manifest } of records) {
+      const directory = await directoryOf(session, reader, manifest);
+      if (directory !== undefined) indexed.push({ packId: manifest.packId, directory });
+    }
+    await session.indexCache.save(indexed);
+    adopted.push(...indexed);
+  };
+  let packs = 0;
+  for (const packId of census.packIds()) {
+    throwIfAborted(signal);
+    if (session.state.pack(packId) !== undefined || session.queue.has(packId)) continue;
+    const shards = census.good(packId);
+    const found = await manifestFrom(session, packId, shards);
+    if (found === undefined || new Set(shards.map((shard) => shard.index)).size < found.manifest.k) continue;
+    const placements = shards.map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+    const body = encodePackRecord({ manifest: found.bytes, placements });
+    batch.push({ entry: { kind: recordKinds.pack, body }, manifest: found.manifest });
+    packs++;
+    if (batch.length >= recordBatch) await flush();
+  }
+  await flush();
+  return { packs, snapshots: await adoptSnapshots(session, reader, adopted) };
+}
+
+async function manifestFrom(
+  session: Session,
+  packId: Uint8Array,
+  shards: readonly { readonly index: number; readonly drive: KnownDrive }[],
+): Promise<{ manifest: Manifest; bytes: Uint8Array } | undefined> {
+  for (const { index, drive } of shards) {
+    try {
+      const bytes = await drive.holder.manifest({ packId, index });
+      if (bytes === undefined) continue;
+      const manifest = verifyManifest(bytes, session.authority.isDevice);
+      if (!equalBytes(manifest.packId, packId)) throw new KithError('malformed', 'a manifest of another pack lies with a shard');
+      return { manifest, bytes };
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      session.problem({ item: drive.name, message: messageOf(error), code: error.code });
+    }
+  }
+  return undefined;
+}
+
+async function directoryOf(session: Session, reader: BlobReader, manifest: Manifest): Promise<PackDirectory | undefined> {
+  try {
+    const directory = await reader.directory(manifest);
+    session.index.addPack(manifest.packId, directory);
+    return directory;
+  } catch (error) {
+    if (!isKithError(error) || error.code === 'interrupted') throw error;
+    session.problem({ item: `pack ${toHex(manifest.packId).slice(0, 12)}`, message: messageOf(error), code: error.code });
+    return undefined;
+  }
+}
+
+async function adoptSnapshots(session: Session, reader: BlobReader, packs: readonly IndexedPack[]): Promise<number> {
+  let published = 0;
+  for (const { directory } of packs) {
+    for (const blob of directory.frames.flatMap((frame) => frame.blobs)) {
+      if (blob.kind !== blobKinds.snapshot) continue;
+      try {
+        const bytes = (await reader.read(blobKinds.snapshot, blob.blobId)).slice();
+        const id = toHex(snapshotId(bytes));
+        if (session.state.snapshot(id) !== undefined || session.state.isForgotten(id)) continue;
+        if (!(await snapshotIsWhole(session, reader, decodeSnapshot(bytes)))) continue;
+        await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
+        published++;
+      } catch (error) {
+        if (!isKithError(error) || error.code === 'interrupted') throw error;
+        session.problem({ item: 'snapshot', message: messageOf(error), code: error.code });
+      }
+    }
+  }
+  return published;
+}
+
+/**
+ * Brings the index up to the ledger: reads index blobs, then directories, of packs that this home has no directory of.
+ * What can't be read now is left out; its blobs are then missing, not wrong.
+ */
+export async function completeIndex(session: Session, reader: BlobReader, signal?: AbortSignal): Promise<void> {
+  const lacking = (): Manifest[] =>
+    [...session.state.packs()].map((pack) => pack.manifest).filter((manifest) => !session.index.hasPack(manifest.packId));
+  if (lacking().length > directReadsMax) await readIndexBlobs(session, reader);
+  const indexed: IndexedPack[] = [];
+  for (const manifest of lacking()) {
+    throwIfAborted(signal);
+    const directory = await directoryOf(session, reader, manifest);
+    if (directory !== undefined) indexed.push({ packId: manifest.packId, directory });
+  }
+  await session.indexCache.save(indexed);
+}
+
+async function readIndexBlobs(session: Session, reader: BlobReader): Promise<void> {
+  for (const ref of session.state.indexRefs()) {
+    try {
+      const bytes = await reader.readAt(blobKinds.index, ref.blobId, { ...ref, plainBytes: 0 });
+      const packs = decodeIndexBlob(bytes).filter(({ packId }) => session.state.pack(packId) !== undefined);
+      const fresh = packs.filter(({ packId }) => !session.index.hasPack(packId));
+      for (const { packId, directory } of fresh) session.index.addPack(packId, directory);
+      await session.indexCache.save(fresh);
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      // An index blob is an accelerator: the packs' own directories are read instead.
+    }
+  }
+}

@@ -1,0 +1,467 @@
+import { hostname, userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
+import { blobKinds } from '../format/blob.ts';
+import type { Content } from '../format/content.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { logRoles } from '../format/segment.ts';
+import { encodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
+import { entryTypes, type TreeEntry } from '../format/tree.ts';
+import { createChunker } from '../kernels/chunker.ts';
+import { BlobWriter } from '../pipeline/blob-writer.ts';
+import { PackBuilder } from '../pipeline/pack-builder.ts';
+import { Stages } from '../pipeline/stages.ts';
+import { automaticSpread, parseSpread, type Spread } from '../placement/spread.ts';
+import { localAccounts, type Accounts } from '../source/accounts.ts';
+import { asUnreadable } from '../source/entry.ts';
+import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
+import { openForRead } from '../source/read.ts';
+import { walkSources, type WalkEvent, type WalkOptions } from '../source/walk.ts';
+import { currentEpoch } from '../trust/identity.ts';
+import { FileStorer } from './file-storer.ts';
+import { indexPacks, recordIndex, type IndexPlan } from './index-blobs.ts';
+import { PackStore } from './pack-store.ts';
+import { looksUnchanged, ParentTree } from './parent-tree.ts';
+import { loadPending, resumePending, savePending, waitingAmong } from './pending.ts';
+import { dropLostPacks, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
+import type { Session } from './session.ts';
+import { ShardPlacer } from './shard-placer.ts';
+import { TreeBuilder } from './tree-builder.ts';
+import { TreeReader } from './tree-reader.ts';
+import type { BackupOptions, BackupSummary, Problem, Progress } from './types.ts';
+
+/** The spread in force: the option, else the setting, else by the number of drives. */
+export function spreadInForce(session: Session, option: Spread | undefined): Spread {
+  if (option !== undefined) return option;
+  const setting = session.settings.value('spread');
+  if (setting !== 'auto') return parseSpread(setting);
+  return automaticSpread(session.drives().filter((drive) => !drive.whole).length);
+}
+
+/** Makes a snapshot (docs/architecture.md, "The life of a backup"). */
+export async function backup(session: Session, options: BackupOptions): Promise<BackupSummary> {
+  const run = new BackupRun(session, options);
+  return run.run();
+}
+
+class BackupRun {
+  readonly #session: Session;
+  readonly #options: BackupOptions;
+  readonly #stages = new Stages();
+  readonly #accounts: Accounts = localAccounts();
+  readonly #used = new Set<string>();
+  readonly #counts = {
+    filesNew: 0,
+    filesChanged: 0,
+    filesUnmodified: 0,
+    folders: 0,
+    symlinks: 0,
+    others: 0,
+    unreadable: 0,
+    bytesProcessed: 0,
+  };
+  readonly #progress = { filesTotal: 0, bytesTotal: 0, scanned: false, current: '' };
+  readonly #startNs: bigint;
+  readonly #startMs: number;
+
+  constructor(session: Session, options: BackupOptions) {
+    this.#session = session;
+    this.#options = options;
+    this.#startNs = session.surroundings.clock.nowNs();
+    this.#startMs = session.surroundings.clock.monotonicMs();
+  }
+
+  readonly #onProblem = (problem: Problem): void => {
+    this.#session.problem(problem);
+  };
+
+  async run(): Promise<BackupSummary> {
+    const { signal } = this.#options;
+    const session = this.#session;
+    session.listen(this.#options.onProblem);
+    const walkOptions = this.#walkOptions();
+    const spread = spreadInForce(session, this.#options.spread);
+    if (this.#options.dryRun === true) return this.#dryRun(walkOptions, spread);
+    if (session.drives().length === 0) {
+      throw new KithError('no-holders', 'there is nowhere to put a backup yet. Add a disk: kith drive add PATH');
+    }
+    // The walk's options are checked before anything is written: a folder that isn't there leaves no trace.
+    await checkSources(walkOptions);
+    const prepared = await prepareWrite(session, this.#onProblem, signal);
+    const { census, reader, here } = prepared;
+    const placer = await ShardPlacer.create(here, this.#onProblem, signal);
+    await resumePending(session, placer, census, reader);
+    dropLostPacks(session, census);
+    const store = new PackStore({ session, placer, spread, stages: this.#stages, census });
+    const writer = this.#writer(store, spread);
+    try {
+      const root = await this.#storeTree(prepared, writer, walkOptions);
+      const finished = await this.#finish(writer, store, root);
+      return await this.#publish(prepared, store, finished, spread, writer.bytesAdded);
+    } catch (error) {
+      // What reached its holders is kept on record, so that the next run goes on from there.
+      await store.settle().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #walkOptions(): WalkOptions {
+    const { paths, excludes = [], excludeFiles = [], signal } = this.#options;
+    if (paths.length === 0) throw new KithError('usage', 'name what to back up: kith backup PATH…');
+    const sources = paths.map((path) => utf8(resolve(path)));
+    const patterns = [...excludes, ...excludeFiles.flatMap((file) => readExcludeFile(file))];
+    const neverEnter = [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) => utf8(resolve(path)));
+    return {
+      sources,
+      ignore: IgnoreRules.from(patterns),
+      oneFileSystem: this.#options.oneFileSystem,
+      excludeLargerThan: this.#options.excludeLargerThan,
+      excludeCaches: this.#options.excludeCaches,
+      excludeIfPresent: this.#options.excludeIfPresent,
+      neverEnter,
+      accounts: this.#accounts,
+      signal,
+      onProblem: (problem) => {
+        if (problem.code === 'source-unreadable') this.#counts.unreadable++;
+        this.#onProblem(problem);
+      },
+    };
+  }
+
+  #writer(store: PackStore, spread: Spread): BlobWriter {
+    const session = this.#session;
+    const { surroundings, namer, compressor, device } = session;
+    const epoch = currentEpoch(device);
+    return new BlobWriter({
+      namer,
+      compressor,
+      stages: this.#stages,
+      known: (blobId) => this.#isKnown(blobId),
+      newPack: () =>
+        new PackBuilder({ k: spread.k, keyEpoch: epoch.keyEpoch, sealingKey: epoch.sealing, random: surroundings.random }),
+      onPack: (pack, builder) => store.commit(pack, builder),
+    });
+  }
+
+  /** True if the vault has the blob; its pack then belongs to what this snapshot needs. */
+  #isKnown(blobId: Uint8Array): boolean {
+    const place = this.#session.index.get(blobId);
+    if (place === undefined) return false;
+    this.#used.add(idKey(place.packId));
+    return true;
+  }
+
+  async #storeTree(prepared: Prepared, writer: BlobWriter, walkOptions: WalkOptions): Promise<Content> {
+    const trees = new TreeReader(prepared.reader);
+    const parent = this.#options.force === true ? undefined : await this.#parent(walkOptions.sources);
+    this.#parentSnapshot = parent;
+    const beside = new ParentTree(trees, parent?.snapshot.root);
+    const builder = new TreeBuilder(writer, this.#session.device.cutKey);
+    const storer = new FileStorer({ writer, chunker: createChunker(this.#session.device.cutKey), stages: this.#stages });
+    const scan = this.#options.onProgress === undefined ? undefined : this.#scan(walkOptions);
+    let root: Content | undefined;
+    try {
+      for await (const event of walkSources(walkOptions)) {
+        throwIfAborted(this.#options.signal);
+        if (event.kind === 'enter') {
+          builder.enter(event.entry);
+          await beside.enter(event.entry.name);
+        } else if (event.kind === 'leave') {
+          beside.leave();
+          this.#counts.folders++;
+          root = await builder.leave(event.entry);
+        } else {
+          await builder.add(await this.#entry(event, beside, storer, trees));
+        }
+      }
+    } finally {
+      this.#progress.scanned = true;
+      await scan;
+    }
+    if (root === undefined) throw new KithError('internal', 'the walk did not close its root');
+    return root;
+  }
+
+  #parentSnapshot: { readonly id: string; readonly snapshot: Snapshot } | undefined;
+
+  /** The latest snapshot of the same sources on this host, waiting ones included. */
+  async #parent(sources: readonly Uint8Array[]): Promise<{ id: string; snapshot: Snapshot } | undefined> {
+    const all = [...this.#session.state.snapshots(), ...(await loadPending(this.#session))];
+    const host = hostname();
+    const same = all.filter(
+      ({ snapshot }) =>
+        snapshot.host === host &&
+        snapshot.sources.length === sources.length &&
+        snapshot.sources.every((source, i) => equalBytes(source, sources[i] ?? new Uint8Array(0))),
+    );
+    same.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
+    return same.at(-1);
+  }
+
+  async #entry(event: WalkEvent, beside: ParentTree, storer: FileStorer, trees: TreeReader): Promise<TreeEntry> {
+    const { entry } = event;
+    if (entry.type === entryTypes.symlink) this.#counts.symlinks++;
+    else if (entry.type !== entryTypes.file && entry.type !== entryTypes.unreadable) this.#counts.others++;
+    if (entry.type !== entryTypes.file) return entry;
+    this.#progress.current = displayText(event.path);
+    const before = beside.entry(entry.name);
+    if (before?.content !== undefined && looksUnchanged(entry, before) && (await this.#allKnown(before.content, trees))) {
+      this.#counts.filesUnmodified++;
+      this.#counts.bytesProcessed += entry.size;
+      this.#tell('read');
+      return { ...entry, content: before.content };
+    }
+    return this.#readFile(event, before !== undefined, storer);
+  }
+
+  async #allKnown(content: Content, trees: TreeReader): Promise<boolean> {
+    try {
+      for await (const { id } of trees.blobIds(content)) if (!this.#isKnown(id)) return false;
+      return true;
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      return false;
+    }
+  }
+
+  async #readFile(event: WalkEvent, existed: boolean, storer: FileStorer): Promise<TreeEntry> {
+    const { entry, path } = event;
+    const base = this.#counts.bytesProcessed;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        const file = openForRead(path, { inode: entry.inode, device: event.device });
+        try {
+          this.#counts.bytesProcessed = base;
+          const { content, bytes } = await storer.store(
+            file,
+            (count) => {
+              this.#counts.bytesProcessed += count;
+              this.#tell('read');
+            },
+            this.#options.signal,
+          );
+          const changed = file.state() === 'changed' || bytes !== file.size;
+          if (changed && attempt === 1) continue;
+          if (changed) {
+            this.#onProblem({
+              item: displayText(path),
+              message: 'it changed while it was read, twice; what is stored may be a mixture of old and new',
+              code: 'source-changed',
+            });
+          }
+          if (existed) this.#counts.filesChanged++;
+          else this.#counts.filesNew++;
+          const action = existed ? 'changed' : 'new';
+          this.#options.onItem?.({ action, path: displayText(path), bytes });
+          return { ...file.entry(entry, this.#accounts), size: bytes, content };
+        } finally {
+          file.close();
+        }
+      }
+    } catch (error) {
+      if (!isKithError(error, 'source-unreadable')) throw error;
+      this.#counts.bytesProcessed = base;
+      this.#counts.unreadable++;
+      this.#onProblem({ item: displayText(path), message: messageOf(error), code: error.code });
+      return asUnreadable(entry, messageOf(error));
+    }
+  }
+
+  /** Counts what there is to do, beside the work itself. */
+  async #scan(walkOptions: WalkOptions): Promise<void> {
+    try {
+      for await (const event of walkSources({ ...walkOptions, onProblem: () => undefined })) {
+        if (this.#progress.scanned) return;
+        if (event.entry.type !== entryTypes.file || event.kind !== 'entry') continue;
+        this.#progress.filesTotal++;
+        this.#progress.bytesTotal += event.entry.size;
+      }
+      this.#progress.scanned = true;
+    } catch {
+      // Only the percentage is lost; the backup's own walk reports what is wrong.
+    }
+  }
+
+  #tell(phase: Progress['phase']): void {
+    const { filesNew, filesChanged, filesUnmodified, bytesProcessed } = this.#counts;
+    const { filesTotal, bytesTotal, scanned, current } = this.#progress;
+    this.#options.onProgress?.({
+      phase,
+      filesDone: filesNew + filesChanged + filesUnmodified,
+      filesTotal: scanned ? filesTotal : undefined,
+      bytesDone: bytesProcessed,
+      bytesTotal: scanned ? bytesTotal : undefined,
+      current,
+    });
+  }
+
+  /** Puts index and snapshot into the last pack, with what else is left, and waits for all packs. */
+  async #finish(
+    writer: BlobWriter,
+    store: PackStore,
+    root: Content,
+  ): Promise<{ bytes: Uint8Array; snapshot: Snapshot; plan: IndexPlan | undefined }> {
+    const session = this.#session;
+    this.#tell('publish');
+    await writer.drain();
+    const plan = await indexPacks(session, writer, store.newPacks);
+    const { clock } = session.surroundings;
+    const { filesNew, filesChanged, filesUnmodified, folders, symlinks, others, unreadable, bytesProcessed } = this.#counts;
+    const snapshot: Snapshot = {
+      vaultId: session.device.vaultId,
+      deviceId: session.device.deviceId,
+      timeNs: this.#startNs,
+      durationNs: BigInt(Math.max(0, Math.round((clock.monotonicMs() - this.#startMs) * 1e6))),
+      host: hostname(),
+      user: userName(),
+      partial: false,
+      parent: this.#parentSnapshot === undefined ? undefined : fromHex(this.#parentSnapshot.id),
+      sources: this.#options.paths.map((path) => utf8(resolve(path))),
+      excludes: [...(this.#options.excludes ?? [])],
+      tags: [...(this.#options.tags ?? [])],
+      root,
+      summary: {
+        filesNew,
+        filesChanged,
+        filesUnmodified,
+        folders,
+        symlinks,
+        others,
+        unreadable,
+        bytesProcessed,
+        bytesAdded: writer.bytesAdded,
+      },
+    };
+    const bytes = encodeSnapshot(snapshot);
+    await writer.store(blobKinds.snapshot, bytes);
+    await writer.finish();
+    await this.#stages.wait('place', () => store.settle());
+    return { bytes, snapshot, plan };
+  }
+
+  async #publish(
+    prepared: Prepared,
+    store: PackStore,
+    finished: { readonly bytes: Uint8Array; readonly snapshot: Snapshot; readonly plan: IndexPlan | undefined },
+    spread: Spread,
+    bytesAdded: number,
+  ): Promise<BackupSummary> {
+    const session = this.#session;
+    const { bytes, snapshot, plan } = finished;
+    for (const { packId } of store.newPacks) this.#used.add(idKey(packId));
+    const waiting = waitingAmong(session, this.#used);
+    if (waiting.length > 0) {
+      await savePending(session, bytes, waiting);
+    } else {
+      if (plan !== undefined) await recordIndex(session, plan, store.newPacks);
+      await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
+    }
+    await this.#stages.wait('publish', () => session.exchangeLogs(prepared.here.map((drive) => drive.holder)));
+    const tolerances = tolerancesOf(session, prepared.census, this.#used);
+    return {
+      snapshotId: toHex(snapshotId(bytes)),
+      ...this.#fileCounts(snapshot),
+      dataAdded: bytesAdded,
+      dataStored: store.counts.bytesSent,
+      packsNew: store.counts.packsNew,
+      shardsPlaced: store.counts.shardsPlaced,
+      shardsMissing: tolerances.shardsMissing + store.counts.shardsQueuedMissing,
+      packsBelowK: waiting.length,
+      state: waiting.length > 0 ? 'pending' : 'complete',
+      spread,
+      tolerates: waiting.length > 0 ? null : tolerances.tolerates,
+      durationMs: session.surroundings.clock.monotonicMs() - this.#startMs,
+      stages: this.#stages.report(),
+    };
+  }
+
+  #fileCounts(
+    snapshot: Snapshot | undefined,
+  ): Pick<
+    BackupSummary,
+    | 'filesNew'
+    | 'filesChanged'
+    | 'filesUnmodified'
+    | 'filesUnreadable'
+    | 'foldersTotal'
+    | 'totalFilesProcessed'
+    | 'totalBytesProcessed'
+  > {
+    const { filesNew, filesChanged, filesUnmodified, folders, unreadable, bytesProcessed } = snapshot?.summary ?? this.#counts;
+    return {
+      filesNew,
+      filesChanged,
+      filesUnmodified,
+      filesUnreadable: unreadable,
+      foldersTotal: folders,
+      totalFilesProcessed: filesNew + filesChanged + filesUnmodified,
+      totalBytesProcessed: bytesProcessed,
+    };
+  }
+
+  /** Says what a backup would read, from the walk alone: what looks unchanged against the parent needs its trees, which are read. */
+  async #dryRun(walkOptions: WalkOptions, spread: Spread): Promise<BackupSummary> {
+    const session = this.#session;
+    const { here, away } = await session.reachable();
+    const { BlobReader } = await import('./blob-reader.ts');
+    const reader = new BlobReader(
+      session,
+      here,
+      away.map(({ drive }) => drive),
+      this.#onProblem,
+    );
+    const parent = await this.#parent(walkOptions.sources);
+    const beside = new ParentTree(new TreeReader(reader), parent?.snapshot.root);
+    let bytesToRead = 0;
+    for await (const event of walkSources(walkOptions)) {
+      if (event.kind === 'enter') await beside.enter(event.entry.name);
+      else if (event.kind === 'leave') {
+        beside.leave();
+        this.#counts.folders++;
+      } else if (event.entry.type === entryTypes.file) {
+        const before = beside.entry(event.entry.name);
+        this.#counts.bytesProcessed += event.entry.size;
+        if (before !== undefined && looksUnchanged(event.entry, before)) {
+          this.#counts.filesUnmodified++;
+          continue;
+        }
+        if (before === undefined) this.#counts.filesNew++;
+        else this.#counts.filesChanged++;
+        bytesToRead += event.entry.size;
+        const action = before === undefined ? 'new' : 'changed';
+        this.#options.onItem?.({ action, path: displayText(event.path), bytes: event.entry.size });
+      }
+    }
+    return {
+      snapshotId: null,
+      ...this.#fileCounts(undefined),
+      dataAdded: bytesToRead,
+      dataStored: 0,
+      packsNew: 0,
+      shardsPlaced: 0,
+      shardsMissing: 0,
+      packsBelowK: 0,
+      state: 'complete',
+      spread,
+      tolerates: null,
+      durationMs: session.surroundings.clock.monotonicMs() - this.#startMs,
+      stages: this.#stages.report(),
+    };
+  }
+}
+
+async function checkSources(options: WalkOptions): Promise<void> {
+  const walk = walkSources({ ...options, onProblem: () => undefined });
+  await walk.next();
+  await walk.return();
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return '';
+  }
+}

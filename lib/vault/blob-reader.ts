@@ -1,0 +1,112 @@
+import { equalBytes, idKey, toHex } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { blobKinds, type BlobKind } from '../format/blob.ts';
+import type { BlobPlace } from '../catalog/blob-index.ts';
+import type { Manifest } from '../format/manifest.ts';
+import type { PackDirectory } from '../format/pack-directory.ts';
+import { PackReader } from '../pipeline/pack-reader.ts';
+import { SessionPlaces } from './places.ts';
+import type { KnownDrive, Session } from './session.ts';
+import { ShardReader } from './shard-reader.ts';
+import type { Problem } from './types.ts';
+
+/** Plain bytes of frames that are remembered. */
+const frameCacheBytesMax = 48 * 1024 * 1024;
+
+/** Reads blobs by id: finds the frame, opens it, checks the blob against its name. One per operation. */
+export class BlobReader {
+  readonly #session: Session;
+  readonly #shards: ShardReader;
+  readonly #packs: PackReader;
+  readonly #frames = new Map<string, { readonly plain: Promise<Uint8Array>; bytes: number }>();
+  #frameBytes = 0;
+
+  constructor(
+    session: Session,
+    here: readonly KnownDrive[],
+    away: readonly KnownDrive[],
+    onProblem: (problem: Problem) => void,
+  ) {
+    this.#session = session;
+    this.#shards = new ShardReader({
+      places: new SessionPlaces(session, here, away),
+      coder: session.surroundings.coder,
+      onProblem,
+    });
+    this.#packs = new PackReader({
+      source: this.#shards,
+      compressor: session.compressor,
+      sealingKeys: (keyEpoch) => session.sealingKeys(keyEpoch),
+    });
+  }
+
+  get shards(): ShardReader {
+    return this.#shards;
+  }
+
+  /** The signed manifest of a pack that the ledger or the queue knows. */
+  manifestOf(packId: Uint8Array): Manifest | undefined {
+    return this.#session.state.pack(packId)?.manifest ?? this.#session.queue.get(packId)?.manifest;
+  }
+
+  /** A pack's own directory. */
+  directory(manifest: Manifest): Promise<PackDirectory> {
+    return this.#packs.directory(manifest);
+  }
+
+  /**
+   * The bytes of a blob, verified against its id; a view that must not be written to. KithError `blob-missing` if no known pack has
+   * it, `not-restorable` if too few holders are here, `damaged` if what was sealed under that name is something else.
+   */
+  async read(kind: BlobKind, blobId: Uint8Array): Promise<Uint8Array> {
+    const place = this.#session.index.get(blobId);
+    if (place === undefined) {
+      throw new KithError('blob-missing', `no pack that can be reached has blob ${toHex(blobId).slice(0, 12)}`);
+    }
+    return this.readAt(kind, blobId, place);
+  }
+
+  /** The bytes of a blob at a given place, verified against its id. */
+  async readAt(kind: BlobKind, blobId: Uint8Array, place: BlobPlace): Promise<Uint8Array> {
+    const manifest = this.manifestOf(place.packId);
+    if (manifest === undefined) throw new KithError('blob-missing', 'the pack of a blob is not in the ledger');
+    const frame = await this.#frame(manifest, place);
+    const bytes = frame.subarray(place.offsetInFrame, place.offsetInFrame + place.length);
+    if (bytes.length !== place.length || !equalBytes(this.#session.namer.idOf(kind, bytes), blobId)) {
+      throw new KithError('damaged', `blob ${toHex(blobId).slice(0, 12)} is not what its name says`);
+    }
+    return bytes;
+  }
+
+  #frame(manifest: Manifest, place: BlobPlace): Promise<Uint8Array> {
+    const key = `${idKey(place.packId)}${place.ordinal}`;
+    const cached = this.#frames.get(key);
+    if (cached !== undefined) {
+      this.#frames.delete(key);
+      this.#frames.set(key, cached);
+      return cached.plain;
+    }
+    const entry = { plain: this.#packs.frame(manifest, place), bytes: 0 };
+    this.#frames.set(key, entry);
+    entry.plain.then(
+      (plain) => {
+        entry.bytes = plain.length;
+        this.#frameBytes += plain.length;
+        this.#evict();
+      },
+      () => this.#frames.delete(key),
+    );
+    return entry.plain;
+  }
+
+  #evict(): void {
+    for (const [key, oldest] of this.#frames) {
+      if (this.#frameBytes <= frameCacheBytesMax) return;
+      this.#frames.delete(key);
+      this.#frameBytes -= oldest.bytes;
+    }
+  }
+
+  /** The bytes of a list blob. */
+  readonly list = (blobId: Uint8Array): Promise<Uint8Array> => this.read(blobKinds.list, blobId);
+}

@@ -1,0 +1,112 @@
+import { idKey } from '../base/bytes.ts';
+import { isKithError, messageOf } from '../base/errors.ts';
+import type { KnownDrive } from './session.ts';
+import type { Problem } from './types.ts';
+
+/** A shard that a holder says it has, by its listing. */
+export interface CountedShard {
+  readonly index: number;
+  readonly drive: KnownDrive;
+  /** Why it can't be whole, in words; undefined when nothing speaks against it. */
+  readonly damaged: string | undefined;
+}
+
+const noShards: readonly number[] = [];
+
+/**
+ * Which holder has which shard, from listings made now: the truth that ledger hints are held against. Kept small: one number a shard.
+ */
+export class Census {
+  readonly #drives: readonly KnownDrive[];
+  readonly #shards = new Map<string, number[]>();
+  readonly #damaged = new Map<string, string>();
+  readonly #packIds = new Map<string, Uint8Array>();
+  readonly #failed = new Set<KnownDrive>();
+
+  private constructor(drives: readonly KnownDrive[]) {
+    this.#drives = drives;
+  }
+
+  /** Lists every drive given. One that fails in the middle is left out and reported: its shards count as away. */
+  static async take(
+    drives: readonly KnownDrive[],
+    onProblem: (problem: Problem) => void,
+    signal?: AbortSignal,
+  ): Promise<{ census: Census; failed: KnownDrive[] }> {
+    const census = new Census(drives);
+    const failed: KnownDrive[] = [];
+    for (const [number, drive] of drives.entries()) {
+      const found: { key: string; packId: Uint8Array; index: number; damaged: string | undefined }[] = [];
+      try {
+        const options = signal === undefined ? {} : { signal };
+        for await (const entry of drive.holder.inventory({
+          ...options,
+          onProblem: ({ name, message }) => onProblem({ item: `${drive.name}: ${name}`, message, code: 'malformed' }),
+        })) {
+          found.push({ key: idKey(entry.packId), packId: entry.packId, index: entry.index, damaged: entry.damaged });
+        }
+      } catch (error) {
+        if (!isKithError(error) || error.code === 'interrupted') throw error;
+        failed.push(drive);
+        census.#failed.add(drive);
+        onProblem({ item: drive.name, message: messageOf(error), code: error.code });
+        continue;
+      }
+      for (const shard of found) census.#add(shard.key, shard.packId, shard.index, number, shard.damaged);
+    }
+    return { census, failed };
+  }
+
+  /** The drives that were listed, in full or until they failed. */
+  get drives(): readonly KnownDrive[] {
+    return this.#drives.filter((drive) => !this.#failed.has(drive));
+  }
+
+  #add(key: string, packId: Uint8Array, index: number, drive: number, damaged: string | undefined): void {
+    const shards = this.#shards.get(key);
+    const code = drive * 256 + index;
+    if (shards === undefined) {
+      this.#shards.set(key, [code]);
+      this.#packIds.set(key, packId.slice());
+    } else {
+      shards.push(code);
+    }
+    if (damaged !== undefined) this.#damaged.set(`${key}${code}`, damaged);
+  }
+
+  /** All shards of a pack, in order of drives. */
+  shards(packId: Uint8Array): CountedShard[] {
+    const key = idKey(packId);
+    const counted: CountedShard[] = [];
+    for (const code of this.#shards.get(key) ?? noShards) {
+      const drive = this.#drives[Math.floor(code / 256)];
+      if (drive !== undefined) counted.push({ index: code % 256, drive, damaged: this.#damaged.get(`${key}${code}`) });
+    }
+    return counted;
+  }
+
+  /** Shards of a pack that seem whole. */
+  good(packId: Uint8Array): CountedShard[] {
+    return this.shards(packId).filter((shard) => shard.damaged === undefined);
+  }
+
+  /** Notes that a shard turned out bad when its bytes were read. */
+  markDamaged(packId: Uint8Array, index: number, drive: KnownDrive, reason: string): void {
+    this.#damaged.set(`${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`, reason);
+  }
+
+  /** Notes a shard that was just put. */
+  markHeld(packId: Uint8Array, index: number, drive: KnownDrive): void {
+    const number = this.#drives.indexOf(drive);
+    if (number < 0) return;
+    const key = idKey(packId);
+    const code = number * 256 + index;
+    this.#damaged.delete(`${key}${code}`);
+    if (this.#shards.get(key)?.includes(code) !== true) this.#add(key, packId, index, number, undefined);
+  }
+
+  /** Every pack of which any drive has a shard. */
+  packIds(): IterableIterator<Uint8Array> {
+    return this.#packIds.values();
+  }
+}

@@ -1,0 +1,177 @@
+import { resolve } from 'node:path';
+import { utf8 } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { countOf } from '../base/units.ts';
+import { encodeHolderRecord, holderKindNumbers, holderStateNumbers } from '../format/catalog-records.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { logRoles } from '../format/segment.ts';
+import { initDrive, readDriveMarker } from '../holders/drive.ts';
+import { Census } from './census.ts';
+import { packHealth } from './health.ts';
+import { idBytes, type KnownDrive, type Session } from './session.ts';
+import type { DriveInfo, DriveOptions } from './types.ts';
+
+/** What a drive is and how full, as it is now. */
+export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
+  const base = {
+    id: drive.id,
+    name: drive.name,
+    path: drive.path,
+    household: drive.household ?? null,
+    whole: drive.whole,
+    quotaBytes: drive.quotaBytes ?? null,
+  };
+  const availability = await drive.holder.check();
+  if (!availability.available) {
+    return { ...base, available: false, reason: availability.reason, usedBytes: null, freeBytes: null, shards: null };
+  }
+  try {
+    const room = await drive.holder.room();
+    let shards = 0;
+    for await (const _entry of drive.holder.inventory()) shards++;
+    return { ...base, available: true, reason: null, usedBytes: room.usedBytes, freeBytes: room.freeBytes, shards };
+  } catch (error) {
+    if (!isKithError(error)) throw error;
+    return { ...base, available: false, reason: messageOf(error), usedBytes: null, freeBytes: null, shards: null };
+  }
+}
+
+export async function driveList(session: Session): Promise<DriveInfo[]> {
+  const infos: DriveInfo[] = [];
+  for (const drive of session.drives()) infos.push(await driveInfo(drive));
+  return infos;
+}
+
+function freeName(session: Session, wanted: string): string {
+  const names = new Set(session.drives().map((drive) => drive.name));
+  if (!names.has(wanted)) return wanted;
+  for (let i = 2; ; i++) if (!names.has(`${wanted}-${i}`)) return `${wanted}-${i}`;
+}
+
+/**
+ * Makes a folder a holder of this vault; an existing drive of it (after a move, or a recovery) is taken back with what it has.
+ * KithError `holder-exists`, `holder-foreign`, `usage`.
+ */
+export async function driveAdd(session: Session, options: DriveOptions): Promise<DriveInfo> {
+  const { disk, random, clock } = session.surroundings;
+  const path = resolve(options.path);
+  const drives = session.drives();
+  const marker = await readDriveMarker(disk, path);
+  const known = marker === undefined ? undefined : session.drive(marker.id);
+  if (known !== undefined && known.path === path && (await known.holder.check()).available && sameOptions(known, options)) {
+    throw new KithError('holder-exists', `${path} is already your disk "${known.name}".`);
+  }
+  if (options.name !== undefined && drives.some((drive) => drive.name === options.name && drive !== known)) {
+    throw new KithError('usage', `there is a disk named "${options.name}" already; choose another --name.`);
+  }
+  if (path === resolve(session.home) || `${path}/`.startsWith(`${resolve(session.home)}/`)) {
+    throw new KithError('usage', 'a disk can’t lie inside kith’s own home: both would be lost together.');
+  }
+  const stats = await disk.stat(path);
+  if (stats === undefined) await disk.makeFolder(path);
+  else if (!stats.isFolder) throw new KithError('usage', `${path} is not a folder.`);
+  const name = options.name ?? known?.name ?? freeName(session, path.split('/').at(-1) || 'disk');
+  const initial = await initDrive(disk, path, { name, vaultId: session.device.vaultId, random, now: new Date(Number(clock.nowNs() / 1_000_000n)).toISOString() });
+  await appendHolder(session, {
+    id: initial.id,
+    state: holderStateNumbers.active,
+    name,
+    household: options.household ?? known?.household ?? '',
+    quotaBytes: options.quotaBytes ?? known?.quotaBytes ?? 0,
+    whole: options.whole ?? known?.whole ?? false,
+    path,
+  });
+  session.loadDrives();
+  const drive = session.drive(initial.id);
+  if (drive === undefined) throw new KithError('internal', 'the new disk is not in the catalog');
+  const { here } = await session.reachable();
+  await session.exchangeLogs(here.map(({ holder }) => holder));
+  return driveInfo(drive);
+}
+
+function sameOptions(known: KnownDrive, options: DriveOptions): boolean {
+  return (
+    (options.name === undefined || options.name === known.name) &&
+    (options.household === undefined || options.household === known.household) &&
+    (options.quotaBytes === undefined || options.quotaBytes === known.quotaBytes) &&
+    (options.whole === undefined || options.whole === known.whole)
+  );
+}
+
+/** Writes what is known of a drive to the catalog. */
+export async function appendHolder(
+  session: Session,
+  drive: {
+    readonly id: string;
+    readonly state: (typeof holderStateNumbers)[keyof typeof holderStateNumbers];
+    readonly name: string;
+    readonly household: string;
+    readonly quotaBytes: number;
+    readonly whole: boolean;
+    readonly path: string;
+  },
+): Promise<void> {
+  const body = encodeHolderRecord({
+    holderId: idBytes(drive.id),
+    kind: holderKindNumbers.drive,
+    state: drive.state,
+    name: drive.name,
+    household: drive.household,
+    quotaBytes: drive.quotaBytes,
+    whole: drive.whole,
+    pathHint: utf8(drive.path),
+    atNs: session.surroundings.clock.nowNs(),
+    extensions: [],
+  });
+  await session.logs.append(logRoles.catalog, [{ kind: recordKinds.holder, body }]);
+}
+
+/** A drive by name, path or (the beginning of) its id. KithError `holder-unknown`. */
+export function findDrive(session: Session, text: string): KnownDrive {
+  const drives = session.drives();
+  const found =
+    drives.find((drive) => drive.name === text) ??
+    drives.find((drive) => drive.path === resolve(text)) ??
+    drives.find((drive) => text.length >= 6 && drive.id.startsWith(text.toLowerCase()));
+  if (found !== undefined) return found;
+  const names = drives.map((drive) => drive.name).join(', ');
+  throw new KithError('holder-unknown', `there is no disk "${text}". You have: ${names === '' ? 'none' : names}.`);
+}
+
+/** Forgets a drive. KithError `failed` if some pack could then not be restored from the drives that are here, unless forced. */
+export async function driveRemove(session: Session, nameOrId: string, force: boolean): Promise<DriveInfo> {
+  const drive = findDrive(session, nameOrId);
+  const info = await driveInfo(drive);
+  if (!force) await refuseIfNeeded(session, drive);
+  await appendHolder(session, {
+    id: drive.id,
+    state: holderStateNumbers.removed,
+    name: drive.name,
+    household: drive.household ?? '',
+    quotaBytes: drive.quotaBytes ?? 0,
+    whole: drive.whole,
+    path: drive.path,
+  });
+  session.loadDrives();
+  const { here } = await session.reachable();
+  await session.exchangeLogs(here.map(({ holder }) => holder));
+  return info;
+}
+
+async function refuseIfNeeded(session: Session, drive: KnownDrive): Promise<void> {
+  const { here } = await session.reachable();
+  const others = here.filter((other) => other.id !== drive.id);
+  const { census } = await Census.take(others, (problem) => session.problem(problem));
+  let needed = 0;
+  for (const pack of session.state.packs()) {
+    const without = new Map([...pack.hints].map(([index, ids]) => [index, new Set([...ids].filter((id) => id !== drive.id))]));
+    const health = packHealth(session, census, { ...pack, hints: without });
+    if (health.tolerates === undefined) needed++;
+  }
+  if (needed === 0) return;
+  throw new KithError(
+    'failed',
+    `without "${drive.name}" ${countOf(needed, 'part')} of your backup could not be restored from the other disks that are connected. ` +
+      'Connect the others, or add a disk and run `kith repair` first; --force removes it all the same.',
+  );
+}

@@ -1,0 +1,108 @@
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { toHex } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { CatalogState } from '../catalog/catalog-state.ts';
+import { LogBook, type LogEntry } from '../catalog/log-book.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import { encodeSetting } from '../format/catalog-records.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { logRoles } from '../format/segment.ts';
+import { createIdentity, type DeviceKeys } from '../trust/identity.ts';
+import { sealKeyStore } from '../trust/key-store.ts';
+import { lockHome, systemSurroundings, type Surroundings } from './session.ts';
+import type { InitOptions } from './types.ts';
+
+/** The name that an identity gets when none is given. */
+export function defaultName(): string {
+  let user = 'somebody';
+  try {
+    user = userInfo().username;
+  } catch {
+    // A user id without an account: the host's name alone will do.
+  }
+  return `${user}@${hostname()}`.slice(0, 200);
+}
+
+/** Makes a home's folders; KithError `vault-exists` if a vault is there already. */
+export async function prepareHome(surroundings: Surroundings, home: string): Promise<void> {
+  const { disk } = surroundings;
+  if ((await disk.stat(join(home, 'keystore'))) !== undefined) {
+    throw new KithError('vault-exists', `there is a kith vault in ${home} already. Use another --home, or \`kith status\` to look at this one.`);
+  }
+  await disk.makeFolder(home, 0o700);
+  await disk.makeFolder(join(home, 'tmp'), 0o700);
+}
+
+/**
+ * Writes what makes a home a vault: key record, logs with their first records, and last the key store. A home
+ * without a key store is no vault: whatever dies before leaves nothing that counts.
+ */
+export async function writeHome(
+  surroundings: Surroundings,
+  home: string,
+  options: {
+    readonly device: DeviceKeys;
+    readonly keyRecord: Uint8Array;
+    readonly passphrase: string | undefined;
+    readonly reason: string;
+    /** Set for a new identity; a recovered one has its name in the catalog. */
+    readonly name: string | undefined;
+  },
+): Promise<void> {
+  const { disk, random, clock } = surroundings;
+  const { device, keyRecord } = options;
+  const tempFolder = join(home, 'tmp');
+  await writeDurably(disk, { tempFolder, path: join(home, 'keys'), parts: [keyRecord], mode: 0o600 });
+  const state = new CatalogState();
+  const logs = await LogBook.open({
+    disk,
+    home,
+    device,
+    authority: { vaultId: device.vaultId, isDevice: (id) => toHex(id) === toHex(device.deviceId) },
+    random,
+    nowNs: () => clock.nowNs(),
+    state,
+    onProblem: () => undefined,
+  });
+  await logs.openFreshLogs(options.reason);
+  const entries: LogEntry[] = [{ kind: recordKinds.keyRecord, body: keyRecord }];
+  if (options.name !== undefined) {
+    const body = encodeSetting({ key: 'identity.name', value: options.name, atNs: clock.nowNs() });
+    entries.push({ kind: recordKinds.setting, body });
+  }
+  await logs.append(logRoles.catalog, entries);
+  const sealed = await sealKeyStore(device, options.passphrase, random);
+  await writeDurably(disk, { tempFolder, path: join(home, 'keystore'), parts: [sealed], mode: 0o600 });
+}
+
+/** A new identity and its vault. The phrase is returned once and kept nowhere. */
+export async function initVault(
+  options: InitOptions & { readonly surroundings?: Surroundings },
+): Promise<{ id: string; name: string; phrase: string }> {
+  const surroundings = options.surroundings ?? systemSurroundings;
+  const { home } = options;
+  const name = options.name ?? defaultName();
+  if (name.trim() === '' || new TextEncoder().encode(name).length > 255) {
+    throw new KithError('usage', 'a name has 1 to 255 bytes.');
+  }
+  await prepareHome(surroundings, home);
+  const lock = await lockHome(surroundings.disk, home);
+  try {
+    const { phrase, device, keyRecord } = createIdentity({
+      name,
+      random: surroundings.random,
+      nowNs: () => surroundings.clock.nowNs(),
+    });
+    await writeHome(surroundings, home, {
+      device,
+      keyRecord,
+      passphrase: options.passphrase,
+      reason: 'new identity',
+      name,
+    });
+    return { id: toHex(device.vaultId), name, phrase };
+  } finally {
+    await lock.release();
+  }
+}

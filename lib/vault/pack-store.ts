@@ -1,0 +1,155 @@
+import { toHex } from '../base/bytes.ts';
+import { Semaphore } from '../base/concurrency.ts';
+import { rowCountMax, spareRowsDefault } from '../base/limits.ts';
+import type { IndexedPack } from '../format/index-blob.ts';
+import { encodePackRecord, type Placement } from '../format/ledger-records.ts';
+import { logRoles } from '../format/segment.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import type { LogEntry } from '../catalog/log-book.ts';
+import { codePack, type CodedPack } from '../pipeline/coded-pack.ts';
+import type { PackBuilder, SealedPack } from '../pipeline/pack-builder.ts';
+import type { Stages } from '../pipeline/stages.ts';
+import type { Spread } from '../placement/spread.ts';
+import type { Census } from './census.ts';
+import type { Session } from './session.ts';
+import type { ShardPlacer } from './shard-placer.ts';
+
+/** Packs that may be on their way to holders while the next is filled. */
+const packsInFlight = 2;
+/** Packs whose records are written to the ledger at once. What dies before is adopted from the holders later. */
+const packsPerRecordBatch = 16;
+
+/** Counts of what a backup stored. */
+export interface PackCounts {
+  packsNew: number;
+  shardsPlaced: number;
+  shardsMissing: number;
+  packsBelowK: number;
+  /** Missing shards of packs that wait in the queue. */
+  shardsQueuedMissing: number;
+  bytesSent: number;
+}
+
+/**
+ * The way of a finished pack: verified, coded, placed; with k acknowledged shards into the ledger, with fewer into the queue.
+ * One per backup.
+ */
+export class PackStore {
+  readonly #session: Session;
+  readonly #placer: ShardPlacer;
+  readonly #spread: Spread;
+  readonly #stages: Stages;
+  readonly #census: Census;
+  readonly #permits = new Semaphore(packsInFlight);
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #recordLock = new Semaphore(1);
+  readonly #newPacks: IndexedPack[] = [];
+  #batch: { entry: LogEntry; pack: IndexedPack }[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  readonly counts: PackCounts = { packsNew: 0, shardsPlaced: 0, shardsMissing: 0, packsBelowK: 0, shardsQueuedMissing: 0, bytesSent: 0 };
+
+  constructor(options: {
+    readonly session: Session;
+    readonly placer: ShardPlacer;
+    readonly spread: Spread;
+    readonly stages: Stages;
+    /** Is told of what was placed. */
+    readonly census: Census;
+  }) {
+    this.#session = options.session;
+    this.#placer = options.placer;
+    this.#spread = options.spread;
+    this.#stages = options.stages;
+    this.#census = options.census;
+  }
+
+  /** Packs stored so far, with what is in them. */
+  get newPacks(): readonly IndexedPack[] {
+    return this.#newPacks;
+  }
+
+  /** Takes a pack; resolves when its blobs count as known and the next may be filled. Errors of earlier packs are thrown here. */
+  async commit(pack: SealedPack, builder: PackBuilder): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const { namer, compressor, surroundings, device } = this.#session;
+    await this.#stages.wait('verify', () => builder.verify(pack, namer, compressor));
+    const release = await this.#permits.acquire();
+    try {
+      const coded = this.#stages.run('encode', () =>
+        codePack(pack, {
+          n: this.#spread.n,
+          spare: Math.min(spareRowsDefault, rowCountMax - this.#spread.n),
+          coder: surroundings.coder,
+          signer: device,
+        }),
+      );
+      const indexed = { packId: coded.packId, directory: pack.directory };
+      this.#session.index.addPack(coded.packId, pack.directory);
+      this.#newPacks.push(indexed);
+      this.counts.packsNew++;
+      const task = this.#place(coded, indexed).catch((error: unknown) => {
+        this.#session.index.removePack(coded.packId);
+        this.#failure ??= { error };
+      });
+      this.#underWay.add(task);
+      void task.then(() => {
+        this.#underWay.delete(task);
+        release();
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #place(coded: CodedPack, indexed: IndexedPack): Promise<void> {
+    const result = await this.#stages.wait('place', () => this.#placer.place(coded, coded.shards, new Set()));
+    const placed: Placement[] = [...result.placed];
+    let { bytesSent } = result;
+    for (const drive of this.#placer.wholeDrives) {
+      const whole = await this.#placer.placeAt(coded, coded.shards.slice(0, coded.k), drive);
+      placed.push(...whole.placed);
+      bytesSent += whole.bytesSent;
+    }
+    this.counts.bytesSent += bytesSent;
+    this.counts.shardsPlaced += placed.length;
+    this.counts.shardsMissing += result.missing.length;
+    for (const { shardIndex, holderId } of placed) {
+      const drive = this.#session.drive(toHex(holderId));
+      if (drive !== undefined) this.#census.markHeld(coded.packId, shardIndex, drive);
+    }
+    const acknowledged = new Set(placed.map((placement) => placement.shardIndex)).size;
+    if (acknowledged < coded.k) {
+      this.counts.packsBelowK++;
+      this.counts.shardsQueuedMissing += coded.n - acknowledged;
+      await this.#session.queue.add(coded);
+      await this.#recordLock.run(() => this.#session.indexCache.save([indexed]).then(() => undefined));
+      return;
+    }
+    const body = encodePackRecord({ manifest: coded.manifest, placements: placed });
+    this.#batch.push({ entry: { kind: recordKinds.pack, body }, pack: indexed });
+    if (this.#batch.length >= packsPerRecordBatch) await this.#record();
+  }
+
+  async #record(): Promise<void> {
+    await this.#recordLock.run(async () => {
+      const batch = this.#batch;
+      this.#batch = [];
+      if (batch.length === 0) return;
+      await this.#stages.wait('publish', async () => {
+        await this.#session.logs.append(
+          logRoles.ledger,
+          batch.map(({ entry }) => entry),
+        );
+        await this.#session.indexCache.save(batch.map(({ pack }) => pack));
+      });
+    });
+  }
+
+  /** Waits until every pack is at its holders or in the queue, and is on record. Keeps what succeeded even when it throws. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#underWay);
+    await this.#record();
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}

@@ -1,0 +1,171 @@
+import { join } from 'node:path';
+import { idKey, toHex } from '../base/bytes.ts';
+import { ByteReader, ByteWriter, fileHead, readFileHead } from '../base/codec.ts';
+import { isKithError } from '../base/errors.ts';
+import { openRecord, sealRecord } from '../crypto/aead.ts';
+import { deriveKey } from '../crypto/hash.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import { encodePackRecord, type Placement } from '../format/ledger-records.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { logRoles } from '../format/segment.ts';
+import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
+import type { CodedShard } from '../pipeline/coded-pack.ts';
+import type { BlobReader } from './blob-reader.ts';
+import type { Census } from './census.ts';
+import { idBytes, type Session } from './session.ts';
+import { rebuildShards } from './rebuild.ts';
+import type { ShardPlacer } from './shard-placer.ts';
+
+const magic = 'kithpend';
+const version = 1;
+const pendingBytesMax = 64 * 1024 * 1024;
+const dependenciesMax = 1_000_000;
+
+/** A snapshot that waits for packs. */
+export interface PendingSnapshot {
+  readonly id: string;
+  readonly snapshot: Snapshot;
+  readonly bytes: Uint8Array;
+  /** Packs that it needs and that had fewer than k acknowledged shards when it was made. */
+  readonly packs: readonly Uint8Array[];
+}
+
+function folderOf(session: Session): string {
+  return join(session.home, 'pending');
+}
+
+function keyOf(session: Session): Uint8Array {
+  return deriveKey('localState', session.device.deviceSecretKey);
+}
+
+/** Keeps a snapshot in the home until its packs are safe; durable when it returns. */
+export async function savePending(session: Session, bytes: Uint8Array, packs: readonly Uint8Array[]): Promise<void> {
+  const { disk, random } = session.surroundings;
+  const head = fileHead(magic, version);
+  const plain = new ByteWriter().blob(bytes).varint(packs.length);
+  for (const packId of packs) plain.bytes(packId);
+  await disk.makeFolder(folderOf(session), 0o700);
+  await writeDurably(disk, {
+    tempFolder: join(session.home, 'tmp'),
+    path: join(folderOf(session), toHex(snapshotId(bytes))),
+    parts: [head, sealRecord(keyOf(session), head, plain.finish(), random)],
+    mode: 0o600,
+  });
+}
+
+/** Snapshots that wait, oldest first. One that doesn't open is reported and left where it is. */
+export async function loadPending(session: Session): Promise<PendingSnapshot[]> {
+  const { disk } = session.surroundings;
+  const pending: PendingSnapshot[] = [];
+  for (const entry of (await disk.list(folderOf(session))) ?? []) {
+    if (!/^[0-9a-f]{64}$/.test(entry.name)) continue;
+    try {
+      const bytes = await disk.readWhole(join(folderOf(session), entry.name), pendingBytesMax);
+      const found = bytes === undefined ? undefined : decodePending(session, bytes);
+      if (found?.id === entry.name) pending.push(found);
+      else session.problem({ item: `pending/${entry.name.slice(0, 8)}`, message: 'does not open; left out', code: 'damaged' });
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      session.problem({ item: `pending/${entry.name.slice(0, 8)}`, message: error.message, code: error.code });
+    }
+  }
+  return pending.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
+}
+
+function decodePending(session: Session, bytes: Uint8Array): PendingSnapshot | undefined {
+  const reader = new ByteReader(bytes, 'pending snapshot');
+  readFileHead(reader, magic, version);
+  const plain = openRecord(keyOf(session), fileHead(magic, version), reader.rest());
+  if (plain === undefined) return undefined;
+  const inner = new ByteReader(plain, 'pending snapshot');
+  const snapshotBytes = inner.blob(pendingBytesMax).slice();
+  const count = inner.count(dependenciesMax, 32);
+  const packs = Array.from({ length: count }, () => inner.bytes(32).slice());
+  inner.end();
+  return { id: toHex(snapshotId(snapshotBytes)), snapshot: decodeSnapshot(snapshotBytes), bytes: snapshotBytes, packs };
+}
+
+/** What going on with waiting packs achieved. */
+export interface ResumeResult {
+  readonly packsPlaced: number;
+  readonly snapshotsPublished: number;
+  readonly bytesSent: number;
+  /** Shards that were placed anew. */
+  readonly shardsPlaced: number;
+}
+
+/** Places what waits in the queue, as far as holders take it, and publishes snapshots whose packs are all safe now. */
+export async function resumePending(
+  session: Session,
+  placer: ShardPlacer,
+  census: Census,
+  reader: BlobReader,
+): Promise<ResumeResult> {
+  let packsPlaced = 0;
+  let bytesSent = 0;
+  let shardsPlaced = 0;
+  for (const { manifest, manifestBytes } of session.queue.packs()) {
+    const held = census.good(manifest.packId);
+    const have = new Set(held.map((shard) => shard.index));
+    const wanted = manifest.roots.map((_, row) => row).filter((row) => row < manifest.n && !have.has(row));
+    let shards: CodedShard[];
+    try {
+      shards = await rebuildShards(reader, manifest, wanted, session.surroundings.coder);
+    } catch (error) {
+      if (!isKithError(error, 'not-restorable', 'damaged')) throw error;
+      // What waited here went bad. Files that need it are read again by the next backup, since the blobs count as unknown now.
+      session.index.removePack(manifest.packId);
+      session.problem({ item: 'waiting data', message: error.message, code: error.code });
+      continue;
+    }
+    const result = await placer.place(
+      { packId: manifest.packId, k: manifest.k, class: manifest.class, keyEpoch: manifest.keyEpoch, manifest: manifestBytes },
+      shards,
+      new Set(held.map((shard) => shard.drive.id)),
+    );
+    bytesSent += result.bytesSent;
+    shardsPlaced += result.placed.length;
+    for (const { shardIndex, holderId } of result.placed) {
+      const drive = session.drive(toHex(holderId));
+      if (drive !== undefined) census.markHeld(manifest.packId, shardIndex, drive);
+      have.add(shardIndex);
+    }
+    if (have.size < manifest.k) continue;
+    const placements: Placement[] = [
+      ...held.map((shard) => ({ shardIndex: shard.index, holderId: idBytes(shard.drive.id) })),
+      ...result.placed,
+    ];
+    const body = encodePackRecord({ manifest: manifestBytes, placements });
+    await session.logs.append(logRoles.ledger, [{ kind: recordKinds.pack, body }]);
+    await session.queue.remove(manifest.packId);
+    packsPlaced++;
+  }
+  return { packsPlaced, bytesSent, shardsPlaced, snapshotsPublished: await publishReady(session) };
+}
+
+/** Publishes every pending snapshot none of whose packs waits any more. Returns how many. */
+async function publishReady(session: Session): Promise<number> {
+  const { disk } = session.surroundings;
+  let published = 0;
+  for (const pending of await loadPending(session)) {
+    const known = session.state.snapshot(pending.id) !== undefined || session.state.isForgotten(pending.id);
+    if (!known) {
+      const ready = pending.packs.every((packId) => !session.queue.has(packId) && session.state.pack(packId) !== undefined);
+      if (!ready) continue;
+      await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: pending.bytes }]);
+      published++;
+    }
+    await disk.unlink(join(folderOf(session), pending.id));
+    await disk.syncFolder(folderOf(session));
+  }
+  return published;
+}
+
+/** Packs among those used that still wait. */
+export function waitingAmong(session: Session, used: ReadonlySet<string>): Uint8Array[] {
+  return session.queue
+    .packs()
+    .filter(({ manifest }) => used.has(idKey(manifest.packId)))
+    .map(({ manifest }) => manifest.packId);
+}
+

@@ -1,0 +1,89 @@
+import { idKey } from '../base/bytes.ts';
+import { adoptUnknown, completeIndex, type Adoption } from './adopt.ts';
+import { BlobReader } from './blob-reader.ts';
+import { Census } from './census.ts';
+import { packHealth } from './health.ts';
+import type { KnownDrive, Session } from './session.ts';
+import type { Problem } from './types.ts';
+
+/** What an operation that reads the vault starts from. */
+export interface Prepared {
+  readonly here: readonly KnownDrive[];
+  readonly away: readonly { readonly drive: KnownDrive; readonly reason: string }[];
+  readonly reader: BlobReader;
+  readonly census: Census;
+}
+
+/** Looks which holders are here, lists what they have, and completes the index from them. Writes nothing but the home's cache. */
+export async function prepareRead(
+  session: Session,
+  onProblem: (problem: Problem) => void,
+  signal?: AbortSignal,
+): Promise<Prepared> {
+  const { here, away } = await session.reachable();
+  const { census, failed } = await Census.take(here, onProblem, signal);
+  const present = here.filter((drive) => !failed.includes(drive));
+  const gone = [...away, ...failed.map((drive) => ({ drive, reason: 'it failed while it was listed' }))];
+  const reader = new BlobReader(
+    session,
+    present,
+    gone.map(({ drive }) => drive),
+    onProblem,
+  );
+  await completeIndex(session, reader, signal);
+  return { here: present, away: gone, reader, census };
+}
+
+/** The same for an operation that writes: logs are exchanged first, and packs that a dead backup left behind are taken in. */
+export async function prepareWrite(
+  session: Session,
+  onProblem: (problem: Problem) => void,
+  signal?: AbortSignal,
+): Promise<Prepared & { readonly adopted: Adoption }> {
+  const { here } = await session.reachable();
+  await session.exchangeLogs(here.map((drive) => drive.holder));
+  session.loadDrives();
+  const prepared = await prepareRead(session, onProblem, signal);
+  const adopted = await adoptUnknown(session, prepared.census, prepared.reader, signal);
+  return { ...prepared, adopted };
+}
+
+/**
+ * Takes packs that are lost for good (fewer than k shards left with anybody) out of the index, so that a backup stores their blobs again
+ * while the source still has them. Returns how many.
+ */
+export function dropLostPacks(session: Session, census: Census): number {
+  let dropped = 0;
+  for (const pack of session.state.packs()) {
+    if (!session.index.hasPack(pack.manifest.packId) || !packHealth(session, census, pack).lost) continue;
+    session.index.removePack(pack.manifest.packId);
+    dropped++;
+  }
+  return dropped;
+}
+
+/** The least that any of some packs survives, by the census; null when one can't be restored now. */
+export function tolerancesOf(
+  session: Session,
+  census: Census,
+  used: ReadonlySet<string> | undefined,
+): { tolerates: number | null; offsite: number | null; shardsMissing: number; packs: number } {
+  let tolerates = Number.POSITIVE_INFINITY;
+  let offsite = Number.POSITIVE_INFINITY;
+  let restorable = true;
+  let offsiteRestorable = true;
+  let shardsMissing = 0;
+  let packs = 0;
+  for (const pack of session.state.packs()) {
+    if (used !== undefined && !used.has(idKey(pack.manifest.packId))) continue;
+    const health = packHealth(session, census, pack);
+    packs++;
+    shardsMissing += health.missing.length;
+    if (health.tolerates === undefined) restorable = false;
+    else tolerates = Math.min(tolerates, health.tolerates);
+    if (health.offsiteTolerates === undefined) offsiteRestorable = false;
+    else offsite = Math.min(offsite, health.offsiteTolerates);
+  }
+  const finite = (value: number, ok: boolean): number | null => (ok && Number.isFinite(value) ? value : null);
+  return { tolerates: finite(tolerates, restorable), offsite: finite(offsite, offsiteRestorable), shardsMissing, packs };
+}

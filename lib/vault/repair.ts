@@ -1,0 +1,265 @@
+import { join } from 'node:path';
+import { textOf, toHex, utf8 } from '../base/bytes.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
+import { isKithError, messageOf } from '../base/errors.ts';
+import { classBytes } from '../base/limits.ts';
+import { parseDuration } from '../base/units.ts';
+import type { KnownPack } from '../catalog/catalog-state.ts';
+import type { LogEntry } from '../catalog/log-book.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import { encodePlacementRecord, type Placement } from '../format/ledger-records.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { logRoles } from '../format/segment.ts';
+import type { Census } from './census.ts';
+import { packHealth } from './health.ts';
+import { resumePending } from './pending.ts';
+import { prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
+import { rebuildShards } from './rebuild.ts';
+import { idBytes, type KnownDrive, type Session } from './session.ts';
+import { ShardPlacer } from './shard-placer.ts';
+import type { RepairOptions, RepairSummary } from './types.ts';
+
+/** Grace for an away holder by how many households may still be lost (docs/repair.md). */
+const graceByTolerance = [parseDuration('12h'), parseDuration('72h'), parseDuration('14d')] as const;
+/** Placement records that are written at once. */
+const recordBatch = 256;
+
+/**
+ * Finds shards that are missing or bad, rebuilds them from any k, and places them: at the same holder where one was damaged,
+ * else with holders that have nothing of the pack. What waits for holders is placed too.
+ */
+export async function repair(session: Session, options: RepairOptions): Promise<RepairSummary> {
+  session.listen(options.onProblem);
+  const run = new RepairRun(session, options);
+  return run.run();
+}
+
+class RepairRun {
+  readonly #session: Session;
+  readonly #options: RepairOptions;
+  #records: LogEntry[] = [];
+  readonly #counts = {
+    shardsMissing: 0,
+    shardsDamaged: 0,
+    shardsRebuilt: 0,
+    shardsStillMissing: 0,
+    packsLost: 0,
+    bytesSent: 0,
+  };
+
+  constructor(session: Session, options: RepairOptions) {
+    this.#session = session;
+    this.#options = options;
+  }
+
+  async run(): Promise<RepairSummary> {
+    const session = this.#session;
+    const { signal, dryRun = false } = this.#options;
+    const onProblem = session.problem.bind(session);
+    const startMs = session.surroundings.clock.monotonicMs();
+    const prepared = await prepareWrite(session, onProblem, signal);
+    const { census, here, away, reader } = prepared;
+    await this.#noteSeen(here);
+    const placer = await ShardPlacer.create(here, onProblem, signal);
+    const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
+    if (this.#options.quick !== true) await this.#verifyAll(prepared);
+    const before = tolerancesOf(session, census, undefined);
+    const overdue = await this.#overdue(away.map(({ drive }) => drive));
+    const packs = [...session.state.packs()];
+    try {
+      for (const [i, pack] of packs.entries()) {
+        throwIfAborted(signal);
+        this.#tell('repair', i, packs.length, undefined);
+        await this.#repairPack(pack, prepared, placer, overdue, before.tolerates, dryRun);
+      }
+    } finally {
+      await this.#flush();
+    }
+    if (!dryRun) await session.exchangeLogs(here.map((drive) => drive.holder));
+    const after = tolerancesOf(session, census, undefined);
+    return {
+      packsChecked: packs.length,
+      ...this.#counts,
+      shardsRebuilt: this.#counts.shardsRebuilt + (resumed?.shardsPlaced ?? 0),
+      packsAdopted: prepared.adopted.packs,
+      snapshotsPublished: prepared.adopted.snapshots + (resumed?.snapshotsPublished ?? 0),
+      bytesRead: reader.shards.bytesRead + this.#bytesVerified,
+      bytesSent: this.#counts.bytesSent + (resumed?.bytesSent ?? 0),
+      toleratesBefore: before.tolerates,
+      toleratesAfter: after.tolerates,
+      away: away.map(({ drive }) => drive.name),
+      durationMs: session.surroundings.clock.monotonicMs() - startMs,
+    };
+  }
+
+  #bytesVerified = 0;
+
+  /** Reads every shard where it lies; a bad one counts as missing from then on. */
+  async #verifyAll({ here, census }: Prepared): Promise<void> {
+    const session = this.#session;
+    const packs = [...session.state.packs()];
+    const total = packs.reduce((sum, { manifest }) => sum + census.good(manifest.packId).length * (classBytes[manifest.class] ?? 0), 0);
+    for (const [i, { manifest }] of packs.entries()) {
+      throwIfAborted(this.#options.signal);
+      this.#tell('check', i, packs.length, total);
+      await Promise.all(
+        census.good(manifest.packId).map(async ({ index, drive }) => {
+          if (!here.includes(drive)) return;
+          try {
+            const state = await drive.holder.verify({ packId: manifest.packId, index });
+            this.#bytesVerified += classBytes[manifest.class] ?? 0;
+            if (state === 'good') return;
+            census.markDamaged(manifest.packId, index, drive, state);
+            if (state === 'damaged') {
+              session.problem({ item: drive.name, message: 'a part of your backup is damaged there; it is rebuilt', code: 'shard-damaged' });
+            }
+          } catch (error) {
+            if (!isKithError(error) || error.code === 'interrupted') throw error;
+            session.problem({ item: drive.name, message: messageOf(error), code: error.code });
+            census.markDamaged(manifest.packId, index, drive, messageOf(error));
+          }
+        }),
+      );
+    }
+  }
+
+  async #repairPack(
+    pack: KnownPack,
+    { census, reader }: Prepared,
+    placer: ShardPlacer,
+    overdue: ReadonlyMap<string, number>,
+    tolerates: number | null,
+    dryRun: boolean,
+  ): Promise<void> {
+    const session = this.#session;
+    const { manifest, manifestBytes } = pack;
+    const health = packHealth(session, census, pack);
+    const damaged = census.shards(manifest.packId).filter((shard) => shard.damaged !== undefined);
+    const missing = [...new Set([...health.missing, ...this.#overdueShards(pack, census, overdue, tolerates)])];
+    const wholeWanted = wholeShards(placer, census, pack);
+    this.#counts.shardsDamaged += damaged.length;
+    this.#counts.shardsMissing += missing.length;
+    if (health.lost) this.#counts.packsLost++;
+    const wanted = new Set([...missing, ...damaged.map((shard) => shard.index), ...wholeWanted.flatMap(({ indices }) => indices)]);
+    if (wanted.size === 0) return;
+    if (health.tolerates === undefined) {
+      this.#counts.shardsStillMissing += missing.length;
+      return;
+    }
+    if (dryRun) return;
+    const shards = await rebuildShards(reader, manifest, [...wanted].sort((a, b) => a - b), session.surroundings.coder);
+    const toPlace = { packId: manifest.packId, k: manifest.k, class: manifest.class, keyEpoch: manifest.keyEpoch, manifest: manifestBytes };
+    const placed: Placement[] = [];
+    for (const { index, drive } of damaged) {
+      const result = await placer.placeAt(toPlace, shards.filter((shard) => shard.index === index), drive);
+      placed.push(...result.placed);
+      this.#counts.bytesSent += result.bytesSent;
+    }
+    const replaced = new Set(placed.map((placement) => placement.shardIndex));
+    const taken = new Set(census.shards(manifest.packId).map((shard) => shard.drive.id));
+    const homeless = shards.filter((shard) => missing.includes(shard.index) && !replaced.has(shard.index));
+    const result = await placer.place(toPlace, homeless, taken);
+    placed.push(...result.placed);
+    this.#counts.bytesSent += result.bytesSent;
+    this.#counts.shardsStillMissing += result.missing.length;
+    for (const { drive, indices } of wholeWanted) {
+      const whole = await placer.placeAt(toPlace, shards.filter((shard) => indices.includes(shard.index)), drive);
+      placed.push(...whole.placed);
+      this.#counts.bytesSent += whole.bytesSent;
+    }
+    this.#counts.shardsRebuilt += placed.length;
+    for (const { shardIndex, holderId } of placed) {
+      const drive = session.drive(toHex(holderId));
+      if (drive !== undefined) census.markHeld(manifest.packId, shardIndex, drive);
+    }
+    await this.#record(pack, census, new Set(placed.map((placement) => placement.shardIndex)));
+  }
+
+  /** Notes where a pack's shards are now. */
+  async #record(pack: KnownPack, census: Census, indices: ReadonlySet<number>): Promise<void> {
+    if (indices.size === 0) return;
+    const { packId } = pack.manifest;
+    const placements = census
+      .good(packId)
+      .filter((shard) => indices.has(shard.index))
+      .map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+    const atNs = this.#session.surroundings.clock.nowNs();
+    this.#records.push({ kind: recordKinds.placement, body: encodePlacementRecord({ packId, placements, atNs }) });
+    if (this.#records.length >= recordBatch) await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const records = this.#records;
+    this.#records = [];
+    await this.#session.logs.append(logRoles.ledger, records);
+  }
+
+  /** Shards that only holders have which have been away for longer than the grace: they are rebuilt elsewhere. */
+  #overdueShards(pack: KnownPack, census: Census, awayMs: ReadonlyMap<string, number>, tolerates: number | null): number[] {
+    const setting = this.#session.settings.value('repair.grace');
+    const grace = setting === 'auto' ? (graceByTolerance[Math.min(2, tolerates ?? 0)] ?? 0) : parseDuration(setting);
+    const held = new Set(census.good(pack.manifest.packId).map((shard) => shard.index));
+    const overdue: number[] = [];
+    for (const [index, ids] of pack.hints) {
+      if (held.has(index) || index >= pack.manifest.n) continue;
+      const away = [...ids].filter((id) => awayMs.has(id));
+      if (away.length > 0 && away.every((id) => (awayMs.get(id) ?? 0) >= grace)) overdue.push(index);
+    }
+    return overdue;
+  }
+
+  /** How long each absent drive has not been seen, by the times this home noted. */
+  async #overdue(away: readonly KnownDrive[]): Promise<ReadonlyMap<string, number>> {
+    const seen = await this.#seen();
+    const nowMs = Number(this.#session.surroundings.clock.nowNs() / 1_000_000n);
+    return new Map(away.map((drive) => [drive.id, Math.max(0, nowMs - (seen.get(drive.id) ?? nowMs))]));
+  }
+
+  get #seenPath(): string {
+    return join(this.#session.home, 'seen');
+  }
+
+  async #seen(): Promise<Map<string, number>> {
+    const bytes = await this.#session.surroundings.disk.readWhole(this.#seenPath, 1024 * 1024);
+    const seen = new Map<string, number>();
+    for (const line of (textOf(bytes ?? new Uint8Array(0)) ?? '').split('\n')) {
+      const match = /^([0-9a-f]{64}) (\d{1,15})$/.exec(line);
+      if (match?.[1] !== undefined) seen.set(match[1], Number(match[2]));
+    }
+    return seen;
+  }
+
+  /** Notes when each drive was last seen. Only ever a reason to make more copies, so one clock will do. */
+  async #noteSeen(here: readonly KnownDrive[]): Promise<void> {
+    const { disk, clock } = this.#session.surroundings;
+    const seen = await this.#seen();
+    const nowMs = Number(clock.nowNs() / 1_000_000n);
+    for (const drive of this.#session.drives()) if (!seen.has(drive.id)) seen.set(drive.id, nowMs);
+    for (const drive of here) seen.set(drive.id, nowMs);
+    const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
+    const tempFolder = join(this.#session.home, 'tmp');
+    await writeDurably(disk, { tempFolder, path: this.#seenPath, parts: [utf8(text)], mode: 0o600 });
+  }
+
+  #tell(phase: 'check' | 'repair', done: number, total: number, bytesTotal: number | undefined): void {
+    this.#options.onProgress?.({
+      phase,
+      filesDone: done,
+      filesTotal: total,
+      bytesDone: phase === 'check' ? this.#bytesVerified : this.#counts.bytesSent,
+      bytesTotal,
+      current: undefined,
+    });
+  }
+}
+
+/** Data shards that `--whole` drives lack. */
+function wholeShards(placer: ShardPlacer, census: Census, pack: KnownPack): { drive: KnownDrive; indices: number[] }[] {
+  const { k, packId } = pack.manifest;
+  return placer.wholeDrives
+    .map((drive) => {
+      const has = new Set(census.good(packId).filter((shard) => shard.drive === drive).map((shard) => shard.index));
+      return { drive, indices: Array.from({ length: k }, (_, i) => i).filter((i) => !has.has(i)) };
+    })
+    .filter(({ indices }) => indices.length > 0);
+}

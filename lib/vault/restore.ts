@@ -1,0 +1,299 @@
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { displayText, equalBytes, idKey, utf8, viewAsBuffer } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
+import { blobKinds } from '../format/blob.ts';
+import { contentIds, type Content } from '../format/content.ts';
+import { entryTypes, type TreeEntry } from '../format/tree.ts';
+import { Stages } from '../pipeline/stages.ts';
+import { insideSources, RestoreFilter } from '../source/include.ts';
+import { joinPath } from '../source/path.ts';
+import { RestoreWriter } from '../source/restore-writer.ts';
+import type { BlobReader } from './blob-reader.ts';
+import { pathUnknown } from './list.ts';
+import { packHealth } from './health.ts';
+import { prepareRead, type Prepared } from './prepare.ts';
+import type { Session } from './session.ts';
+import { listOf } from './shard-reader.ts';
+import { packsOf } from './snapshot-check.ts';
+import { resolveSnapshot, type ResolvedPath } from './snapshots.ts';
+import { TreeReader } from './tree-reader.ts';
+import type { Problem, RestoreOptions, RestoreSummary } from './types.ts';
+
+/** Chunks of one file that are fetched ahead. */
+const chunksAhead = 4;
+
+/** Writes a snapshot, or a part of it, into a folder. KithError `not-restorable` before anything is written where too few holders are here. */
+export async function restore(session: Session, options: RestoreOptions): Promise<RestoreSummary> {
+  session.listen(options.onProblem);
+  const startMs = session.surroundings.clock.monotonicMs();
+  const filter = new RestoreFilter(filterOptions(options));
+  const resolved = await resolveSnapshot(session, options.what);
+  const prepared = await prepareRead(session, (problem) => session.problem(problem), options.signal);
+  const run = new RestoreRun(session, options, prepared, resolved, filter);
+  await run.check();
+  const counts = await run.write();
+  return { ...counts, durationMs: session.surroundings.clock.monotonicMs() - startMs };
+}
+
+function filterOptions(options: RestoreOptions): { include?: readonly string[]; exclude?: readonly string[] } {
+  return {
+    ...(options.include === undefined ? {} : { include: options.include }),
+    ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
+  };
+}
+
+class RestoreRun {
+  readonly #session: Session;
+  readonly #options: RestoreOptions;
+  readonly #prepared: Prepared;
+  readonly #resolved: ResolvedPath;
+  readonly #filter: RestoreFilter;
+  readonly #reader: BlobReader;
+  readonly #trees: TreeReader;
+  readonly #stages = new Stages();
+  #bytesDone = 0;
+  #filesDone = 0;
+  #failed = 0;
+  #unreadable = 0;
+
+  constructor(session: Session, options: RestoreOptions, prepared: Prepared, resolved: ResolvedPath, filter: RestoreFilter) {
+    this.#session = session;
+    this.#options = options;
+    this.#prepared = prepared;
+    this.#resolved = resolved;
+    this.#filter = filter;
+    this.#reader = prepared.reader;
+    this.#trees = new TreeReader(prepared.reader);
+  }
+
+  /** Makes sure that every pack can be read now: nothing is written of a restore that can't end. */
+  async check(): Promise<void> {
+    const { census } = this.#prepared;
+    const short = [...this.#session.state.packs()].filter((pack) => {
+      const good = new Set(census.good(pack.manifest.packId).map((shard) => shard.index));
+      return good.size < pack.manifest.k && !this.#session.queue.has(pack.manifest.packId);
+    });
+    if (short.length === 0) return;
+    const wanted = await this.#packsWanted();
+    const lacking = short.filter((pack) => wanted === undefined || wanted.has(idKey(pack.manifest.packId)));
+    if (lacking.length === 0) return;
+    const away = new Set<string>();
+    let lost = 0;
+    for (const pack of lacking) {
+      const health = packHealth(this.#session, census, pack);
+      if (health.lost) lost++;
+      for (const shard of health.place.shards) if (shard.state === 'suspect' && shard.holder !== null) away.add(shard.holder);
+    }
+    const names = [...away].sort();
+    const advice =
+      names.length > 0
+        ? `Connect ${listOf(names, 'or')} and run the same command again.`
+        : 'No disk that kith knows of has the missing parts.';
+    const dead = lost > 0 ? ' Some of it is lost for good: too few parts exist. Restore single folders with SNAP:PATH to get the rest.' : '';
+    throw new KithError('not-restorable', `this cannot be restored now: too few of the disks that hold it can be reached. ${advice}${dead}`, {
+      details: { away: names, packsShort: lacking.length, packsLost: lost },
+    });
+  }
+
+  /** Packs that this restore needs, or undefined where its trees can't even be read. */
+  async #packsWanted(): Promise<Set<string> | undefined> {
+    try {
+      const { content } = await this.#start();
+      if (content === undefined) return new Set();
+      const { packs } = await packsOf(this.#session, this.#reader, content, this.#options.signal);
+      return new Set(packs.keys());
+    } catch (error) {
+      if (!isKithError(error, 'not-restorable', 'blob-missing')) throw error;
+      return undefined;
+    }
+  }
+
+  /** What to restore: a folder's content, or one file's entry. */
+  async #start(): Promise<{ content: Content | undefined; entry: TreeEntry | undefined }> {
+    const { found, names } = this.#resolved;
+    if (names === undefined || names.length === 0) return { content: found.snapshot.root, entry: undefined };
+    const entry = await this.#trees.at(found.snapshot.root, names);
+    if (entry === undefined) throw pathUnknown(names);
+    return { content: entry.content, entry };
+  }
+
+  async write(): Promise<Omit<RestoreSummary, 'durationMs'>> {
+    const { signal, dryRun, overwrite = 'always', target } = this.#options;
+    const { content, entry } = await this.#start();
+    const { snapshot } = this.#resolved.found;
+    const wholeSnapshot = this.#resolved.names === undefined || this.#resolved.names.length === 0;
+    const inside = wholeSnapshot ? insideSources(snapshot.sources) : (): boolean => true;
+    const writer = new RestoreWriter({
+      target: resolve(target),
+      overwrite,
+      dryRun,
+      signal,
+      deleteExtra:
+        this.#options.deleteExtra === true
+          ? (components, isFolder) => inside(components) && this.#filter.wants(components, isFolder)
+          : undefined,
+      neverRemove: [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) => utf8(resolve(path))),
+      onProblem: (problem) => this.#session.problem(problem),
+    });
+    try {
+      let complete = true;
+      if (entry !== undefined && entry.type !== entryTypes.folder) await this.#entry(writer, [entry.name], entry);
+      else if (content !== undefined) complete = await this.#folder(writer, [], content);
+      const counts = await writer.finish({ complete: complete && entry?.type !== entryTypes.file });
+      return {
+        filesRestored: counts.files + counts.hardlinks,
+        filesSkipped: counts.skipped,
+        filesFailed: counts.failed + this.#failed,
+        foldersRestored: counts.folders,
+        symlinksRestored: counts.symlinks,
+        bytesRestored: counts.bytes,
+        shardsReplaced: this.#reader.shards.shardsReplaced,
+        stages: this.#stages.report(),
+      };
+    } finally {
+      writer.close();
+    }
+  }
+
+  #problem(item: string, message: string, code: Problem['code']): void {
+    this.#session.problem({ item, message, code });
+  }
+
+  /** Restores what is in a folder. False if its trees could not be read to the end. */
+  async #folder(writer: RestoreWriter, above: readonly Uint8Array[], content: Content): Promise<boolean> {
+    try {
+      for await (const entry of this.#trees.entries(content)) {
+        throwIfAborted(this.#options.signal);
+        await this.#entry(writer, [...above, entry.name], entry);
+      }
+      return true;
+    } catch (error) {
+      if (!isKithError(error, 'damaged', 'malformed', 'not-authentic', 'not-restorable', 'blob-missing')) throw error;
+      this.#failed++;
+      this.#problem(`/${above.map(displayText).join('/')}`, `the rest of this folder could not be read: ${messageOf(error)}`, error.code);
+      return false;
+    }
+  }
+
+  async #entry(writer: RestoreWriter, names: readonly Uint8Array[], entry: TreeEntry): Promise<void> {
+    const isFolder = entry.type === entryTypes.folder;
+    const wanted = this.#filter.wants(names, isFolder);
+    if (isFolder) {
+      if (!wanted && !this.#filter.enters(names)) {
+        writer.keep(entry.name);
+        return;
+      }
+      if ((await writer.enterFolder(entry, { lazy: !wanted })) === 'skip') return;
+      const complete = entry.content === undefined || (await this.#folder(writer, names, entry.content));
+      await writer.leaveFolder({ complete: complete && entry.error === undefined });
+      return;
+    }
+    if (!wanted) {
+      writer.keep(entry.name);
+    } else if (entry.type === entryTypes.file) {
+      await this.#file(writer, names, entry);
+    } else if (entry.type === entryTypes.symlink) {
+      await writer.addSymlink(entry);
+    } else if (entry.type === entryTypes.unreadable) {
+      writer.keep(entry.name);
+      this.#unreadable++;
+      this.#problem(pathText(names), `could not be read when it was backed up: ${entry.error ?? 'no reason given'}`, 'source-unreadable');
+    } else {
+      await writer.addOther(entry);
+    }
+  }
+
+  async #file(writer: RestoreWriter, names: readonly Uint8Array[], entry: TreeEntry): Promise<void> {
+    const { content } = entry;
+    if (content === undefined) {
+      this.#failed++;
+      this.#problem(pathText(names), 'the snapshot has no content for this file', 'malformed');
+      return;
+    }
+    const sink = await writer.beginFile(entry);
+    this.#filesDone++;
+    if (typeof sink === 'string') {
+      this.#bytesDone += entry.size;
+      this.#tell(names);
+      return;
+    }
+    let offset = 0;
+    try {
+      for await (const bytes of this.#chunks(content)) {
+        throwIfAborted(this.#options.signal);
+        if (offset + bytes.length > entry.size) throw new KithError('malformed', 'there is more content than the size says');
+        await this.#stages.wait('write', () => sink.write(bytes, offset));
+        offset += bytes.length;
+        this.#bytesDone += bytes.length;
+        this.#tell(names);
+      }
+      if (offset !== entry.size) throw new KithError('malformed', 'there is less content than the size says');
+      await this.#stages.wait('write', () => sink.commit());
+    } catch (error) {
+      await sink.abort();
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      this.#failed++;
+      this.#problem(pathText(names), `not restored: ${messageOf(error)}`, error.code);
+      return;
+    }
+    this.#options.onItem?.({ action: 'restored', path: pathText(names), bytes: entry.size });
+    if (this.#options.verify === true && this.#options.dryRun !== true) await this.#verify(names, content);
+  }
+
+  /** A file's chunks in order, a few fetched ahead. */
+  async *#chunks(content: Content): AsyncGenerator<Uint8Array, void, undefined> {
+    const ahead: Promise<Uint8Array>[] = [];
+    try {
+      for await (const id of contentIds(content, this.#reader.list)) {
+        const fetched = this.#stages.wait('fetch', () => this.#reader.read(blobKinds.data, id));
+        fetched.catch(() => undefined);
+        ahead.push(fetched);
+        const first = ahead.length > chunksAhead ? ahead.shift() : undefined;
+        if (first !== undefined) yield await first;
+      }
+      for (let first = ahead.shift(); first !== undefined; first = ahead.shift()) yield await first;
+    } finally {
+      await Promise.allSettled(ahead);
+    }
+  }
+
+  /** Reads a written file back and compares every chunk with its name. */
+  async #verify(names: readonly Uint8Array[], content: Content): Promise<void> {
+    const path = names.reduce((folder, name) => joinPath(folder, name), utf8(resolve(this.#options.target)));
+    const file = await open(viewAsBuffer(path), 'r');
+    try {
+      let offset = 0;
+      for await (const id of contentIds(content, this.#reader.list)) {
+        const bytes = new Uint8Array(this.#session.index.get(id)?.length ?? 0);
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
+        if (bytesRead !== bytes.length || !equalBytes(this.#session.namer.idOf(blobKinds.data, bytes), id)) {
+          this.#failed++;
+          this.#problem(pathText(names), 'reads back differently from what was written', 'damaged');
+          return;
+        }
+        offset += bytes.length;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  #tell(names: readonly Uint8Array[]): void {
+    const { summary } = this.#resolved.found.snapshot;
+    const whole = this.#resolved.names === undefined && this.#filter.takesAll;
+    this.#options.onProgress?.({
+      phase: 'restore',
+      filesDone: this.#filesDone,
+      filesTotal: whole ? summary.filesNew + summary.filesChanged + summary.filesUnmodified : undefined,
+      bytesDone: this.#bytesDone,
+      bytesTotal: whole ? summary.bytesProcessed : undefined,
+      current: pathText(names),
+    });
+  }
+}
+
+function pathText(names: readonly Uint8Array[]): string {
+  return `/${names.map(displayText).join('/')}`;
+}

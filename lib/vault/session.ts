@@ -1,0 +1,319 @@
+import { join } from 'node:path';
+import { copyBytes, displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
+import { systemClock, type Clock } from '../base/clock.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { parseSize } from '../base/units.ts';
+import { BlobIndex } from '../catalog/blob-index.ts';
+import { CatalogState } from '../catalog/catalog-state.ts';
+import { LogBook } from '../catalog/log-book.ts';
+import type { LogAuthority } from '../catalog/segment-logs.ts';
+import { systemRandom, type RandomSource } from '../crypto/random.ts';
+import type { Disk, DiskLock } from '../disk/disk.ts';
+import { nodeDisk } from '../disk/node-disk.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import { BlobNamer } from '../format/blob.ts';
+import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
+import { openDrive } from '../holders/drive.ts';
+import type { Holder } from '../holders/holder.ts';
+import { plainCoder, type ErasureCoder } from '../kernels/reed-solomon.ts';
+import { createCompressor, type Compressor } from '../pipeline/compress.ts';
+import { adoptKeyRecord, epochKeys, type DeviceKeys } from '../trust/identity.ts';
+import { openKeyStore } from '../trust/key-store.ts';
+import { IndexCache } from './index-cache.ts';
+import { PackQueue } from './pack-queue.ts';
+import { Settings } from './settings.ts';
+import type { Problem } from './types.ts';
+
+/** What a vault is built on; tests put their own in. */
+export interface Surroundings {
+  readonly disk: Disk;
+  readonly random: RandomSource;
+  readonly clock: Clock;
+  readonly coder: ErasureCoder;
+}
+
+/** The machine's own. */
+export const systemSurroundings: Surroundings = {
+  disk: nodeDisk,
+  random: systemRandom,
+  clock: systemClock,
+  coder: plainCoder,
+};
+
+/** Bytes of the files that a home starts with, at most. */
+const homeFileBytesMax = 4 * 1024 * 1024;
+
+/** A drive as the vault knows it: its record and the holder that stands for it. */
+export interface KnownDrive {
+  readonly id: string;
+  readonly name: string;
+  readonly path: string;
+  readonly household: string | undefined;
+  readonly quotaBytes: number | undefined;
+  readonly whole: boolean;
+  readonly holder: Holder;
+}
+
+/**
+ * An opened vault: keys, logs, state, index, holders. One process has a home at a time. Operations (backup, restore, …) are
+ * functions that take a session.
+ */
+export class Session {
+  readonly surroundings: Surroundings;
+  readonly home: string;
+  readonly device: DeviceKeys;
+  readonly authority: LogAuthority;
+  readonly state: CatalogState;
+  readonly logs: LogBook;
+  readonly settings: Settings;
+  readonly index: BlobIndex;
+  readonly indexCache: IndexCache;
+  readonly queue: PackQueue;
+  readonly namer: BlobNamer;
+  readonly compressor: Compressor;
+  readonly #lock: DiskLock;
+  readonly #devices: Set<string>;
+  #keyRecord: Uint8Array;
+  readonly #drives = new Map<string, KnownDrive>();
+  readonly #problems: Problem[] = [];
+  #onProblem: ((problem: Problem) => void) | undefined;
+
+  private constructor(parts: SessionParts) {
+    this.surroundings = parts.surroundings;
+    this.home = parts.home;
+    this.device = parts.device;
+    this.authority = parts.authority;
+    this.state = parts.state;
+    this.logs = parts.logs;
+    this.settings = parts.settings;
+    this.index = new BlobIndex();
+    this.indexCache = parts.indexCache;
+    this.queue = parts.queue;
+    this.namer = new BlobNamer(parts.device.blobIdKey);
+    this.compressor = createCompressor();
+    this.#keyRecord = parts.keyRecord;
+    this.#devices = parts.devices;
+    this.#lock = parts.lock;
+    this.#problems.push(...parts.problems);
+  }
+
+  /**
+   * Opens a home. KithError `vault-missing` (10), `locked` (11), `wrong-passphrase` (12), `damaged`. Nothing is asked of
+   * holders yet.
+   */
+  static async open(options: {
+    readonly home: string;
+    readonly passphrase?: string;
+    readonly surroundings?: Surroundings;
+  }): Promise<Session> {
+    const { home } = options;
+    const surroundings = options.surroundings ?? systemSurroundings;
+    const { disk } = surroundings;
+    const sealedStore = await disk.readWhole(join(home, 'keystore'), homeFileBytesMax);
+    if (sealedStore === undefined) {
+      throw new KithError('vault-missing', `there is no kith vault in ${home}. Make one with \`kith init\`, or bring one back with \`kith recover\`.`);
+    }
+    const lock = await lockHome(disk, home);
+    try {
+      const device = await openKeyStore(sealedStore, options.passphrase);
+      const parts = await openParts(surroundings, home, device, lock);
+      const session = new Session(parts);
+      session.loadDrives();
+      await session.logs.ensureCurrent('first use of this home');
+      await session.#loadIndex();
+      return session;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Where things that go wrong without ending an operation are told; what was met before is told at once. */
+  listen(onProblem: ((problem: Problem) => void) | undefined): void {
+    this.#onProblem = onProblem;
+    if (onProblem !== undefined) for (const problem of this.#problems.splice(0)) onProblem(problem);
+  }
+
+  problem(problem: Problem): void {
+    if (this.#onProblem === undefined) this.#problems.push(problem);
+    else this.#onProblem(problem);
+  }
+
+  /** The identity's name, for people. */
+  get name(): string {
+    return this.state.setting('identity.name') ?? 'unnamed';
+  }
+
+  get id(): string {
+    return toHex(this.device.vaultId);
+  }
+
+  /** Makes holders of the drives that the state names, keeping those that haven't changed. */
+  loadDrives(): void {
+    const { disk } = this.surroundings;
+    const floor = this.settings.value('free.floor');
+    this.#drives.clear();
+    for (const record of this.state.holders()) {
+      if (record.kind !== 1 || record.state !== 1) continue;
+      const id = toHex(record.holderId);
+      const path = displayText(record.pathHint);
+      const household = record.household === '' ? undefined : record.household;
+      const quotaBytes = record.quotaBytes === 0 ? undefined : record.quotaBytes;
+      const holder = openDrive(disk, path, {
+        id,
+        vaultId: this.device.vaultId,
+        name: record.name,
+        household,
+        quotaBytes,
+        freeFloorBytes: floor === 'auto' ? undefined : parseSize(floor),
+        isDevice: this.authority.isDevice,
+      });
+      this.#drives.set(id, { id, name: record.name, path, household, quotaBytes, whole: record.whole, holder });
+    }
+  }
+
+  drives(): KnownDrive[] {
+    return [...this.#drives.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  }
+
+  drive(id: string): KnownDrive | undefined {
+    return this.#drives.get(id);
+  }
+
+  /** Drives that are there now, and the others with the reason. Looks at each. */
+  async reachable(): Promise<{ here: KnownDrive[]; away: { drive: KnownDrive; reason: string }[] }> {
+    const here: KnownDrive[] = [];
+    const away: { drive: KnownDrive; reason: string }[] = [];
+    for (const drive of this.drives()) {
+      const availability = await drive.holder.check();
+      if (availability.available) here.push(drive);
+      else away.push({ drive, reason: availability.reason });
+    }
+    return { here, away };
+  }
+
+  sealingKeys(keyEpoch: number): Uint8Array[] {
+    return epochKeys(this.device, keyEpoch).map((epoch) => epoch.sealing);
+  }
+
+  /** Exchanges logs and hands the key record to holders; a holder that fails is reported and left for next time. */
+  async exchangeLogs(holders: readonly Holder[]): Promise<{ reached: number; agreed: number }> {
+    let reached = 0;
+    let agreed = 0;
+    for (const holder of holders) {
+      try {
+        await this.#exchangeKeyRecord(holder);
+        const exchange = await this.logs.exchange(holder);
+        reached++;
+        if (exchange.upToDate) agreed++;
+      } catch (error) {
+        if (!isKithError(error)) throw error;
+        this.problem({ item: holder.name, message: `its copy of the logs was not brought up to date: ${messageOf(error)}`, code: error.code });
+      }
+    }
+    return { reached, agreed };
+  }
+
+  /** Takes what a holder's key record knows and ours doesn't (another device's certificate), and gives it the union. */
+  async #exchangeKeyRecord(holder: Holder): Promise<void> {
+    const theirs = await holder.getKeyRecord();
+    if (theirs !== undefined && equalBytes(theirs, this.#keyRecord)) return;
+    if (theirs !== undefined) {
+      try {
+        const { keyRecord } = adoptKeyRecord(this.device, this.#keyRecord, theirs);
+        if (keyRecord !== this.#keyRecord) {
+          const { disk } = this.surroundings;
+          const tempFolder = join(this.home, 'tmp');
+          await writeDurably(disk, { tempFolder, path: join(this.home, 'keys'), parts: [keyRecord], mode: 0o600 });
+          this.#keyRecord = keyRecord;
+          for (const { deviceId } of decodeKeyRecord(keyRecord).certificates) this.#devices.add(idKey(deviceId));
+        }
+      } catch (error) {
+        if (!isKithError(error, 'malformed', 'not-authentic')) throw error;
+        this.problem({ item: holder.name, message: `its key record was not genuine and is replaced: ${messageOf(error)}`, code: error.code });
+      }
+    }
+    await holder.putKeyRecord(this.#keyRecord);
+  }
+
+  /** Directories of all packs that the ledger or the queue know, as far as this home has them cached. */
+  async #loadIndex(): Promise<void> {
+    const queued = await this.queue.load();
+    await this.indexCache.load((packId, directory) => {
+      if (this.state.pack(packId) !== undefined || queued.has(idKey(packId))) this.index.addPack(packId, directory);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#lock.release();
+  }
+}
+
+interface SessionParts {
+  readonly surroundings: Surroundings;
+  readonly home: string;
+  readonly device: DeviceKeys;
+  readonly authority: LogAuthority;
+  readonly state: CatalogState;
+  readonly logs: LogBook;
+  readonly settings: Settings;
+  readonly indexCache: IndexCache;
+  readonly queue: PackQueue;
+  readonly keyRecord: Uint8Array;
+  readonly devices: Set<string>;
+  readonly lock: DiskLock;
+  readonly problems: readonly Problem[];
+}
+
+/** Takes the home for this process. KithError `locked` names the process that has it. */
+export async function lockHome(disk: Disk, home: string): Promise<DiskLock> {
+  const path = join(home, 'lock');
+  const lock = await disk.lock(path);
+  if (lock !== undefined) return lock;
+  const holderText = await disk.readWhole(path, 1024);
+  const pid = holderText === undefined ? '' : displayText(holderText).trim();
+  const who = /^\d+$/.test(pid) ? `process ${pid}` : 'another process';
+  throw new KithError('locked', `${who} is working in ${home}. Wait for it to end, or stop it, and try again.`, {
+    details: { pid: /^\d+$/.test(pid) ? Number(pid) : null },
+  });
+}
+
+async function openParts(surroundings: Surroundings, home: string, device: DeviceKeys, lock: DiskLock): Promise<SessionParts> {
+  const { disk, random, clock } = surroundings;
+  const keyRecord = await disk.readWhole(join(home, 'keys'), homeFileBytesMax);
+  if (keyRecord === undefined) {
+    throw new KithError('damaged', `${join(home, 'keys')} is gone. Bring it back with \`kith recover\` into another home.`);
+  }
+  const record = decodeKeyRecord(keyRecord);
+  verifyKeyRecord(record, device.vaultId);
+  const devices = new Set(record.certificates.map((certificate) => idKey(certificate.deviceId)));
+  const authority = { vaultId: device.vaultId, isDevice: (id: Uint8Array) => devices.has(idKey(id)) };
+  const problems: Problem[] = [];
+  const state = new CatalogState();
+  const logs = await LogBook.open({
+    disk,
+    home,
+    device,
+    authority,
+    random,
+    nowNs: () => clock.nowNs(),
+    state,
+    onProblem: (problem) => problems.push({ ...problem, code: 'damaged' }),
+  });
+  const settings = await Settings.load(disk, home, state);
+  const indexCache = new IndexCache({ disk, home, device, random });
+  const queue = new PackQueue({ disk, home, device, authority, random, clock, maxBytes: parseSize(settings.value('shard.queue')) });
+  return { surroundings, home, device, authority, state, logs, settings, indexCache, queue, keyRecord, devices, lock, problems };
+}
+
+/** Bytes of an id given in hex by ourselves. */
+export function idBytes(hex: string): Uint8Array {
+  const bytes = fromHex(hex);
+  if (bytes?.length !== 32) throw new KithError('internal', `not an id: ${hex}`);
+  return copyBytes(bytes);
+}
+
+/** Path bytes for a record. */
+export function pathBytes(path: string): Uint8Array {
+  return utf8(path);
+}

@@ -1,0 +1,144 @@
+import { join } from 'node:path';
+import { parse as parseToml } from 'smol-toml';
+import { textOf } from '../base/bytes.ts';
+import { KithError, messageOf } from '../base/errors.ts';
+import { parseDuration, parseSize } from '../base/units.ts';
+import type { CatalogState } from '../catalog/catalog-state.ts';
+import type { Disk } from '../disk/disk.ts';
+import { parseSpread } from '../placement/spread.ts';
+import type { ConfigEntry } from './types.ts';
+
+interface SettingRule {
+  readonly default: string;
+  readonly help: string;
+  /** Throws KithError `usage` for a value that makes no sense. */
+  readonly check: (value: string) => void;
+}
+
+const durationOrAuto = (value: string): void => {
+  if (value !== 'auto') parseDuration(value);
+};
+const sizeOrAuto = (value: string): void => {
+  if (value !== 'auto') parseSize(value);
+};
+const rateOrAuto = (value: string): void => {
+  if (value !== 'auto' && value !== 'none') parseSize(value);
+};
+
+/** Every setting, its default and what it means. */
+const rules: Readonly<Record<string, SettingRule>> = {
+  spread: {
+    default: 'auto',
+    help: 'how many parts restore a file, of how many: K/N, or auto to follow the number of disks and friends',
+    check: (value) => {
+      if (value !== 'auto') parseSpread(value);
+    },
+  },
+  'repair.grace': {
+    default: 'auto',
+    help: 'how long a holder may be away before what it holds is rebuilt elsewhere; auto: 12h, 3d or 14d by how much may still be lost',
+    check: durationOrAuto,
+  },
+  'audit.interval': { default: '1h', help: 'how often holders are asked for proofs', check: (v) => void parseDuration(v) },
+  'trash.keep': {
+    default: '7d',
+    help: 'how long a holder keeps what was released',
+    check: (value) => void parseDuration(value),
+  },
+  'custody.grace': {
+    default: '24h',
+    help: 'how long you must be silent before friends repair for you',
+    check: (value) => void parseDuration(value),
+  },
+  'shard.queue': {
+    default: '10GB',
+    help: 'room in the home for what waits for disks and friends',
+    check: (value) => void parseSize(value),
+  },
+  'free.floor': {
+    default: 'auto',
+    help: 'what stays free on a disk that keeps data; auto: 5 % of it, between 1 and 20 GB',
+    check: sizeOrAuto,
+  },
+  'limits.upload': { default: 'auto', help: 'bytes a second sent to friends', check: rateOrAuto },
+  'limits.download': { default: 'auto', help: 'bytes a second fetched from friends', check: rateOrAuto },
+  'limits.schedule': { default: '', help: 'hours in which the limits hold', check: () => undefined },
+  'web.allowed_hosts': { default: '', help: 'names under which the local page may be opened', check: () => undefined },
+};
+
+/** kith.toml at most: it holds a few dozen lines. */
+const tomlBytesMax = 256 * 1024;
+
+function flatten(value: unknown, prefix: string, into: Map<string, string>): void {
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
+    for (const [key, inner] of Object.entries(value)) flatten(inner, prefix === '' ? key : `${prefix}.${key}`, into);
+  } else if (Array.isArray(value)) {
+    into.set(prefix, value.map(String).join(','));
+  } else {
+    into.set(prefix, String(value));
+  }
+}
+
+/** The settings in force: kith.toml wins over what `config set` wrote to the catalog, which wins over the defaults. */
+export class Settings {
+  readonly #state: CatalogState;
+  readonly #toml: ReadonlyMap<string, string>;
+
+  private constructor(state: CatalogState, toml: ReadonlyMap<string, string>) {
+    this.#state = state;
+    this.#toml = toml;
+  }
+
+  /** Reads the user's kith.toml; KithError `usage` names a line or a key that is wrong. */
+  static async load(disk: Disk, home: string, state: CatalogState): Promise<Settings> {
+    const path = join(home, 'kith.toml');
+    const bytes = await disk.readWhole(path, tomlBytesMax);
+    const toml = new Map<string, string>();
+    if (bytes !== undefined) {
+      const text = textOf(bytes);
+      if (text === undefined) throw new KithError('usage', `${path} is not UTF-8 text`);
+      try {
+        flatten(parseToml(text), '', toml);
+      } catch (cause) {
+        throw new KithError('usage', `${path}: ${messageOf(cause)}`, { cause });
+      }
+      for (const [key, value] of toml) {
+        const rule = rules[key];
+        if (rule === undefined) throw new KithError('usage', `${path}: there is no setting "${key}". \`kith config get\` lists them.`);
+        rule.check(value);
+      }
+    }
+    return new Settings(state, toml);
+  }
+
+  /** One setting. KithError `usage` for an unknown key. */
+  entry(key: string): ConfigEntry {
+    const rule = ruleOf(key);
+    const fromToml = this.#toml.get(key);
+    if (fromToml !== undefined) return { key, value: fromToml, origin: 'kith.toml', help: rule.help };
+    const set = this.#state.setting(key);
+    if (set !== undefined) return { key, value: set, origin: 'settings', help: rule.help };
+    return { key, value: rule.default, origin: 'default', help: rule.help };
+  }
+
+  value(key: string): string {
+    return this.entry(key).value;
+  }
+
+  all(): ConfigEntry[] {
+    return Object.keys(rules).map((key) => this.entry(key));
+  }
+
+  /** Checks a key and value that the user wants to set. */
+  static check(key: string, value: string): void {
+    ruleOf(key).check(value);
+  }
+}
+
+function ruleOf(key: string): SettingRule {
+  const rule = rules[key];
+  if (rule === undefined || !Object.hasOwn(rules, key)) {
+    throw new KithError('usage', `there is no setting "${key}". \`kith config get\` lists them.`);
+  }
+  return rule;
+}

@@ -1,0 +1,170 @@
+import { equalBytes, idKey } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { classBytes, leafBytes } from '../base/limits.ts';
+import { leafHashes, verifyRange } from '../crypto/merkle.ts';
+import type { Manifest } from '../format/manifest.ts';
+import type { Holder } from '../holders/holder.ts';
+import type { ErasureCoder } from '../kernels/reed-solomon.ts';
+import type { LeafSource } from '../pipeline/pack-reader.ts';
+import type { Problem } from './types.ts';
+
+/** Leaves that are fetched together: 512 KiB, about a frame. */
+const windowLeaves = 8;
+/** Windows that are remembered: 48 MiB. */
+const windowsMax = 96;
+
+/** Where shards may be: holders that have been seen with a shard come first. */
+export interface ShardPlaces {
+  /** Holders to ask for a shard, best first. */
+  holdersOf(manifest: Manifest, index: number): readonly Holder[];
+  /** Names of holders that are away and may have shards of a pack: for the message when too few are here. */
+  awayNames(manifest: Manifest): readonly string[];
+}
+
+/**
+ * Reads leaves of shards from whichever holder has them, verifies each range against its signed root before
+ * anything else sees it, and decodes from k other shards what no holder gives whole.
+ */
+export class ShardReader implements LeafSource {
+  readonly #places: ShardPlaces;
+  readonly #coder: ErasureCoder;
+  readonly #onProblem: (problem: Problem) => void;
+  readonly #windows = new Map<string, Promise<Uint8Array>>();
+  readonly #bad = new Set<string>();
+  #replaced = 0;
+  #bytesRead = 0;
+
+  constructor(options: {
+    readonly places: ShardPlaces;
+    readonly coder: ErasureCoder;
+    readonly onProblem: (problem: Problem) => void;
+  }) {
+    this.#places = options.places;
+    this.#coder = options.coder;
+    this.#onProblem = options.onProblem;
+  }
+
+  /** Shards that were bad where they were held, and so were replaced by others. */
+  get shardsReplaced(): number {
+    return this.#replaced;
+  }
+
+  /** Payload bytes that holders gave. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  async leaves(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
+    const total = (classBytes[manifest.class] ?? 0) / leafBytes;
+    const span = Math.min(windowLeaves, total);
+    const firstWindow = Math.floor(firstLeaf / span);
+    const lastWindow = Math.floor((firstLeaf + leafCount - 1) / span);
+    const windows = await Promise.all(
+      Array.from({ length: lastWindow - firstWindow + 1 }, (_, i) => this.#window(manifest, index, firstWindow + i, span)),
+    );
+    const from = (firstLeaf - firstWindow * span) * leafBytes;
+    const [only] = windows;
+    if (windows.length === 1 && only !== undefined) return only.subarray(from, from + leafCount * leafBytes);
+    const joined = new Uint8Array(windows.length * span * leafBytes);
+    for (const [i, window] of windows.entries()) joined.set(window, i * span * leafBytes);
+    return joined.subarray(from, from + leafCount * leafBytes);
+  }
+
+  #window(manifest: Manifest, index: number, window: number, span: number): Promise<Uint8Array> {
+    const key = `${idKey(manifest.packId)}${index}/${window}`;
+    const known = this.#windows.get(key);
+    if (known !== undefined) {
+      this.#windows.delete(key);
+      this.#windows.set(key, known);
+      return known;
+    }
+    const fetched = this.#fetch(manifest, index, window * span, span);
+    this.#windows.set(key, fetched);
+    fetched.catch(() => this.#windows.delete(key));
+    for (const oldest of this.#windows.keys()) {
+      if (this.#windows.size <= windowsMax) break;
+      this.#windows.delete(oldest);
+    }
+    return fetched;
+  }
+
+  async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
+    const direct = await this.verified(manifest, index, firstLeaf, leafCount);
+    if (direct !== undefined) return direct;
+    const rows = manifest.roots.map((_, row) => row).filter((row) => row !== index);
+    const available: { index: number; bytes: Uint8Array }[] = [];
+    for (let at = 0; at < rows.length && available.length < manifest.k; ) {
+      const batch = rows.slice(at, at + manifest.k - available.length);
+      at += batch.length;
+      const results = await Promise.all(
+        batch.map(async (row) => ({ row, bytes: await this.verified(manifest, row, firstLeaf, leafCount) })),
+      );
+      for (const { row, bytes } of results) if (bytes !== undefined) available.push({ index: row, bytes });
+    }
+    if (available.length < manifest.k) throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
+    const [decoded] = this.#coder.reconstruct(manifest.k, available, [index]);
+    if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
+    return decoded;
+  }
+
+  /** A range of one shard as some holder has it, verified; undefined if none has it whole. */
+  async verified(
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<Uint8Array | undefined> {
+    const root = manifest.roots[index];
+    if (root === undefined) return undefined;
+    const total = (classBytes[manifest.class] ?? 0) / leafBytes;
+    const ref = { packId: manifest.packId, index };
+    for (const holder of this.#places.holdersOf(manifest, index)) {
+      const badKey = `${holder.id}/${index}/${idKey(manifest.packId)}`;
+      if (this.#bad.has(badKey)) continue;
+      try {
+        const range = await holder.get(ref, firstLeaf, leafCount);
+        if (range === undefined) continue;
+        this.#bytesRead += range.bytes.length;
+        const whole = range.bytes.length === leafCount * leafBytes;
+        if (whole && verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root)) return range.bytes;
+        this.#reject(badKey, holder, 'a part of what it holds was altered; another copy is used');
+      } catch (error) {
+        if (!isKithError(error) || error.code === 'interrupted') throw error;
+        if (error.code === 'holder-unavailable') continue;
+        this.#reject(badKey, holder, messageOf(error));
+      }
+    }
+    return undefined;
+  }
+
+  #reject(badKey: string, holder: Holder, message: string): void {
+    if (this.#bad.has(badKey)) return;
+    this.#bad.add(badKey);
+    this.#replaced++;
+    this.#onProblem({ item: holder.name, message, code: 'shard-damaged' });
+  }
+}
+
+/** The error for a pack of which fewer than k shards can be had. */
+export function tooFew(manifest: Manifest, here: number, away: readonly string[]): KithError {
+  const unlock =
+    away.length > 0
+      ? `Connect ${listOf(away, 'or')} and try again.`
+      : 'No disk that kith knows of has the missing parts; `kith status` shows what is left.';
+  return new KithError(
+    'not-restorable',
+    `cannot be restored now: ${here} of the ${manifest.k} parts that are needed can be reached. ${unlock}`,
+    { details: { needed: manifest.k, reached: here, away: [...away] } },
+  );
+}
+
+/** `a`, `a or b`, `a, b or c`. */
+export function listOf(names: readonly string[], conjunction: 'and' | 'or'): string {
+  if (names.length <= 1) return names.join('');
+  return `${names.slice(0, -1).join(', ')} ${conjunction} ${names.at(-1) ?? ''}`;
+}
+
+/** True if two manifests speak of the same pack. */
+export function samePack(a: Manifest, b: Manifest): boolean {
+  return equalBytes(a.packId, b.packId);
+}

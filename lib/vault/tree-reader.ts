@@ -1,0 +1,94 @@
+import { compareBytes, displayText, equalBytes, utf8 } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { treeDepthMax } from '../base/limits.ts';
+import { blobKinds } from '../format/blob.ts';
+import { contentIds, type Content } from '../format/content.ts';
+import { decodeTree, entryTypes, type TreeEntry } from '../format/tree.ts';
+import type { BlobReader } from './blob-reader.ts';
+
+/** An entry of a snapshot with the names that lead to it from the root. */
+export interface PlacedEntry {
+  readonly names: readonly Uint8Array[];
+  readonly entry: TreeEntry;
+}
+
+/** Reads trees of snapshots. Names are raw bytes throughout. */
+export class TreeReader {
+  readonly #blobs: BlobReader;
+
+  constructor(blobs: BlobReader) {
+    this.#blobs = blobs;
+  }
+
+  /** A folder's entries in order, one tree blob in memory at a time. Order and uniqueness are checked across blobs. */
+  async *entries(content: Content): AsyncGenerator<TreeEntry, void, undefined> {
+    let last: Uint8Array | undefined;
+    for await (const id of contentIds(content, this.#blobs.list)) {
+      for (const entry of decodeTree(await this.#blobs.read(blobKinds.tree, id))) {
+        if (last !== undefined && compareBytes(last, entry.name) >= 0) {
+          throw new KithError('malformed', 'a folder’s entries are out of order');
+        }
+        last = entry.name;
+        yield entry;
+      }
+    }
+  }
+
+  /** One entry of a folder by name. */
+  async child(content: Content, name: Uint8Array): Promise<TreeEntry | undefined> {
+    for await (const entry of this.entries(content)) if (equalBytes(entry.name, name)) return entry;
+    return undefined;
+  }
+
+  /** The entry at a path, given as names from the root; undefined if there is none. The root itself has no entry. */
+  async at(root: Content, names: readonly Uint8Array[]): Promise<TreeEntry | undefined> {
+    let content: Content | undefined = root;
+    let entry: TreeEntry | undefined;
+    for (const name of names) {
+      if (content === undefined) return undefined;
+      entry = await this.child(content, name);
+      if (entry === undefined) return undefined;
+      content = entry.type === entryTypes.folder ? entry.content : undefined;
+    }
+    return entry;
+  }
+
+  /** Everything below a folder, depth first, each folder before what is in it. */
+  async *walk(content: Content, above: readonly Uint8Array[] = []): AsyncGenerator<PlacedEntry, void, undefined> {
+    if (above.length > treeDepthMax) throw new KithError('limit-exceeded', 'folders lie too deep inside each other');
+    for await (const entry of this.entries(content)) {
+      const names = [...above, entry.name];
+      yield { names, entry };
+      if (entry.type === entryTypes.folder && entry.content !== undefined) yield* this.walk(entry.content, names);
+    }
+  }
+
+  /** Ids of all blobs that a content needs: lists, and what they name. */
+  async *blobIds(content: Content): AsyncGenerator<{ kind: 'list' | 'leaf'; id: Uint8Array }, void, undefined> {
+    const lists: Uint8Array[] = [];
+    const fetch = (id: Uint8Array): Promise<Uint8Array> => {
+      lists.push(id);
+      return this.#blobs.list(id);
+    };
+    for await (const id of contentIds(content, fetch)) {
+      for (const list of lists.splice(0)) yield { kind: 'list', id: list };
+      yield { kind: 'leaf', id };
+    }
+  }
+}
+
+/** Names of an absolute path inside a snapshot, as typed. */
+export function namesOf(path: string): Uint8Array[] {
+  return path
+    .split('/')
+    .filter((name) => name !== '' && name !== '.')
+    .map((name) => {
+      if (name === '..') throw new KithError('usage', 'a path inside a snapshot has no ".."');
+      return utf8(name);
+    });
+}
+
+/** A path for people. */
+export function pathOf(names: readonly Uint8Array[]): string {
+  return `/${names.map(displayText).join('/')}`;
+}

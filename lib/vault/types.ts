@@ -1,0 +1,303 @@
+import type { KithError } from '../base/errors.ts';
+
+/** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
+export interface Progress {
+  /** What is being done now. */
+  readonly phase: 'scan' | 'read' | 'place' | 'publish' | 'restore' | 'check' | 'repair' | 'recover';
+  readonly filesDone: number;
+  readonly filesTotal: number | undefined;
+  readonly bytesDone: number;
+  readonly bytesTotal: number | undefined;
+  /** The path, holder or step at hand, for people. */
+  readonly current: string | undefined;
+}
+
+/** How an operation reports and is stopped. */
+export interface Operation {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+  /** One thing that went wrong without ending the operation: a file that could not be read, a shard that was bad. */
+  readonly onProblem?: (problem: Problem) => void;
+  /** One thing done, for --verbose. */
+  readonly onItem?: (item: { readonly action: string; readonly path: string; readonly bytes: number }) => void;
+}
+
+/** Something that went wrong without ending the operation. `item` is a path or a holder's name. */
+export interface Problem {
+  readonly item: string;
+  readonly message: string;
+  readonly code: KithError['code'];
+}
+
+/** Any k of n shards give a pack back. */
+export interface Spread {
+  readonly k: number;
+  readonly n: number;
+}
+
+export type SnapshotState = 'complete' | 'partial' | 'pending';
+
+export interface BackupOptions extends Operation {
+  /** Files and folders; relative ones are taken from `workingFolder`. */
+  readonly paths: readonly string[];
+  readonly excludes?: readonly string[];
+  readonly excludeFiles?: readonly string[];
+  readonly excludeCaches?: boolean;
+  readonly excludeIfPresent?: readonly string[];
+  readonly excludeLargerThan?: number;
+  readonly oneFileSystem?: boolean;
+  readonly tags?: readonly string[];
+  readonly spread?: Spread;
+  readonly dryRun?: boolean;
+  /** Reads every file, even those that look unchanged. */
+  readonly force?: boolean;
+}
+
+export interface BackupSummary {
+  /** Full hex id; null for a dry run. */
+  readonly snapshotId: string | null;
+  readonly filesNew: number;
+  readonly filesChanged: number;
+  readonly filesUnmodified: number;
+  readonly filesUnreadable: number;
+  readonly foldersTotal: number;
+  readonly totalFilesProcessed: number;
+  readonly totalBytesProcessed: number;
+  /** Plaintext bytes new to the vault. */
+  readonly dataAdded: number;
+  /** Bytes sent to holders, parity included. */
+  readonly dataStored: number;
+  readonly packsNew: number;
+  readonly shardsPlaced: number;
+  readonly shardsMissing: number;
+  readonly packsBelowK: number;
+  readonly state: SnapshotState;
+  readonly spread: Spread;
+  /** Households whose loss every pack still survives; null when not restorable now. */
+  readonly tolerates: number | null;
+  readonly durationMs: number;
+  /** Milliseconds by stage (walk, read, chunk, hash, compress, seal, encode, place, publish), for the bench. */
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+export interface SnapshotInfo {
+  readonly id: string;
+  readonly shortId: string;
+  readonly timeNs: bigint;
+  readonly paths: readonly string[];
+  readonly hostname: string;
+  readonly user: string;
+  readonly tags: readonly string[];
+  readonly state: SnapshotState;
+  readonly parent: string | null;
+  readonly summary: {
+    readonly files: number;
+    readonly folders: number;
+    readonly bytes: number;
+    readonly bytesAdded: number;
+    readonly unreadable: number;
+  };
+}
+
+export interface ListedEntry {
+  /** Path inside the snapshot, absolute, for people (invalid UTF-8 replaced). */
+  readonly path: string;
+  readonly type: 'file' | 'folder' | 'symlink' | 'fifo' | 'socket' | 'block-device' | 'character-device' | 'unreadable';
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string | null;
+  readonly group: string | null;
+  readonly bytes: number;
+  readonly mtimeNs: bigint;
+  readonly linkTarget: string | null;
+  readonly error: string | null;
+}
+
+export interface RestoreOptions extends Operation {
+  /** `SNAP` or `SNAP:PATH`; SNAP is a hex prefix or `latest`. */
+  readonly what: string;
+  readonly target: string;
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly overwrite?: 'always' | 'if-changed' | 'if-newer' | 'never';
+  /** Removes from the target's restored folders what the snapshot doesn't have. */
+  readonly deleteExtra?: boolean;
+  readonly dryRun?: boolean;
+  /** Reads back what was written and compares. */
+  readonly verify?: boolean;
+}
+
+export interface RestoreSummary {
+  readonly filesRestored: number;
+  readonly filesSkipped: number;
+  readonly filesFailed: number;
+  readonly foldersRestored: number;
+  readonly symlinksRestored: number;
+  readonly bytesRestored: number;
+  /** Shards that were bad or gone and were replaced by others on the way. */
+  readonly shardsReplaced: number;
+  readonly durationMs: number;
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+export type ShardState = 'held' | 'suspect' | 'lost' | 'trash' | 'missing';
+
+export interface ShardPlace {
+  readonly index: number;
+  readonly holder: string | null;
+  readonly holderId: string | null;
+  readonly kind: 'friend' | 'drive' | null;
+  readonly state: ShardState;
+}
+
+export interface PackPlace {
+  readonly packId: string;
+  readonly spread: Spread;
+  readonly generation: number;
+  readonly shards: readonly ShardPlace[];
+}
+
+export interface WhereResult {
+  readonly snapshotId: string;
+  readonly path: string | null;
+  readonly packs: readonly PackPlace[];
+  readonly tolerates: number | null;
+}
+
+export type Verdict = 'Safe' | 'Thin' | 'Late' | 'At risk' | 'Waiting' | 'Lost';
+
+export interface DriveInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly path: string;
+  readonly household: string | null;
+  readonly whole: boolean;
+  readonly available: boolean;
+  /** Why it isn't available, in words. */
+  readonly reason: string | null;
+  readonly quotaBytes: number | null;
+  readonly usedBytes: number | null;
+  readonly freeBytes: number | null;
+  readonly shards: number | null;
+}
+
+export interface StatusResult {
+  readonly verdict: Verdict;
+  /** The verdict in one sentence, without the word itself. */
+  readonly sentence: string;
+  readonly reasons: readonly string[];
+  /** The next command to run, or null when there is nothing to do. */
+  readonly nextStep: string | null;
+  readonly lastComplete: bigint | null;
+  readonly lastDrill: bigint | null;
+  readonly tolerates: number | null;
+  readonly offsiteTolerates: number | null;
+  readonly survivesHomeLoss: boolean;
+  readonly id: string;
+  readonly name: string;
+  readonly drives: readonly DriveInfo[];
+  readonly snapshots: readonly {
+    readonly id: string;
+    readonly timeNs: bigint;
+    readonly state: SnapshotState;
+    readonly tolerates: number | null;
+    readonly restorable: boolean;
+    /** Health in words. */
+    readonly health: string;
+  }[];
+  readonly waitingPacks: number;
+  readonly waitingBytes: number;
+}
+
+export interface RepairOptions extends Operation {
+  readonly dryRun?: boolean;
+  /** Trusts the holders' lists instead of reading every shard's bytes. */
+  readonly quick?: boolean;
+}
+
+export interface RepairSummary {
+  readonly packsChecked: number;
+  readonly shardsMissing: number;
+  readonly shardsDamaged: number;
+  readonly shardsRebuilt: number;
+  /** Shards that still lack a place. */
+  readonly shardsStillMissing: number;
+  readonly packsAdopted: number;
+  readonly packsLost: number;
+  readonly snapshotsPublished: number;
+  readonly bytesRead: number;
+  readonly bytesSent: number;
+  readonly toleratesBefore: number | null;
+  readonly toleratesAfter: number | null;
+  /** Holders that were not there, by name. */
+  readonly away: readonly string[];
+  readonly durationMs: number;
+}
+
+export interface DriveOptions {
+  readonly path: string;
+  readonly name?: string;
+  readonly quotaBytes?: number;
+  readonly household?: string;
+  readonly whole?: boolean;
+}
+
+export interface ConfigEntry {
+  readonly key: string;
+  readonly value: string;
+  readonly origin: 'default' | 'settings' | 'kith.toml';
+  readonly help: string;
+}
+
+export interface RecoverSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly snapshots: number;
+  readonly latest: string | null;
+  /** Holders that gave logs, and how many of them agreed on the newest state. */
+  readonly witnesses: number;
+  readonly agreed: number;
+  readonly drivesFound: readonly string[];
+  readonly drivesAway: readonly string[];
+}
+
+/** An identity's vault, opened and locked for this process. Close it, whatever happens. */
+export interface VaultApi {
+  readonly id: string;
+  readonly name: string;
+  driveAdd(options: DriveOptions): Promise<DriveInfo>;
+  driveList(): Promise<DriveInfo[]>;
+  /** Forgets a drive. KithError `failed` if snapshots could then not be restored, unless forced. */
+  driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
+  backup(options: BackupOptions): Promise<BackupSummary>;
+  snapshots(filter?: { readonly tag?: string; readonly path?: string; readonly host?: string }): Promise<SnapshotInfo[]>;
+  /** Recursive, folders before what is in them, oldest bytes order. */
+  list(what: string): AsyncIterable<ListedEntry>;
+  restore(options: RestoreOptions): Promise<RestoreSummary>;
+  where(what: string): Promise<WhereResult>;
+  status(): Promise<StatusResult>;
+  repair(options?: RepairOptions): Promise<RepairSummary>;
+  configGet(key?: string): Promise<ConfigEntry[]>;
+  configSet(key: string, value: string): Promise<ConfigEntry>;
+  close(): Promise<void>;
+}
+
+export interface InitOptions {
+  readonly home: string;
+  readonly name?: string;
+  readonly passphrase?: string;
+}
+
+export interface RecoverOptions extends Operation {
+  readonly home: string;
+  /** The text of the phrase, as typed. */
+  readonly phrase: string;
+  readonly drives: readonly string[];
+  readonly passphrase?: string;
+}
+
+export interface OpenOptions {
+  readonly home: string;
+  readonly passphrase?: string;
+}
