@@ -1,10 +1,10 @@
-import { createCipheriv } from 'node:crypto';
 import { chunkBytesMax } from '../lib/base/limits.ts';
 import { openFrame, sealFrame, suites } from '../lib/crypto/aead.ts';
 import { Hasher } from '../lib/crypto/hash.ts';
 import { createChunker } from '../lib/kernels/chunker.ts';
 import { plainCoder } from '../lib/kernels/reed-solomon.ts';
 import { createCompressor } from '../lib/pipeline/compress.ts';
+import { noise, text } from './corpora.ts';
 
 /**
  * MB/s of every kernel on one core, of source bytes: the median of several rounds, and the slowest and fastest.
@@ -12,26 +12,6 @@ import { createCompressor } from '../lib/pipeline/compress.ts';
  */
 const roundsCount = 9;
 const mebibyte = 1024 * 1024;
-
-function noise(count: number): Uint8Array {
-  const cipher = createCipheriv('aes-256-ctr', new Uint8Array(32), new Uint8Array(16));
-  return new Uint8Array(cipher.update(new Uint8Array(count)));
-}
-
-/** Bytes that look like program text to a compressor: words drawn from a small vocabulary. */
-function text(count: number): Uint8Array {
-  const vocabulary = Array.from({ length: 600 }, (_, i) =>
-    ((i * 2654435761) >>> 0).toString(36).slice(0, 3 + (i % 6)),
-  );
-  const dice = noise(count);
-  const bytes = Buffer.alloc(count);
-  let at = 0;
-  for (let i = 0; at < count; i += 2) {
-    const pick = (((dice[i] ?? 0) << 8) | (dice[i + 1] ?? 0)) % vocabulary.length;
-    at += bytes.write(`${vocabulary[pick]}${pick % 9 === 0 ? '\n  ' : ' '}`, at, 'latin1') || count;
-  }
-  return bytes;
-}
 
 async function measure(name: string, bytes: number, work: () => unknown): Promise<void> {
   const rates: number[] = [];

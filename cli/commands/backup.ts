@@ -64,8 +64,8 @@ function printSummary(output: Output, summary: BackupSummary, drives: readonly D
   const where = `on your ${countOf(drives.length, 'disk')}`;
   output.say(
     `Backed up ${files} (${size}) in ${time}: ${parts}. Snapshot ${summary.snapshotId.slice(0, 8)}.`,
-    summary.dataAdded === 0 && summary.dataStored === 0
-      ? 'Nothing was new.'
+    summary.dataAdded === 0
+      ? `Nothing in them was new; the snapshot itself takes ${formatSize(summary.dataStored)} ${where}.`
       : `${formatSize(summary.dataAdded)} were new; encrypted and spread they take ${formatSize(summary.dataStored)} ${where}.`,
   );
   if (summary.state !== 'pending' && summary.tolerates !== null) {

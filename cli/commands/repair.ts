@@ -44,7 +44,11 @@ function summaryLines(summary: RepairSummary, drives: readonly DriveInfo[], dryR
       `${countOf(summary.snapshotsPublished, 'snapshot')} that waited for disks ${summary.snapshotsPublished === 1 ? 'is' : 'are'} complete now.`,
     );
   }
-  if (summary.away.length > 0) lines.push(`Not here: ${summary.away.map(shown).join(', ')}.`);
+  if (summary.away.length > 0) {
+    const names = summary.away.map(shown).join(', ');
+    lines.push(`Not here: ${names}. What they hold is counted on for a while (setting "repair.grace").`);
+    lines.push('If one is lost for good: kith drive remove NAME, then kith repair');
+  }
   const tolerates = dryRun ? summary.toleratesBefore : summary.toleratesAfter;
   if (summary.packsChecked > 0) lines.push(`${sentence(toleranceWords(tolerates, drives))}.`);
   return lines;

@@ -45,11 +45,18 @@ function additional(): Uint8Array {
 }
 
 /** The home's file `current` (docs/formats/log.md): which logs this device appends to, sealed with a key of the device. */
-export function sealAppendKeys(logs: readonly AppendLog[], device: DeviceKeys, random: RandomSource): Uint8Array {
+export function sealAppendKeys(
+  logs: readonly AppendLog[],
+  device: DeviceKeys,
+  random: RandomSource,
+): Uint8Array {
   const plain = new ByteWriter().varint(logs.length);
   for (const log of logs) plain.u8(log.role).bytes(log.appendSeed);
   const key = deriveKey('currentLogs', device.deviceSecretKey);
-  return new ByteWriter().bytes(additional()).bytes(sealRecord(key, additional(), plain.finish(), random)).finish();
+  return new ByteWriter()
+    .bytes(additional())
+    .bytes(sealRecord(key, additional(), plain.finish(), random))
+    .finish();
 }
 
 /** Opens what sealAppendKeys sealed. KithError `damaged` if it doesn't open with this device's key. */
@@ -57,7 +64,8 @@ export function openAppendKeys(bytes: Uint8Array, device: DeviceKeys): AppendLog
   const reader = new ByteReader(bytes, 'append keys');
   readFileHead(reader, magic, version);
   const plain = openRecord(deriveKey('currentLogs', device.deviceSecretKey), additional(), reader.rest());
-  if (plain === undefined) throw new KithError('damaged', 'the list of current logs does not open with the keys of this device');
+  if (plain === undefined)
+    throw new KithError('damaged', 'the list of current logs does not open with the keys of this device');
   const inner = new ByteReader(plain, 'append keys');
   const count = inner.count(16, 33);
   const logs: AppendLog[] = [];

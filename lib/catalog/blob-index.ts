@@ -98,7 +98,9 @@ export class BlobIndex {
 
   #slotOf(blobId: Uint8Array): number {
     const mask = this.#slots.length - 1;
-    let slot = ((blobId[0] ?? 0) | ((blobId[1] ?? 0) << 8) | ((blobId[2] ?? 0) << 16) | ((blobId[3] ?? 0) << 24)) & mask;
+    let slot =
+      ((blobId[0] ?? 0) | ((blobId[1] ?? 0) << 8) | ((blobId[2] ?? 0) << 16) | ((blobId[3] ?? 0) << 24)) &
+      mask;
     for (;;) {
       const at = this.#slots[slot] ?? -1;
       if (at < 0 || this.#sameId(at, blobId)) return slot;

@@ -1,5 +1,13 @@
 import { idKey, toHex } from '../base/bytes.ts';
-import { decodeForget, decodeHolderRecord, decodeIndexRecord, decodeSetting, type HolderRecord } from '../format/catalog-records.ts';
+import {
+  decodeForget,
+  decodeHolderRecord,
+  decodeIndexRecord,
+  decodeLogOpened,
+  decodeSetting,
+  type HolderRecord,
+} from '../format/catalog-records.ts';
+import type { LogPosition } from '../format/log-position.ts';
 import { decodePackRecord, decodePlacementRecord, type Placement } from '../format/ledger-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import type { IndexRef } from '../format/index-blob.ts';
@@ -39,9 +47,15 @@ export class CatalogState {
   readonly #indexed = new Set<string>();
   #keyRecords: Uint8Array[] = [];
 
+  readonly #closed = new Set<string>();
+
   /** Applies an opened record of a known kind. KithError `malformed` leaves the state as it was. */
   apply(kind: number, body: Uint8Array): void {
     switch (kind) {
+      case recordKinds.logOpened:
+        for (const { logKey, hash } of decodeLogOpened(body).predecessors)
+          this.#closed.add(idKey(logKey) + idKey(hash));
+        break;
       case recordKinds.snapshot:
         this.#applySnapshot(body);
         break;
@@ -123,6 +137,11 @@ export class CatalogState {
     addHints(known, placements);
   }
 
+  /** True if some log goes on from this head of another: what the head's branch says has been taken over. */
+  isClosed(head: LogPosition): boolean {
+    return this.#closed.has(idKey(head.logKey) + idKey(head.hash));
+  }
+
   snapshot(id: string): KnownSnapshot | undefined {
     return this.#snapshots.get(id);
   }
@@ -134,7 +153,13 @@ export class CatalogState {
   /** Oldest first. */
   snapshots(): KnownSnapshot[] {
     return [...this.#snapshots.values()].sort((a, b) =>
-      a.snapshot.timeNs < b.snapshot.timeNs ? -1 : a.snapshot.timeNs > b.snapshot.timeNs ? 1 : a.id < b.id ? -1 : 1,
+      a.snapshot.timeNs < b.snapshot.timeNs
+        ? -1
+        : a.snapshot.timeNs > b.snapshot.timeNs
+          ? 1
+          : a.id < b.id
+            ? -1
+            : 1,
     );
   }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { equalBytes, toHex } from '../base/bytes.ts';
+import { concatBytes, equalBytes, toHex } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { Semaphore } from '../base/concurrency.ts';
 import type { RandomSource } from '../crypto/random.ts';
@@ -8,12 +8,34 @@ import { writeDurably } from '../disk/write-durably.ts';
 import { encodeLogOpened } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { openLogRecord, readRecordHead, sealLogRecord, unknownKindAction } from '../format/log-record.ts';
-import { logRoles, type LogRole } from '../format/segment.ts';
-import type { Holder } from '../holders/holder.ts';
+import type { LogPosition } from '../format/log-position.ts';
+import {
+  decodeSegment,
+  logRoles,
+  segmentHash,
+  verifySegment,
+  type LogRole,
+  type Segment,
+} from '../format/segment.ts';
+import type { HeldLog, Holder } from '../holders/holder.ts';
 import { currentEpoch, epochKeys, type DeviceKeys } from '../trust/identity.ts';
-import { appendKeysBytesMax, newAppendLog, openAppendKeys, sealAppendKeys, type AppendLog } from './append-keys.ts';
+import {
+  appendKeysBytesMax,
+  newAppendLog,
+  openAppendKeys,
+  sealAppendKeys,
+  type AppendLog,
+} from './append-keys.ts';
 import type { CatalogState } from './catalog-state.ts';
-import { SegmentLogs, type CarriedRecord, type LogAuthority, type LogHead, type LogProblem } from './segment-logs.ts';
+import {
+  carriedRecords,
+  SegmentLogs,
+  type CarriedRecord,
+  type LogAuthority,
+  type LogHead,
+  type LogProblem,
+  type SegmentPlace,
+} from './segment-logs.ts';
 
 /** A record to append. */
 export interface LogEntry {
@@ -45,6 +67,7 @@ export class LogBook {
   readonly #nowNs: () => bigint;
   readonly #state: CatalogState;
   readonly #onProblem: LogProblem;
+  readonly #authority: LogAuthority;
   readonly #lock = new Semaphore(1);
   #logs: SegmentLogs;
   #current: AppendLog[] = [];
@@ -57,6 +80,7 @@ export class LogBook {
     this.#nowNs = options.nowNs;
     this.#state = options.state;
     this.#onProblem = options.onProblem;
+    this.#authority = options.authority;
     this.#logs = logs;
   }
 
@@ -98,9 +122,13 @@ export class LogBook {
       const action = unknownKindAction(head.kind, head.flags, head.version);
       if (action === 'skip') return;
       if (action === 'stop') {
-        stop = new KithError('too-new', `${item} was written by a newer kith and must not be ignored. Update kith.`, {
-          details: { kind: head.kind },
-        });
+        stop = new KithError(
+          'too-new',
+          `${item} was written by a newer kith and must not be ignored. Update kith.`,
+          {
+            details: { kind: head.kind },
+          },
+        );
         throw stop;
       }
       const opened = this.#open(record, head.keyEpoch);
@@ -121,7 +149,11 @@ export class LogBook {
     let failure: unknown = new KithError('not-authentic', `no keys of epoch ${keyEpoch}`);
     for (const epoch of epochKeys(this.#device, keyEpoch)) {
       try {
-        return openLogRecord(record.bytes, record.role === logRoles.catalog ? epoch.catalog : epoch.custody, place);
+        return openLogRecord(
+          record.bytes,
+          record.role === logRoles.catalog ? epoch.catalog : epoch.custody,
+          place,
+        );
       } catch (error) {
         failure = error;
       }
@@ -156,7 +188,8 @@ export class LogBook {
       from = to;
     };
     for (const [i, entry] of entries.entries()) {
-      if (batchBytes + entry.body.length > segmentRecordBytes || batch.length >= segmentRecordsMax) await flush(i);
+      if (batchBytes + entry.body.length > segmentRecordBytes || batch.length >= segmentRecordsMax)
+        await flush(i);
       const place = {
         vaultId: this.#device.vaultId,
         deviceId: this.#device.deviceId,
@@ -170,14 +203,17 @@ export class LogBook {
   }
 
   /** Opens a fresh log of each role; their first records name all logs of the vault that they follow. */
-  async openFreshLogs(reason: string): Promise<void> {
+  async openFreshLogs(reason: string, alsoClosed: readonly LogPosition[] = []): Promise<void> {
     await this.#lock.run(async () => {
-      const predecessors = this.#logs
+      const own = this.#logs
         .heads()
         .filter((head) => equalBytes(head.deviceId, this.#device.deviceId))
-        .slice(-64)
+        .slice(-63)
         .map((head) => ({ logKey: head.logKey, length: head.length, hash: head.hash }));
-      const fresh = [logRoles.catalog, logRoles.ledger].map((role) => newAppendLog(role, this.#device, this.#random));
+      const predecessors = [...alsoClosed, ...own].slice(0, 64);
+      const fresh = [logRoles.catalog, logRoles.ledger].map((role) =>
+        newAppendLog(role, this.#device, this.#random),
+      );
       await writeDurably(this.#disk, {
         tempFolder: join(this.#home, 'tmp'),
         path: join(this.#home, 'current'),
@@ -193,69 +229,174 @@ export class LogBook {
   }
 
   /**
-   * Takes what a holder has and we lack, then gives it what it lacks. If it has more of a log that this device appends
-   * to, that log is never continued: fresh ones are opened.
+   * Takes what a holder has and we lack, then gives it what it lacks. If it has more of a log that this device appends to, that log is
+   * never continued: fresh ones are opened. If it has another branch of a log (a home was put back, and went on before it saw the
+   * holder), the records of both branches are written to fresh logs: nothing that either says is lost.
    */
   async exchange(holder: Holder): Promise<Exchange> {
     const held = await holder.logs.list();
+    const forked = new Set<string>();
+    const damaged = new Set<string>();
     let segmentsPulled = 0;
-    let forked = false;
+    let longer = false;
     for (const log of held) {
-      const ours = this.#current.some((current) => equalBytes(current.logKey, log.logKey));
-      const pulled = await this.#pull(holder, log.logKey, log.segments);
-      segmentsPulled += pulled.count;
-      if (ours && (pulled.count > 0 || pulled.forked)) forked = true;
+      const found = await this.#compare(holder, log);
+      if (found.state === 'forked') {
+        forked.add(toHex(log.logKey));
+        await this.#joinBranches(holder, log.logKey, found.branch);
+        continue;
+      }
+      if (found.state === 'damaged') damaged.add(`${toHex(log.logKey)}/${found.firstIndex}`);
+      const pulled = await this.#pull(holder, log);
+      segmentsPulled += pulled;
+      if (pulled > 0 && this.#current.some((current) => equalBytes(current.logKey, log.logKey)))
+        longer = true;
     }
-    const lacking = this.#lackedBy(held);
-    const upToDate = lacking.length === 0;
-    if (forked) {
+    if (longer) {
       this.#onProblem({
         item: holder.name,
-        message: 'this computer’s own log is longer there than here, as after a restored disk; fresh logs go on from it',
+        message:
+          'it has more of this computer’s own log than is here, as after a disk was put back; fresh logs go on from it',
       });
       await this.openFreshLogs('a holder had a longer copy');
-      lacking.splice(0, lacking.length, ...this.#lackedBy(await holder.logs.list()));
     }
+    const lacking = this.#lackedBy(held, forked, damaged);
     for (const { logKey, place } of lacking) {
       await holder.logs.putSegment(logKey, place.firstIndex, await this.#logs.segmentBytes(logKey, place));
     }
-    return { segmentsPulled, segmentsPushed: lacking.length, upToDate };
+    return { segmentsPulled, segmentsPushed: lacking.length, upToDate: lacking.length === 0 };
   }
 
-  #lackedBy(held: Awaited<ReturnType<Holder['logs']['list']>>): { logKey: Uint8Array; place: SegmentLogsPlace }[] {
+  /** Compares a holder's copy of a log with ours at the last segment that both have; the chain vouches for those before. */
+  async #compare(
+    holder: Holder,
+    log: HeldLog,
+  ): Promise<
+    | { readonly state: 'same' }
+    | { readonly state: 'damaged'; readonly firstIndex: number }
+    | { readonly state: 'forked'; readonly branch: readonly Segment[] }
+  > {
+    const theirs = new Set(log.segments.map((segment) => segment.firstIndex));
+    const common = this.#logs.segments(log.logKey).filter((place) => theirs.has(place.firstIndex));
+    const last = common.at(-1);
+    if (last === undefined) return { state: 'same' };
+    const bytes = await holder.logs.getSegment(log.logKey, last.firstIndex);
+    if (bytes !== undefined && equalBytes(segmentHash(bytes), last.hash)) return { state: 'same' };
+    if (this.#authentic(bytes, log.logKey) === undefined)
+      return { state: 'damaged', firstIndex: last.firstIndex };
+    const branch: Segment[] = [];
+    for (const { firstIndex } of log.segments.toReversed()) {
+      const segmentBytes = await holder.logs.getSegment(log.logKey, firstIndex);
+      const ours = common.find((place) => place.firstIndex === firstIndex);
+      if (
+        segmentBytes !== undefined &&
+        ours !== undefined &&
+        equalBytes(segmentHash(segmentBytes), ours.hash)
+      )
+        break;
+      const segment = this.#authentic(segmentBytes, log.logKey);
+      if (segment !== undefined) branch.unshift(segment);
+    }
+    return { state: 'forked', branch };
+  }
+
+  /** A segment of a log, if these bytes are one that a device of the vault wrote. */
+  #authentic(bytes: Uint8Array | undefined, logKey: Uint8Array): Segment | undefined {
+    if (bytes === undefined) return undefined;
+    try {
+      const segment = decodeSegment(bytes);
+      verifySegment(segment);
+      const { head } = segment;
+      const ours = equalBytes(head.vaultId, this.#device.vaultId) && this.#authority.isDevice(head.deviceId);
+      return ours && equalBytes(head.logKey, logKey) ? segment : undefined;
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Writes the records that stand in only one of two branches to fresh logs, unless that was done before. */
+  async #joinBranches(holder: Holder, logKey: Uint8Array, branch: readonly Segment[]): Promise<void> {
+    const first = branch[0];
+    const last = branch.at(-1);
+    if (first === undefined || last === undefined) return;
+    const head = {
+      logKey,
+      length: last.head.firstIndex + last.records.length,
+      hash: segmentHash(concatBytes(last.signedBytes, last.signature)),
+    };
+    if (this.#state.isClosed(head)) return;
+    this.#onProblem({
+      item: holder.name,
+      message:
+        'it has another branch of one of your logs, as after a disk was put back; both are kept and go on in fresh logs',
+    });
+    const sealed = branch.flatMap((segment) => carriedRecords(segment));
+    for (const place of this.#logs.segments(logKey)) {
+      if (place.firstIndex < first.head.firstIndex) continue;
+      sealed.push(...carriedRecords(decodeSegment(await this.#logs.segmentBytes(logKey, place))));
+    }
+    const entries: LogEntry[] = [];
+    for (const record of sealed) {
+      const entry = this.#opened(record);
+      if (entry !== undefined && entry.kind !== recordKinds.logOpened) entries.push(entry);
+    }
+    await this.openFreshLogs('two branches of one log', [head]);
+    await this.append(first.head.role, entries);
+  }
+
+  /** A record's kind and body, or undefined for one that doesn't open or isn't known. */
+  #opened(record: CarriedRecord): LogEntry | undefined {
+    try {
+      const head = readRecordHead(record.bytes);
+      if (unknownKindAction(head.kind, head.flags, head.version) !== 'known') return undefined;
+      return this.#open(record, head.keyEpoch);
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  #lackedBy(
+    held: readonly HeldLog[],
+    forked: ReadonlySet<string>,
+    damaged: ReadonlySet<string>,
+  ): { logKey: Uint8Array; place: SegmentPlace }[] {
     const sizes = new Map<string, number>();
     for (const log of held) {
-      for (const segment of log.segments) sizes.set(`${toHex(log.logKey)}/${segment.firstIndex}`, segment.bytes);
+      for (const segment of log.segments)
+        sizes.set(`${toHex(log.logKey)}/${segment.firstIndex}`, segment.bytes);
     }
     return this.#logs
       .heads()
+      .filter((head) => !forked.has(toHex(head.logKey)))
       .flatMap((head) => this.#logs.segments(head.logKey).map((place) => ({ logKey: head.logKey, place })))
-      .filter(({ logKey, place }) => sizes.get(`${toHex(logKey)}/${place.firstIndex}`) !== place.bytes);
+      .filter(({ logKey, place }) => {
+        const key = `${toHex(logKey)}/${place.firstIndex}`;
+        return damaged.has(key) || sizes.get(key) !== place.bytes;
+      });
   }
 
-  async #pull(
-    holder: Holder,
-    logKey: Uint8Array,
-    segments: readonly { readonly firstIndex: number; readonly bytes: number }[],
-  ): Promise<{ count: number; forked: boolean }> {
+  /** Takes the segments of a log that go beyond ours. Returns how many. */
+  async #pull(holder: Holder, log: HeldLog): Promise<number> {
     let count = 0;
     try {
-      for (const segment of segments) {
-        if (segment.firstIndex < this.#logs.length(logKey)) continue;
-        const bytes = await holder.logs.getSegment(logKey, segment.firstIndex);
+      for (const segment of log.segments) {
+        if (segment.firstIndex < this.#logs.length(log.logKey)) continue;
+        const bytes = await holder.logs.getSegment(log.logKey, segment.firstIndex);
         if (bytes === undefined) break;
         if (await this.#logs.put(bytes, (record) => this.#apply(record))) count++;
       }
     } catch (error) {
-      if (!isKithError(error) || error.code === 'holder-unavailable' || error.code === 'disk-full') throw error;
-      this.#onProblem({ item: holder.name, message: `log ${toHex(logKey).slice(0, 8)}: ${messageOf(error)}` });
-      return { count, forked: error.code === 'log-forked' };
+      if (!isKithError(error, 'malformed', 'not-authentic', 'too-new', 'log-forked')) throw error;
+      this.#onProblem({
+        item: holder.name,
+        message: `log ${toHex(log.logKey).slice(0, 8)}: ${messageOf(error)}`,
+      });
     }
-    return { count, forked: false };
+    return count;
   }
 }
-
-type SegmentLogsPlace = ReturnType<SegmentLogs['segments']>[number];
 
 /** What a log book is opened with. */
 export interface LogBookOptions {

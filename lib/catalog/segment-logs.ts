@@ -99,8 +99,11 @@ export class SegmentLogs {
   }): Promise<SegmentLogs> {
     const logs = new SegmentLogs(options.disk, options.folder, options.tempFolder, options.authority);
     const entries = (await options.disk.list(options.folder)) ?? [];
-    const names = entries.filter((entry) => entry.isFolder && /^[0-9a-f]{64}$/.test(entry.name)).map((e) => e.name);
-    if (names.length > logsMax) throw new KithError('limit-exceeded', `more than ${logsMax} logs in ${options.folder}`);
+    const names = entries
+      .filter((entry) => entry.isFolder && /^[0-9a-f]{64}$/.test(entry.name))
+      .map((e) => e.name);
+    if (names.length > logsMax)
+      throw new KithError('limit-exceeded', `more than ${logsMax} logs in ${options.folder}`);
     for (const name of names.sort()) await logs.#load(name, options.onProblem, options.onRecord);
     return logs;
   }
@@ -121,7 +124,10 @@ export class SegmentLogs {
         for (const [i, record] of segment.records.entries()) onRecord(carried(segment, i, record));
       } catch (error) {
         if (!isKithError(error)) throw error;
-        onProblem({ item: `log ${name.slice(0, 8)}`, message: `ends at record ${this.#lengthOf(name)}: ${messageOf(error)}` });
+        onProblem({
+          item: `log ${name.slice(0, 8)}`,
+          message: `ends at record ${this.#lengthOf(name)}: ${messageOf(error)}`,
+        });
         return;
       }
     }
@@ -138,8 +144,10 @@ export class SegmentLogs {
     if (expectedKey !== undefined && !equalBytes(head.logKey, expectedKey)) {
       throw new KithError('not-authentic', 'a segment lies under the name of another log');
     }
-    if (!equalBytes(head.vaultId, this.#authority.vaultId)) throw new KithError('not-authentic', 'a segment of another vault');
-    if (!this.#authority.isDevice(head.deviceId)) throw new KithError('not-authentic', 'a segment by an unknown device');
+    if (!equalBytes(head.vaultId, this.#authority.vaultId))
+      throw new KithError('not-authentic', 'a segment of another vault');
+    if (!this.#authority.isDevice(head.deviceId))
+      throw new KithError('not-authentic', 'a segment by an unknown device');
     verifySegment(segment);
     const key = toHex(head.logKey);
     const known = this.#logs.get(key);
@@ -148,7 +156,10 @@ export class SegmentLogs {
       throw new KithError('not-authentic', 'a segment that changes what its log is');
     }
     if (head.firstIndex !== length || !equalBytes(head.previous, known?.segments.at(-1)?.hash ?? noHash)) {
-      throw new KithError('malformed', `a segment at ${head.firstIndex} does not continue the log at ${length}`);
+      throw new KithError(
+        'malformed',
+        `a segment at ${head.firstIndex} does not continue the log at ${length}`,
+      );
     }
     const log = known ?? {
       logKey: head.logKey.slice(),
@@ -209,7 +220,10 @@ export class SegmentLogs {
     const here = this.segments(head.logKey).find((place) => place.firstIndex === head.firstIndex);
     if (here !== undefined) {
       if (equalBytes(here.hash, segmentHash(bytes))) return false;
-      throw new KithError('log-forked', `two different segments stand at record ${head.firstIndex} of one log`);
+      throw new KithError(
+        'log-forked',
+        `two different segments stand at record ${head.firstIndex} of one log`,
+      );
     }
     const segment = this.#accept(bytes);
     try {
@@ -272,4 +286,9 @@ export class SegmentLogs {
 function carried(segment: Segment, offset: number, bytes: Uint8Array): CarriedRecord {
   const { logKey, deviceId, role, firstIndex } = segment.head;
   return { logKey, deviceId, role, index: firstIndex + offset, bytes };
+}
+
+/** The records of a segment with their places in the log. */
+export function carriedRecords(segment: Segment): CarriedRecord[] {
+  return segment.records.map((record, i) => carried(segment, i, record));
 }

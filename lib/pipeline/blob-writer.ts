@@ -151,7 +151,8 @@ export class BlobWriter {
     this.#pack = undefined;
     const pack = this.#options.stages.run('seal', () => builder.finish());
     await this.#options.onPack(pack, builder);
-    for (const frame of pack.directory.frames) for (const blob of frame.blobs) this.#claimed.delete(idKey(blob.blobId));
+    for (const frame of pack.directory.frames)
+      for (const blob of frame.blobs) this.#claimed.delete(idKey(blob.blobId));
   }
 }
 

@@ -40,13 +40,22 @@ export function dataShards(payload: Uint8Array, k: number): Uint8Array[] {
 /** Codes a sealed pack into n shards, hashes `spare` more rows, and signs the roots. */
 export function codePack(
   pack: SealedPack,
-  options: { readonly n: number; readonly spare: number; readonly coder: ErasureCoder; readonly signer: ManifestSigner },
+  options: {
+    readonly n: number;
+    readonly spare: number;
+    readonly coder: ErasureCoder;
+    readonly signer: ManifestSigner;
+  },
 ): CodedPack {
   const { n, spare, coder, signer } = options;
   const data = dataShards(pack.payload, pack.k);
   const rows = Array.from({ length: n + spare - pack.k }, (_, i) => pack.k + i);
   const payloads = [...data, ...coder.encodeRows(pack.k, data, rows)];
-  const shards = payloads.map((payload, index) => ({ index, payload, leaves: leafHashes(payload, leafBytes) }));
+  const shards = payloads.map((payload, index) => ({
+    index,
+    payload,
+    leaves: leafHashes(payload, leafBytes),
+  }));
   const roots = shards.map((shard) => merkleRoot(shard.leaves));
   const packId = packIdOf(pack.k, pack.class, roots.slice(0, pack.k));
   const manifest = encodeManifest(

@@ -14,7 +14,12 @@ import {
   packTrailerBytes,
   type PackHead,
 } from '../format/pack-head.ts';
-import { encodePackDirectory, type DirectoryBlob, type DirectoryFrame, type PackDirectory } from '../format/pack-directory.ts';
+import {
+  encodePackDirectory,
+  type DirectoryBlob,
+  type DirectoryFrame,
+  type PackDirectory,
+} from '../format/pack-directory.ts';
 import type { Compressor } from './compress.ts';
 
 /** Directory bytes that a blob and a frame take at most, beyond their place in the pack. */
@@ -64,6 +69,8 @@ export class PackBuilder {
     readonly sealingKey: Uint8Array;
     readonly random: RandomSource;
     readonly suite?: Suite;
+    /** Bytes of a full pack, `packCapacity(k)` unless given: k times a class, and enough for the largest frame. */
+    readonly capacityBytes?: number | undefined;
   }) {
     this.#k = options.k;
     this.#random = options.random;
@@ -74,7 +81,7 @@ export class PackBuilder {
       salt: options.random(32),
     };
     this.#key = packKey(options.sealingKey, this.#head.salt);
-    this.#buffer = new Uint8Array(packCapacity(options.k));
+    this.#buffer = new Uint8Array(options.capacityBytes ?? packCapacity(options.k));
   }
 
   get empty(): boolean {
@@ -106,7 +113,13 @@ export class PackBuilder {
     if (!this.fits(frame.body.length, frame.blobs.length)) throw new Error('frame does not fit the pack');
     const ordinal = this.#frames.length;
     const plain = encodeFrameBody(frame.compression, frame.plainBytes, frame.body);
-    const sealed = sealFrame(this.#head.suite, this.#key, ordinal, frameAdditional(this.#head, ordinal), plain);
+    const sealed = sealFrame(
+      this.#head.suite,
+      this.#key,
+      ordinal,
+      frameAdditional(this.#head, ordinal),
+      plain,
+    );
     this.#buffer.set(sealed, this.#length);
     this.#frames.push({
       offset: this.#length,
@@ -162,10 +175,17 @@ export class PackBuilder {
   async verify(pack: SealedPack, namer: BlobNamer, compressor: Compressor): Promise<void> {
     for (const [ordinal, frame] of pack.directory.frames.entries()) {
       const sealed = pack.payload.subarray(frame.offset, frame.offset + frame.sealedLength);
-      const opened = openFrame(this.#head.suite, this.#key, ordinal, frameAdditional(this.#head, ordinal), sealed);
+      const opened = openFrame(
+        this.#head.suite,
+        this.#key,
+        ordinal,
+        frameAdditional(this.#head, ordinal),
+        sealed,
+      );
       if (opened === undefined) throw packDamaged();
       const body = decodeFrameBody(opened);
-      const plain = body.compression === 0 ? body.body : await compressor.decompress(body.body, body.plainBytes);
+      const plain =
+        body.compression === 0 ? body.body : await compressor.decompress(body.body, body.plainBytes);
       for (const blob of frame.blobs) {
         const bytes = plain.subarray(blob.offsetInFrame, blob.offsetInFrame + blob.length);
         if (!equalBytes(namer.idOf(blob.kind, bytes), blob.blobId)) throw packDamaged();

@@ -52,7 +52,7 @@ export class PackReader {
       throw new KithError('malformed', 'a pack directory points outside of its pack');
     }
     const parts: Uint8Array[] = [];
-    for (let at = offset; at < offset + length; ) {
+    for (let at = offset; at < offset + length;) {
       const index = Math.floor(at / shardBytes);
       const inShard = at - index * shardBytes;
       const take = Math.min(shardBytes - inShard, offset + length - at);
@@ -80,16 +80,22 @@ export class PackReader {
     const cached = this.#open.get(cacheKey);
     if (cached !== undefined) return cached;
     const head = decodePackHead(await this.#range(manifest, 0, packHeadBytes));
-    if (head.keyEpoch !== manifest.keyEpoch) throw new KithError('malformed', 'pack and manifest name different key epochs');
+    if (head.keyEpoch !== manifest.keyEpoch)
+      throw new KithError('malformed', 'pack and manifest name different key epochs');
     const keys = this.#sealingKeys(head.keyEpoch).map((sealingKey) => packKey(sealingKey, head.salt));
     let key = keys.length === 1 ? keys[0] : undefined;
     if (keys.length > 1) {
       const trailer = await this.#sealedTrailer(manifest);
       const additional = frameAdditional(head, frameOrdinals.trailer);
-      key = keys.find((k) => openFrame(head.suite, k, frameOrdinals.trailer, additional, trailer) !== undefined);
+      key = keys.find(
+        (k) => openFrame(head.suite, k, frameOrdinals.trailer, additional, trailer) !== undefined,
+      );
     }
     if (key === undefined) {
-      throw new KithError('not-authentic', `this device has no keys of epoch ${head.keyEpoch} that open the pack`);
+      throw new KithError(
+        'not-authentic',
+        `this device has no keys of epoch ${head.keyEpoch} that open the pack`,
+      );
     }
     if (this.#open.size >= openPacksMax) this.#open.clear();
     const open = { head, key };
@@ -113,7 +119,8 @@ export class PackReader {
   async #body(plain: Uint8Array): Promise<Uint8Array> {
     const body = decodeFrameBody(plain);
     if (body.compression === 1) return this.#compressor.decompress(body.body, body.plainBytes);
-    if (body.body.length !== body.plainBytes) throw new KithError('malformed', 'frame length differs from its plain size');
+    if (body.body.length !== body.plainBytes)
+      throw new KithError('malformed', 'frame length differs from its plain size');
     return body.body;
   }
 
@@ -134,6 +141,8 @@ export class PackReader {
     const sealedTrailer = await this.#sealedTrailer(manifest);
     const trailer = decodePackTrailer(await this.#openSealed(pack, frameOrdinals.trailer, sealedTrailer));
     const sealed = await this.#range(manifest, trailer.directoryOffset, trailer.directorySealedLength);
-    return decodePackDirectory(await this.#body(await this.#openSealed(pack, frameOrdinals.directory, sealed)));
+    return decodePackDirectory(
+      await this.#body(await this.#openSealed(pack, frameOrdinals.directory, sealed)),
+    );
   }
 }

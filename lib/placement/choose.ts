@@ -12,7 +12,9 @@ export interface Candidate {
 
 /** The household that a holder stands for. */
 export function householdOf(holder: { readonly id: string; readonly household: string | undefined }): string {
-  return holder.household === undefined || holder.household === '' ? `holder:${holder.id}` : `home:${holder.household}`;
+  return holder.household === undefined || holder.household === ''
+    ? `holder:${holder.id}`
+    : `home:${holder.household}`;
 }
 
 /**

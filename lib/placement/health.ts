@@ -50,7 +50,8 @@ export function tolerance(shards: readonly HeldShard[], k: number): number | und
   );
   if (households.length <= exactHouseholdsMax) {
     let survived = 0;
-    while (survived < households.length && !anyLossBreaks(shards, households, k, survived + 1, 0, new Set())) survived++;
+    while (survived < households.length && !anyLossBreaks(shards, households, k, survived + 1, 0, new Set()))
+      survived++;
     return survived;
   }
   let left = distinctWithout(shards, new Set());

@@ -17,7 +17,10 @@ export function parseSpread(text: string): Spread {
   const n = Number(match?.[2]);
   if (match === null || k < 1 || n < k || k > dataShardsMax || n > rowCountMax - spareRowsDefault) {
     const bounds = `K from 1 to ${dataShardsMax}, N from K to ${rowCountMax - spareRowsDefault}`;
-    throw new KithError('usage', `"${text}" is not a spread. Write K/N, such as 3/5: any 3 of 5 restore it (${bounds}).`);
+    throw new KithError(
+      'usage',
+      `"${text}" is not a spread. Write K/N, such as 3/5: any 3 of 5 restore it (${bounds}).`,
+    );
   }
   return { k, n };
 }

@@ -35,10 +35,14 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
     reasons.push(`${namesOf(facts.awayNames)} ${facts.awayNames.length === 1 ? 'is' : 'are'} not connected.`);
   }
   if (facts.shardsMissing > 0) {
-    reasons.push(`${countOf(facts.shardsMissing, 'part')} of your backup ${facts.shardsMissing === 1 ? 'has' : 'have'} no place now.`);
+    reasons.push(
+      `${countOf(facts.shardsMissing, 'part')} of your backup ${facts.shardsMissing === 1 ? 'has' : 'have'} no place now.`,
+    );
   }
   if (facts.pendingCount > 0) {
-    reasons.push(`${countOf(facts.pendingCount, 'snapshot')} ${facts.pendingCount === 1 ? 'waits' : 'wait'} for disks and ${facts.pendingCount === 1 ? 'is' : 'are'} not safe yet.`);
+    reasons.push(
+      `${countOf(facts.pendingCount, 'snapshot')} ${facts.pendingCount === 1 ? 'waits' : 'wait'} for disks and ${facts.pendingCount === 1 ? 'is' : 'are'} not safe yet.`,
+    );
   }
   if (facts.lost > 0) {
     return {
@@ -57,18 +61,26 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
       nextStep: facts.awayNames.length > 0 ? `connect ${namesOf(facts.awayNames)}` : 'kith repair',
     };
   }
-  const repair = facts.shardsMissing > 0 ? 'kith repair' : facts.awayNames.length > 0 ? `connect ${namesOf(facts.awayNames)}` : null;
+  const repair =
+    facts.shardsMissing > 0
+      ? 'kith repair'
+      : facts.awayNames.length > 0
+        ? `connect ${namesOf(facts.awayNames)}`
+        : null;
   if (facts.tolerates === 0) {
     const only = facts.wanted === 0;
     return {
       verdict: 'At risk',
       sentence: 'everything can be restored now, but the loss of one more disk may lose it.',
       reasons,
-      nextStep: repair ?? (only ? 'kith drive add PATH (then kith backup: two disks or more keep it twice)' : 'kith repair'),
+      nextStep:
+        repair ??
+        (only ? 'kith drive add PATH (then kith backup: two disks or more keep it twice)' : 'kith repair'),
     };
   }
   const sentence = `everything can be restored, and any ${countOf(facts.tolerates, 'disk')} may be lost.`;
-  if (facts.wanted !== null && facts.tolerates < facts.wanted) return { verdict: 'Thin', sentence, reasons, nextStep: repair };
+  if (facts.wanted !== null && facts.tolerates < facts.wanted)
+    return { verdict: 'Thin', sentence, reasons, nextStep: repair };
   if (facts.pendingCount > 0) {
     return {
       verdict: 'Waiting',

@@ -1,6 +1,5 @@
 import type { BigIntStats } from 'node:fs';
 import { lstatSync } from 'node:fs';
-import { systemCode } from '../base/errors.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
 import { floorTo } from './native.ts';
@@ -16,12 +15,7 @@ export type Decision = 'write' | 'same' | 'keep';
 
 /** lstat, or undefined for what isn't there. */
 export function lookAt(path: Buffer): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true });
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
 /**

@@ -1,38 +1,29 @@
 import type { BigIntStats } from 'node:fs';
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  realpathSync,
-  rmdirSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs';
-import { resolve } from 'node:path';
-import { viewAsBuffer } from '../base/bytes.ts';
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, unlinkSync } from 'node:fs';
 import { throwIfAborted } from '../base/concurrency.ts';
-import { KithError, isKithError, systemCode } from '../base/errors.ts';
+import { KithError, isKithError } from '../base/errors.ts';
 import { treeDepthMax } from '../base/limits.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes, validName } from '../format/tree-entry.ts';
-import { FolderChain, handlesWork } from './folder-chain.ts';
+import type { FolderChain } from './folder-chain.ts';
+import { handlesWork } from './folder-chain.ts';
 import { HardlinkGroups, linkTo } from './hardlinks.ts';
 import type { LinkOrigin } from './hardlinks.ts';
 import type { NativeCalls } from './native.ts';
 import { mtimeGrainNs, nativeCalls } from './native.ts';
-import { displayPath, joinPath, nameBytes, nameFits, nameKey, withReach } from './path.ts';
+import { displayPath, nameBytes, nameFits, nameKey } from './path.ts';
 import type { OnProblem } from './problem.ts';
 import { problemCode, reasonOf } from './problem.ts';
-import { makeOurs, removeTree } from './remove-tree.ts';
+import { removeTree } from './remove-tree.ts';
 import { writeFifo, writeSymlink } from './restore-leaf.ts';
 import type { MetadataSetter } from './restore-metadata.ts';
 import { metadataFits, setExistingMetadata, setFolderMetadata } from './restore-metadata.ts';
 import type { Decision, OverwritePolicy } from './restore-policy.ts';
 import { decide, givesWay, lookAt } from './restore-policy.ts';
-import { FileSink, isTempName, tempName } from './restore-sink.ts';
+import { FileSink, tempName } from './restore-sink.ts';
+import { inodesOf, openTarget, prepareExisting } from './restore-target.ts';
 import type { SinkEnd } from './restore-sink.ts';
 
 /** Files under way at once: each holds two handles. */
@@ -518,47 +509,6 @@ export class RestoreWriter {
   #problem(item: string, message: string, error: unknown): void {
     this.#options.onProblem({ item, message, code: problemCode(error) });
   }
-}
-
-function openTarget(
-  target: string,
-  dryRun: boolean,
-  handles: boolean,
-): { readonly root: Uint8Array; readonly chain: FolderChain | undefined } {
-  const path = resolve(target);
-  try {
-    if (!dryRun) mkdirSync(path, { recursive: true });
-    const root = realpathSync(path, 'buffer');
-    return { root, chain: new FolderChain(root, handles) };
-  } catch (error) {
-    if (dryRun && systemCode(error) === 'ENOENT') return { root: Buffer.from(path), chain: undefined };
-    throw new KithError('io-error', `${target} can't be restored into: ${reasonOf(error)}`, { cause: error });
-  }
-}
-
-/** Makes an existing folder of ours writable for now and clears away what an interrupted restore left in it. */
-function prepareExisting(path: Buffer, mode: number): void {
-  try {
-    if ((mode & 0o700) !== 0o700) makeOurs(path, mode);
-    for (const key of readdirSync(path, 'latin1')) {
-      if (isTempName(key)) unlinkSync(viewAsBuffer(joinPath(path, nameBytes(key))));
-    }
-  } catch {
-    // What matters will fail again, with a problem of its own, when something is written here.
-  }
-}
-
-function inodesOf(places: readonly Uint8Array[]): Set<string> {
-  const inodes = new Set<string>();
-  for (const place of places) {
-    try {
-      const stats = withReach(place, (path) => statSync(path, { bigint: true }));
-      inodes.add(`${stats.dev}:${stats.ino}`);
-    } catch {
-      // Not there, so nothing to spare.
-    }
-  }
-  return inodes;
 }
 
 function whyNot(entry: TreeEntry): string {

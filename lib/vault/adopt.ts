@@ -82,7 +82,8 @@ async function manifestFrom(
       const bytes = await drive.holder.manifest({ packId, index });
       if (bytes === undefined) continue;
       const manifest = verifyManifest(bytes, session.authority.isDevice);
-      if (!equalBytes(manifest.packId, packId)) throw new KithError('malformed', 'a manifest of another pack lies with a shard');
+      if (!equalBytes(manifest.packId, packId))
+        throw new KithError('malformed', 'a manifest of another pack lies with a shard');
       return { manifest, bytes };
     } catch (error) {
       if (!isKithError(error)) throw error;
@@ -92,19 +93,31 @@ async function manifestFrom(
   return undefined;
 }
 
-async function directoryOf(session: Session, reader: BlobReader, manifest: Manifest): Promise<PackDirectory | undefined> {
+async function directoryOf(
+  session: Session,
+  reader: BlobReader,
+  manifest: Manifest,
+): Promise<PackDirectory | undefined> {
   try {
     const directory = await reader.directory(manifest);
     session.index.addPack(manifest.packId, directory);
     return directory;
   } catch (error) {
     if (!isKithError(error) || error.code === 'interrupted') throw error;
-    session.problem({ item: `pack ${toHex(manifest.packId).slice(0, 12)}`, message: messageOf(error), code: error.code });
+    session.problem({
+      item: `pack ${toHex(manifest.packId).slice(0, 12)}`,
+      message: messageOf(error),
+      code: error.code,
+    });
     return undefined;
   }
 }
 
-async function adoptSnapshots(session: Session, reader: BlobReader, packs: readonly IndexedPack[]): Promise<number> {
+async function adoptSnapshots(
+  session: Session,
+  reader: BlobReader,
+  packs: readonly IndexedPack[],
+): Promise<number> {
   let published = 0;
   for (const { directory } of packs) {
     for (const blob of directory.frames.flatMap((frame) => frame.blobs)) {
@@ -129,9 +142,15 @@ async function adoptSnapshots(session: Session, reader: BlobReader, packs: reado
  * Brings the index up to the ledger: reads index blobs, then directories, of packs that this home has no directory of.
  * What can't be read now is left out; its blobs are then missing, not wrong.
  */
-export async function completeIndex(session: Session, reader: BlobReader, signal?: AbortSignal): Promise<void> {
+export async function completeIndex(
+  session: Session,
+  reader: BlobReader,
+  signal?: AbortSignal,
+): Promise<void> {
   const lacking = (): Manifest[] =>
-    [...session.state.packs()].map((pack) => pack.manifest).filter((manifest) => !session.index.hasPack(manifest.packId));
+    [...session.state.packs()]
+      .map((pack) => pack.manifest)
+      .filter((manifest) => !session.index.hasPack(manifest.packId));
   if (lacking().length > directReadsMax) await readIndexBlobs(session, reader);
   const indexed: IndexedPack[] = [];
   for (const manifest of lacking()) {

@@ -1,25 +1,25 @@
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
-import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { KithError } from '../base/errors.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { blobKinds } from '../format/blob.ts';
 import type { Content } from '../format/content.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { encodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
-import { entryTypes, type TreeEntry } from '../format/tree.ts';
+import { entryTypes } from '../format/tree.ts';
 import { createChunker } from '../kernels/chunker.ts';
 import { BlobWriter } from '../pipeline/blob-writer.ts';
 import { PackBuilder } from '../pipeline/pack-builder.ts';
 import { Stages } from '../pipeline/stages.ts';
 import { automaticSpread, parseSpread, type Spread } from '../placement/spread.ts';
 import { localAccounts, type Accounts } from '../source/accounts.ts';
-import { asUnreadable } from '../source/entry.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
-import { openForRead } from '../source/read.ts';
-import { walkSources, type WalkEvent, type WalkOptions } from '../source/walk.ts';
+import { walkSources, type WalkOptions } from '../source/walk.ts';
 import { currentEpoch } from '../trust/identity.ts';
+import { BlobReader } from './blob-reader.ts';
+import { FileBackup, newFileCounts, type FileCounts } from './file-backup.ts';
 import { FileStorer } from './file-storer.ts';
 import { indexPacks, recordIndex, type IndexPlan } from './index-blobs.ts';
 import { PackStore } from './pack-store.ts';
@@ -52,16 +52,7 @@ class BackupRun {
   readonly #stages = new Stages();
   readonly #accounts: Accounts = localAccounts();
   readonly #used = new Set<string>();
-  readonly #counts = {
-    filesNew: 0,
-    filesChanged: 0,
-    filesUnmodified: 0,
-    folders: 0,
-    symlinks: 0,
-    others: 0,
-    unreadable: 0,
-    bytesProcessed: 0,
-  };
+  readonly #counts: FileCounts = newFileCounts();
   readonly #progress = { filesTotal: 0, bytesTotal: 0, scanned: false, current: '' };
   readonly #startNs: bigint;
   readonly #startMs: number;
@@ -85,7 +76,10 @@ class BackupRun {
     const spread = spreadInForce(session, this.#options.spread);
     if (this.#options.dryRun === true) return this.#dryRun(walkOptions, spread);
     if (session.drives().length === 0) {
-      throw new KithError('no-holders', 'there is nowhere to put a backup yet. Add a disk: kith drive add PATH');
+      throw new KithError(
+        'no-holders',
+        'there is nowhere to put a backup yet. Add a disk: kith drive add PATH',
+      );
     }
     // The walk's options are checked before anything is written: a folder that isn't there leaves no trace.
     await checkSources(walkOptions);
@@ -112,7 +106,9 @@ class BackupRun {
     if (paths.length === 0) throw new KithError('usage', 'name what to back up: kith backup PATH…');
     const sources = paths.map((path) => utf8(resolve(path)));
     const patterns = [...excludes, ...excludeFiles.flatMap((file) => readExcludeFile(file))];
-    const neverEnter = [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) => utf8(resolve(path)));
+    const neverEnter = [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map(
+      (path) => utf8(resolve(path)),
+    );
     return {
       sources,
       ignore: IgnoreRules.from(patterns),
@@ -140,7 +136,13 @@ class BackupRun {
       stages: this.#stages,
       known: (blobId) => this.#isKnown(blobId),
       newPack: () =>
-        new PackBuilder({ k: spread.k, keyEpoch: epoch.keyEpoch, sealingKey: epoch.sealing, random: surroundings.random }),
+        new PackBuilder({
+          k: spread.k,
+          keyEpoch: epoch.keyEpoch,
+          sealingKey: epoch.sealing,
+          random: surroundings.random,
+          capacityBytes: surroundings.packBytes,
+        }),
       onPack: (pack, builder) => store.commit(pack, builder),
     });
   }
@@ -159,7 +161,24 @@ class BackupRun {
     this.#parentSnapshot = parent;
     const beside = new ParentTree(trees, parent?.snapshot.root);
     const builder = new TreeBuilder(writer, this.#session.device.cutKey);
-    const storer = new FileStorer({ writer, chunker: createChunker(this.#session.device.cutKey), stages: this.#stages });
+    const files = new FileBackup({
+      storer: new FileStorer({
+        writer,
+        chunker: createChunker(this.#session.device.cutKey),
+        stages: this.#stages,
+      }),
+      trees,
+      accounts: this.#accounts,
+      counts: this.#counts,
+      isKnown: (blobId) => this.#isKnown(blobId),
+      onProblem: this.#onProblem,
+      onItem: this.#options.onItem,
+      onBytes: (path) => {
+        this.#progress.current = displayText(path);
+        this.#tell('read');
+      },
+      signal: this.#options.signal,
+    });
     const scan = this.#options.onProgress === undefined ? undefined : this.#scan(walkOptions);
     let root: Content | undefined;
     try {
@@ -173,7 +192,7 @@ class BackupRun {
           this.#counts.folders++;
           root = await builder.leave(event.entry);
         } else {
-          await builder.add(await this.#entry(event, beside, storer, trees));
+          await builder.add(await files.entry(event, beside.entry(event.entry.name)));
         }
       }
     } finally {
@@ -198,75 +217,6 @@ class BackupRun {
     );
     same.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
     return same.at(-1);
-  }
-
-  async #entry(event: WalkEvent, beside: ParentTree, storer: FileStorer, trees: TreeReader): Promise<TreeEntry> {
-    const { entry } = event;
-    if (entry.type === entryTypes.symlink) this.#counts.symlinks++;
-    else if (entry.type !== entryTypes.file && entry.type !== entryTypes.unreadable) this.#counts.others++;
-    if (entry.type !== entryTypes.file) return entry;
-    this.#progress.current = displayText(event.path);
-    const before = beside.entry(entry.name);
-    if (before?.content !== undefined && looksUnchanged(entry, before) && (await this.#allKnown(before.content, trees))) {
-      this.#counts.filesUnmodified++;
-      this.#counts.bytesProcessed += entry.size;
-      this.#tell('read');
-      return { ...entry, content: before.content };
-    }
-    return this.#readFile(event, before !== undefined, storer);
-  }
-
-  async #allKnown(content: Content, trees: TreeReader): Promise<boolean> {
-    try {
-      for await (const { id } of trees.blobIds(content)) if (!this.#isKnown(id)) return false;
-      return true;
-    } catch (error) {
-      if (!isKithError(error) || error.code === 'interrupted') throw error;
-      return false;
-    }
-  }
-
-  async #readFile(event: WalkEvent, existed: boolean, storer: FileStorer): Promise<TreeEntry> {
-    const { entry, path } = event;
-    const base = this.#counts.bytesProcessed;
-    try {
-      for (let attempt = 1; ; attempt++) {
-        const file = openForRead(path, { inode: entry.inode, device: event.device });
-        try {
-          this.#counts.bytesProcessed = base;
-          const { content, bytes } = await storer.store(
-            file,
-            (count) => {
-              this.#counts.bytesProcessed += count;
-              this.#tell('read');
-            },
-            this.#options.signal,
-          );
-          const changed = file.state() === 'changed' || bytes !== file.size;
-          if (changed && attempt === 1) continue;
-          if (changed) {
-            this.#onProblem({
-              item: displayText(path),
-              message: 'it changed while it was read, twice; what is stored may be a mixture of old and new',
-              code: 'source-changed',
-            });
-          }
-          if (existed) this.#counts.filesChanged++;
-          else this.#counts.filesNew++;
-          const action = existed ? 'changed' : 'new';
-          this.#options.onItem?.({ action, path: displayText(path), bytes });
-          return { ...file.entry(entry, this.#accounts), size: bytes, content };
-        } finally {
-          file.close();
-        }
-      }
-    } catch (error) {
-      if (!isKithError(error, 'source-unreadable')) throw error;
-      this.#counts.bytesProcessed = base;
-      this.#counts.unreadable++;
-      this.#onProblem({ item: displayText(path), message: messageOf(error), code: error.code });
-      return asUnreadable(entry, messageOf(error));
-    }
   }
 
   /** Counts what there is to do, beside the work itself. */
@@ -308,7 +258,8 @@ class BackupRun {
     await writer.drain();
     const plan = await indexPacks(session, writer, store.newPacks);
     const { clock } = session.surroundings;
-    const { filesNew, filesChanged, filesUnmodified, folders, symlinks, others, unreadable, bytesProcessed } = this.#counts;
+    const { filesNew, filesChanged, filesUnmodified, folders, symlinks, others, unreadable, bytesProcessed } =
+      this.#counts;
     const snapshot: Snapshot = {
       vaultId: session.device.vaultId,
       deviceId: session.device.deviceId,
@@ -344,7 +295,11 @@ class BackupRun {
   async #publish(
     prepared: Prepared,
     store: PackStore,
-    finished: { readonly bytes: Uint8Array; readonly snapshot: Snapshot; readonly plan: IndexPlan | undefined },
+    finished: {
+      readonly bytes: Uint8Array;
+      readonly snapshot: Snapshot;
+      readonly plan: IndexPlan | undefined;
+    },
     spread: Spread,
     bytesAdded: number,
   ): Promise<BackupSummary> {
@@ -358,7 +313,9 @@ class BackupRun {
       if (plan !== undefined) await recordIndex(session, plan, store.newPacks);
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
     }
-    await this.#stages.wait('publish', () => session.exchangeLogs(prepared.here.map((drive) => drive.holder)));
+    await this.#stages.wait('publish', () =>
+      session.exchangeLogs(prepared.here.map((drive) => drive.holder)),
+    );
     const tolerances = tolerancesOf(session, prepared.census, this.#used);
     return {
       snapshotId: toHex(snapshotId(bytes)),
@@ -389,7 +346,8 @@ class BackupRun {
     | 'totalFilesProcessed'
     | 'totalBytesProcessed'
   > {
-    const { filesNew, filesChanged, filesUnmodified, folders, unreadable, bytesProcessed } = snapshot?.summary ?? this.#counts;
+    const { filesNew, filesChanged, filesUnmodified, folders, unreadable, bytesProcessed } =
+      snapshot?.summary ?? this.#counts;
     return {
       filesNew,
       filesChanged,
@@ -405,7 +363,6 @@ class BackupRun {
   async #dryRun(walkOptions: WalkOptions, spread: Spread): Promise<BackupSummary> {
     const session = this.#session;
     const { here, away } = await session.reachable();
-    const { BlobReader } = await import('./blob-reader.ts');
     const reader = new BlobReader(
       session,
       here,

@@ -61,7 +61,10 @@ export class BlobReader {
   async read(kind: BlobKind, blobId: Uint8Array): Promise<Uint8Array> {
     const place = this.#session.index.get(blobId);
     if (place === undefined) {
-      throw new KithError('blob-missing', `no pack that can be reached has blob ${toHex(blobId).slice(0, 12)}`);
+      throw new KithError(
+        'blob-missing',
+        `no pack that can be reached has blob ${toHex(blobId).slice(0, 12)}`,
+      );
     }
     return this.readAt(kind, blobId, place);
   }
@@ -69,7 +72,8 @@ export class BlobReader {
   /** The bytes of a blob at a given place, verified against its id. */
   async readAt(kind: BlobKind, blobId: Uint8Array, place: BlobPlace): Promise<Uint8Array> {
     const manifest = this.manifestOf(place.packId);
-    if (manifest === undefined) throw new KithError('blob-missing', 'the pack of a blob is not in the ledger');
+    if (manifest === undefined)
+      throw new KithError('blob-missing', 'the pack of a blob is not in the ledger');
     const frame = await this.#frame(manifest, place);
     const bytes = frame.subarray(place.offsetInFrame, place.offsetInFrame + place.length);
     if (bytes.length !== place.length || !equalBytes(this.#session.namer.idOf(kind, bytes), blobId)) {

@@ -41,9 +41,15 @@ export class Census {
         const options = signal === undefined ? {} : { signal };
         for await (const entry of drive.holder.inventory({
           ...options,
-          onProblem: ({ name, message }) => onProblem({ item: `${drive.name}: ${name}`, message, code: 'malformed' }),
+          onProblem: ({ name, message }) =>
+            onProblem({ item: `${drive.name}: ${name}`, message, code: 'malformed' }),
         })) {
-          found.push({ key: idKey(entry.packId), packId: entry.packId, index: entry.index, damaged: entry.damaged });
+          found.push({
+            key: idKey(entry.packId),
+            packId: entry.packId,
+            index: entry.index,
+            damaged: entry.damaged,
+          });
         }
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
@@ -80,7 +86,8 @@ export class Census {
     const counted: CountedShard[] = [];
     for (const code of this.#shards.get(key) ?? noShards) {
       const drive = this.#drives[Math.floor(code / 256)];
-      if (drive !== undefined) counted.push({ index: code % 256, drive, damaged: this.#damaged.get(`${key}${code}`) });
+      if (drive !== undefined)
+        counted.push({ index: code % 256, drive, damaged: this.#damaged.get(`${key}${code}`) });
     }
     return counted;
   }

@@ -23,16 +23,37 @@ export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
   };
   const availability = await drive.holder.check();
   if (!availability.available) {
-    return { ...base, available: false, reason: availability.reason, usedBytes: null, freeBytes: null, shards: null };
+    return {
+      ...base,
+      available: false,
+      reason: availability.reason,
+      usedBytes: null,
+      freeBytes: null,
+      shards: null,
+    };
   }
   try {
     const room = await drive.holder.room();
     let shards = 0;
     for await (const _entry of drive.holder.inventory()) shards++;
-    return { ...base, available: true, reason: null, usedBytes: room.usedBytes, freeBytes: room.freeBytes, shards };
+    return {
+      ...base,
+      available: true,
+      reason: null,
+      usedBytes: room.usedBytes,
+      freeBytes: room.freeBytes,
+      shards,
+    };
   } catch (error) {
     if (!isKithError(error)) throw error;
-    return { ...base, available: false, reason: messageOf(error), usedBytes: null, freeBytes: null, shards: null };
+    return {
+      ...base,
+      available: false,
+      reason: messageOf(error),
+      usedBytes: null,
+      freeBytes: null,
+      shards: null,
+    };
   }
 }
 
@@ -58,7 +79,12 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   const drives = session.drives();
   const marker = await readDriveMarker(disk, path);
   const known = marker === undefined ? undefined : session.drive(marker.id);
-  if (known !== undefined && known.path === path && (await known.holder.check()).available && sameOptions(known, options)) {
+  if (
+    known !== undefined &&
+    known.path === path &&
+    (await known.holder.check()).available &&
+    sameOptions(known, options)
+  ) {
     throw new KithError('holder-exists', `${path} is already your disk "${known.name}".`);
   }
   if (options.name !== undefined && drives.some((drive) => drive.name === options.name && drive !== known)) {
@@ -71,7 +97,12 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   if (stats === undefined) await disk.makeFolder(path);
   else if (!stats.isFolder) throw new KithError('usage', `${path} is not a folder.`);
   const name = options.name ?? known?.name ?? freeName(session, path.split('/').at(-1) || 'disk');
-  const initial = await initDrive(disk, path, { name, vaultId: session.device.vaultId, random, now: new Date(Number(clock.nowNs() / 1_000_000n)).toISOString() });
+  const initial = await initDrive(disk, path, {
+    name,
+    vaultId: session.device.vaultId,
+    random,
+    now: new Date(Number(clock.nowNs() / 1_000_000n)).toISOString(),
+  });
   await appendHolder(session, {
     id: initial.id,
     state: holderStateNumbers.active,
@@ -135,7 +166,10 @@ export function findDrive(session: Session, text: string): KnownDrive {
     drives.find((drive) => text.length >= 6 && drive.id.startsWith(text.toLowerCase()));
   if (found !== undefined) return found;
   const names = drives.map((drive) => drive.name).join(', ');
-  throw new KithError('holder-unknown', `there is no disk "${text}". You have: ${names === '' ? 'none' : names}.`);
+  throw new KithError(
+    'holder-unknown',
+    `there is no disk "${text}". You have: ${names === '' ? 'none' : names}.`,
+  );
 }
 
 /** Forgets a drive. KithError `failed` if some pack could then not be restored from the drives that are here, unless forced. */
@@ -164,7 +198,9 @@ async function refuseIfNeeded(session: Session, drive: KnownDrive): Promise<void
   const { census } = await Census.take(others, (problem) => session.problem(problem));
   let needed = 0;
   for (const pack of session.state.packs()) {
-    const without = new Map([...pack.hints].map(([index, ids]) => [index, new Set([...ids].filter((id) => id !== drive.id))]));
+    const without = new Map(
+      [...pack.hints].map(([index, ids]) => [index, new Set([...ids].filter((id) => id !== drive.id))]),
+    );
     const health = packHealth(session, census, { ...pack, hints: without });
     if (health.tolerates === undefined) needed++;
   }

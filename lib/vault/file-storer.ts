@@ -47,7 +47,9 @@ export class FileStorer {
           start = 0;
         }
         const wanted = Math.min(buffer.length - end, file.size - position);
-        const count = await this.#stages.wait('read', () => file.read(buffer.subarray(end, end + wanted), position));
+        const count = await this.#stages.wait('read', () =>
+          file.read(buffer.subarray(end, end + wanted), position),
+        );
         end += count;
         position += count;
         ended = count < wanted || position >= file.size;

@@ -55,7 +55,11 @@ export async function indexPacks(
 }
 
 /** Puts the index blobs of the backup on record, once their pack is safe. */
-export async function recordIndex(session: Session, plan: IndexPlan, newPacks: readonly IndexedPack[]): Promise<void> {
+export async function recordIndex(
+  session: Session,
+  plan: IndexPlan,
+  newPacks: readonly IndexedPack[],
+): Promise<void> {
   const wanted = new Set(plan.blobIds.map(idKey));
   const added: IndexRef[] = [];
   for (const { packId, directory } of newPacks) {
@@ -63,7 +67,15 @@ export async function recordIndex(session: Session, plan: IndexPlan, newPacks: r
       for (const blob of frame.blobs) {
         if (blob.kind !== blobKinds.index || !wanted.has(idKey(blob.blobId))) continue;
         const { offset, sealedLength } = frame;
-        added.push({ blobId: blob.blobId, packId, offset, sealedLength, ordinal, offsetInFrame: blob.offsetInFrame, length: blob.length });
+        added.push({
+          blobId: blob.blobId,
+          packId,
+          offset,
+          sealedLength,
+          ordinal,
+          offsetInFrame: blob.offsetInFrame,
+          length: blob.length,
+        });
       }
     }
   }

@@ -26,7 +26,12 @@ export class IndexCache {
   readonly #key: Uint8Array;
   readonly #random: RandomSource;
 
-  constructor(options: { readonly disk: Disk; readonly home: string; readonly device: DeviceKeys; readonly random: RandomSource }) {
+  constructor(options: {
+    readonly disk: Disk;
+    readonly home: string;
+    readonly device: DeviceKeys;
+    readonly random: RandomSource;
+  }) {
     this.#disk = options.disk;
     this.#folder = join(options.home, 'index');
     this.#tempFolder = join(options.home, 'tmp');
@@ -36,7 +41,9 @@ export class IndexCache {
 
   /** Hands over every directory that is cached. Files that don't open are removed: packs still have their own copy. */
   async load(onPack: (packId: Uint8Array, directory: PackDirectory) => void): Promise<void> {
-    const names = ((await this.#disk.list(this.#folder)) ?? []).filter((entry) => entry.isFile).map((entry) => entry.name);
+    const names = ((await this.#disk.list(this.#folder)) ?? [])
+      .filter((entry) => entry.isFile)
+      .map((entry) => entry.name);
     const merge = names.length > cacheFilesMax;
     const all: IndexedPack[] = [];
     for (const name of names.sort()) {

@@ -36,7 +36,9 @@ export { systemSurroundings, type Surroundings } from './session.ts';
 export type * from './types.ts';
 
 /** Opens a home for this process. Errors as Session.open. */
-export async function openVault(options: OpenOptions & { readonly surroundings?: Surroundings }): Promise<VaultApi> {
+export async function openVault(
+  options: OpenOptions & { readonly surroundings?: Surroundings },
+): Promise<VaultApi> {
   return new Vault(await Session.open(options));
 }
 

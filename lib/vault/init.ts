@@ -28,7 +28,10 @@ export function defaultName(): string {
 export async function prepareHome(surroundings: Surroundings, home: string): Promise<void> {
   const { disk } = surroundings;
   if ((await disk.stat(join(home, 'keystore'))) !== undefined) {
-    throw new KithError('vault-exists', `there is a kith vault in ${home} already. Use another --home, or \`kith status\` to look at this one.`);
+    throw new KithError(
+      'vault-exists',
+      `there is a kith vault in ${home} already. Use another --home, or \`kith status\` to look at this one.`,
+    );
   }
   await disk.makeFolder(home, 0o700);
   await disk.makeFolder(join(home, 'tmp'), 0o700);

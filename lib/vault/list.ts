@@ -50,7 +50,10 @@ export async function* list(session: Session, what: string): AsyncGenerator<List
 
 /** The error for a path that a snapshot doesn't have. */
 export function pathUnknown(names: readonly Uint8Array[]): KithError {
-  return new KithError('path-unknown', `the snapshot has nothing at ${pathOf(names)}. \`kith ls SNAP\` lists what it has.`);
+  return new KithError(
+    'path-unknown',
+    `the snapshot has nothing at ${pathOf(names)}. \`kith ls SNAP\` lists what it has.`,
+  );
 }
 
 function listed(names: readonly Uint8Array[], entry: TreeEntry): ListedEntry {

@@ -62,7 +62,11 @@ export class PackQueue {
       const first = indices[0];
       const manifestBytes = first === undefined ? undefined : await this.#manifest(holder, packId, first);
       const manifest = manifestBytes === undefined ? undefined : decodeManifest(manifestBytes);
-      if (manifestBytes !== undefined && manifest !== undefined && indices.filter((i) => i < manifest.k).length === manifest.k) {
+      if (
+        manifestBytes !== undefined &&
+        manifest !== undefined &&
+        indices.filter((i) => i < manifest.k).length === manifest.k
+      ) {
         this.#packs.set(key, { manifest, manifestBytes });
       } else {
         for (const index of indices) await holder.delete({ packId, index });
@@ -129,7 +133,12 @@ export class PackQueue {
     if (this.#holder === undefined) {
       await disk.makeFolder(this.#folder, 0o700);
       const created = new Date(Number(clock.nowNs() / 1_000_000n)).toISOString();
-      const marker = await initDrive(disk, this.#folder, { name: 'queue', vaultId: device.vaultId, random, now: created });
+      const marker = await initDrive(disk, this.#folder, {
+        name: 'queue',
+        vaultId: device.vaultId,
+        random,
+        now: created,
+      });
       this.#open(marker.id);
     }
     const holder = this.#holder;
@@ -137,7 +146,16 @@ export class PackQueue {
     const { packId, k, keyEpoch, manifest } = pack;
     try {
       for (const shard of pack.shards.slice(0, k)) {
-        await holder.put({ packId, index: shard.index, k, class: pack.class, keyEpoch, payload: shard.payload, leaves: shard.leaves, manifest });
+        await holder.put({
+          packId,
+          index: shard.index,
+          k,
+          class: pack.class,
+          keyEpoch,
+          payload: shard.payload,
+          leaves: shard.leaves,
+          manifest,
+        });
       }
     } catch (error) {
       for (let index = 0; index < k; index++) await holder.delete({ packId, index }).catch(() => false);

@@ -46,7 +46,14 @@ export class PackStore {
   readonly #newPacks: IndexedPack[] = [];
   #batch: { entry: LogEntry; pack: IndexedPack }[] = [];
   #failure: { readonly error: unknown } | undefined;
-  readonly counts: PackCounts = { packsNew: 0, shardsPlaced: 0, shardsMissing: 0, packsBelowK: 0, shardsQueuedMissing: 0, bytesSent: 0 };
+  readonly counts: PackCounts = {
+    packsNew: 0,
+    shardsPlaced: 0,
+    shardsMissing: 0,
+    packsBelowK: 0,
+    shardsQueuedMissing: 0,
+    bytesSent: 0,
+  };
 
   constructor(options: {
     readonly session: Session;

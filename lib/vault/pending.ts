@@ -39,7 +39,11 @@ function keyOf(session: Session): Uint8Array {
 }
 
 /** Keeps a snapshot in the home until its packs are safe; durable when it returns. */
-export async function savePending(session: Session, bytes: Uint8Array, packs: readonly Uint8Array[]): Promise<void> {
+export async function savePending(
+  session: Session,
+  bytes: Uint8Array,
+  packs: readonly Uint8Array[],
+): Promise<void> {
   const { disk, random } = session.surroundings;
   const head = fileHead(magic, version);
   const plain = new ByteWriter().blob(bytes).varint(packs.length);
@@ -63,10 +67,19 @@ export async function loadPending(session: Session): Promise<PendingSnapshot[]> 
       const bytes = await disk.readWhole(join(folderOf(session), entry.name), pendingBytesMax);
       const found = bytes === undefined ? undefined : decodePending(session, bytes);
       if (found?.id === entry.name) pending.push(found);
-      else session.problem({ item: `pending/${entry.name.slice(0, 8)}`, message: 'does not open; left out', code: 'damaged' });
+      else
+        session.problem({
+          item: `pending/${entry.name.slice(0, 8)}`,
+          message: 'does not open; left out',
+          code: 'damaged',
+        });
     } catch (error) {
       if (!isKithError(error)) throw error;
-      session.problem({ item: `pending/${entry.name.slice(0, 8)}`, message: error.message, code: error.code });
+      session.problem({
+        item: `pending/${entry.name.slice(0, 8)}`,
+        message: error.message,
+        code: error.code,
+      });
     }
   }
   return pending.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
@@ -82,7 +95,12 @@ function decodePending(session: Session, bytes: Uint8Array): PendingSnapshot | u
   const count = inner.count(dependenciesMax, 32);
   const packs = Array.from({ length: count }, () => inner.bytes(32).slice());
   inner.end();
-  return { id: toHex(snapshotId(snapshotBytes)), snapshot: decodeSnapshot(snapshotBytes), bytes: snapshotBytes, packs };
+  return {
+    id: toHex(snapshotId(snapshotBytes)),
+    snapshot: decodeSnapshot(snapshotBytes),
+    bytes: snapshotBytes,
+    packs,
+  };
 }
 
 /** What going on with waiting packs achieved. */
@@ -119,7 +137,13 @@ export async function resumePending(
       continue;
     }
     const result = await placer.place(
-      { packId: manifest.packId, k: manifest.k, class: manifest.class, keyEpoch: manifest.keyEpoch, manifest: manifestBytes },
+      {
+        packId: manifest.packId,
+        k: manifest.k,
+        class: manifest.class,
+        keyEpoch: manifest.keyEpoch,
+        manifest: manifestBytes,
+      },
       shards,
       new Set(held.map((shard) => shard.drive.id)),
     );
@@ -150,7 +174,9 @@ async function publishReady(session: Session): Promise<number> {
   for (const pending of await loadPending(session)) {
     const known = session.state.snapshot(pending.id) !== undefined || session.state.isForgotten(pending.id);
     if (!known) {
-      const ready = pending.packs.every((packId) => !session.queue.has(packId) && session.state.pack(packId) !== undefined);
+      const ready = pending.packs.every(
+        (packId) => !session.queue.has(packId) && session.state.pack(packId) !== undefined,
+      );
       if (!ready) continue;
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: pending.bytes }]);
       published++;
@@ -168,4 +194,3 @@ export function waitingAmong(session: Session, used: ReadonlySet<string>): Uint8
     .filter(({ manifest }) => used.has(idKey(manifest.packId)))
     .map(({ manifest }) => manifest.packId);
 }
-

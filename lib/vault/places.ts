@@ -30,6 +30,8 @@ export class SessionPlaces implements ShardPlaces {
   awayNames(manifest: Manifest): readonly string[] {
     const hints = this.#session.state.pack(manifest.packId)?.hints;
     const named = new Set([...(hints?.values() ?? [])].flatMap((ids) => [...ids]));
-    return this.#away.filter((drive) => hints === undefined || named.has(drive.id)).map((drive) => drive.name);
+    return this.#away
+      .filter((drive) => hints === undefined || named.has(drive.id))
+      .map((drive) => drive.name);
   }
 }

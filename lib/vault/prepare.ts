@@ -85,5 +85,10 @@ export function tolerancesOf(
     else offsite = Math.min(offsite, health.offsiteTolerates);
   }
   const finite = (value: number, ok: boolean): number | null => (ok && Number.isFinite(value) ? value : null);
-  return { tolerates: finite(tolerates, restorable), offsite: finite(offsite, offsiteRestorable), shardsMissing, packs };
+  return {
+    tolerates: finite(tolerates, restorable),
+    offsite: finite(offsite, offsiteRestorable),
+    shardsMissing,
+    packs,
+  };
 }

@@ -16,11 +16,17 @@ export async function readWholeShards(
 ): Promise<{ index: number; bytes: Uint8Array }[]> {
   const leaves = (classBytes[manifest.class] ?? 0) / leafBytes;
   const found: { index: number; bytes: Uint8Array }[] = [];
-  for (let row = 0; row < manifest.roots.length && found.length < count; ) {
-    const batch = Array.from({ length: Math.min(count - found.length, manifest.roots.length - row) }, (_, i) => row + i);
+  for (let row = 0; row < manifest.roots.length && found.length < count;) {
+    const batch = Array.from(
+      { length: Math.min(count - found.length, manifest.roots.length - row) },
+      (_, i) => row + i,
+    );
     row += batch.length;
     const results = await Promise.all(
-      batch.map(async (index) => ({ index, bytes: await reader.shards.verified(manifest, index, 0, leaves) })),
+      batch.map(async (index) => ({
+        index,
+        bytes: await reader.shards.verified(manifest, index, 0, leaves),
+      })),
     );
     for (const { index, bytes } of results) if (bytes !== undefined) found.push({ index, bytes });
   }
@@ -39,7 +45,10 @@ export async function rebuildShards(
   for (const shard of shards) {
     const root = manifest.roots[shard.index];
     if (root === undefined || !equalBytes(merkleRoot(shard.leaves), root)) {
-      throw new KithError('damaged', `shard ${shard.index} does not come out as it was signed; nothing was stored`);
+      throw new KithError(
+        'damaged',
+        `shard ${shard.index} does not come out as it was signed; nothing was stored`,
+      );
     }
   }
   return shards;

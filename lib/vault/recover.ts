@@ -65,7 +65,10 @@ async function findDrives(
   report: (problem: Problem) => void,
 ): Promise<FoundDrive[]> {
   if (paths.length === 0) {
-    throw new KithError('nobody-reached', 'name at least one disk of the backup: kith recover --phrase-file FILE --drive PATH');
+    throw new KithError(
+      'nobody-reached',
+      'name at least one disk of the backup: kith recover --phrase-file FILE --drive PATH',
+    );
   }
   const found: FoundDrive[] = [];
   let reached = 0;
@@ -96,7 +99,10 @@ async function findDrives(
   }
   if (found.length > 0) return found;
   if (reached === 0) {
-    throw new KithError('nobody-reached', `no kith disk could be reached at ${paths.join(', ')}. Connect one and run the same command again.`);
+    throw new KithError(
+      'nobody-reached',
+      `no kith disk could be reached at ${paths.join(', ')}. Connect one and run the same command again.`,
+    );
   }
   throw new KithError(
     'unknown-identity',
@@ -111,7 +117,11 @@ async function takeBack(
   report: (problem: Problem) => void,
 ): Promise<RecoverSummary> {
   const { home, passphrase, signal } = options;
-  const session = await Session.open({ home, surroundings, ...(passphrase === undefined ? {} : { passphrase }) });
+  const session = await Session.open({
+    home,
+    surroundings,
+    ...(passphrase === undefined ? {} : { passphrase }),
+  });
   try {
     session.listen(report);
     let witnesses = 0;

@@ -98,25 +98,38 @@ class RepairRun {
   async #verifyAll({ here, census }: Prepared): Promise<void> {
     const session = this.#session;
     const packs = [...session.state.packs()];
-    const total = packs.reduce((sum, { manifest }) => sum + census.good(manifest.packId).length * (classBytes[manifest.class] ?? 0), 0);
+    const gone = new Set<string>();
+    const total = packs.reduce(
+      (sum, { manifest }) => sum + census.good(manifest.packId).length * (classBytes[manifest.class] ?? 0),
+      0,
+    );
     for (const [i, { manifest }] of packs.entries()) {
       throwIfAborted(this.#options.signal);
       this.#tell('check', i, packs.length, total);
       await Promise.all(
         census.good(manifest.packId).map(async ({ index, drive }) => {
-          if (!here.includes(drive)) return;
+          if (!here.includes(drive) || gone.has(drive.id)) return;
           try {
             const state = await drive.holder.verify({ packId: manifest.packId, index });
             this.#bytesVerified += classBytes[manifest.class] ?? 0;
             if (state === 'good') return;
             census.markDamaged(manifest.packId, index, drive, state);
             if (state === 'damaged') {
-              session.problem({ item: drive.name, message: 'a part of your backup is damaged there; it is rebuilt', code: 'shard-damaged' });
+              session.problem({
+                item: drive.name,
+                message: 'a part of your backup is damaged there; it is rebuilt',
+                code: 'shard-damaged',
+              });
             }
           } catch (error) {
             if (!isKithError(error) || error.code === 'interrupted') throw error;
-            session.problem({ item: drive.name, message: messageOf(error), code: error.code });
-            census.markDamaged(manifest.packId, index, drive, messageOf(error));
+            // A drive that went away meanwhile has lost nothing: its shards stay counted, and are read next time.
+            const away = error.code === 'holder-unavailable';
+            if (!away || !gone.has(drive.id)) {
+              session.problem({ item: drive.name, message: messageOf(error), code: error.code });
+            }
+            if (away) gone.add(drive.id);
+            else census.markDamaged(manifest.packId, index, drive, messageOf(error));
           }
         }),
       );
@@ -135,23 +148,44 @@ class RepairRun {
     const { manifest, manifestBytes } = pack;
     const health = packHealth(session, census, pack);
     const damaged = census.shards(manifest.packId).filter((shard) => shard.damaged !== undefined);
-    const missing = [...new Set([...health.missing, ...this.#overdueShards(pack, census, overdue, tolerates)])];
+    const missing = [
+      ...new Set([...health.missing, ...this.#overdueShards(pack, census, overdue, tolerates)]),
+    ];
     const wholeWanted = wholeShards(placer, census, pack);
     this.#counts.shardsDamaged += damaged.length;
     this.#counts.shardsMissing += missing.length;
     if (health.lost) this.#counts.packsLost++;
-    const wanted = new Set([...missing, ...damaged.map((shard) => shard.index), ...wholeWanted.flatMap(({ indices }) => indices)]);
+    const wanted = new Set([
+      ...missing,
+      ...damaged.map((shard) => shard.index),
+      ...wholeWanted.flatMap(({ indices }) => indices),
+    ]);
     if (wanted.size === 0) return;
     if (health.tolerates === undefined) {
       this.#counts.shardsStillMissing += missing.length;
       return;
     }
     if (dryRun) return;
-    const shards = await rebuildShards(reader, manifest, [...wanted].sort((a, b) => a - b), session.surroundings.coder);
-    const toPlace = { packId: manifest.packId, k: manifest.k, class: manifest.class, keyEpoch: manifest.keyEpoch, manifest: manifestBytes };
+    const shards = await rebuildShards(
+      reader,
+      manifest,
+      [...wanted].sort((a, b) => a - b),
+      session.surroundings.coder,
+    );
+    const toPlace = {
+      packId: manifest.packId,
+      k: manifest.k,
+      class: manifest.class,
+      keyEpoch: manifest.keyEpoch,
+      manifest: manifestBytes,
+    };
     const placed: Placement[] = [];
     for (const { index, drive } of damaged) {
-      const result = await placer.placeAt(toPlace, shards.filter((shard) => shard.index === index), drive);
+      const result = await placer.placeAt(
+        toPlace,
+        shards.filter((shard) => shard.index === index),
+        drive,
+      );
       placed.push(...result.placed);
       this.#counts.bytesSent += result.bytesSent;
     }
@@ -163,7 +197,11 @@ class RepairRun {
     this.#counts.bytesSent += result.bytesSent;
     this.#counts.shardsStillMissing += result.missing.length;
     for (const { drive, indices } of wholeWanted) {
-      const whole = await placer.placeAt(toPlace, shards.filter((shard) => indices.includes(shard.index)), drive);
+      const whole = await placer.placeAt(
+        toPlace,
+        shards.filter((shard) => indices.includes(shard.index)),
+        drive,
+      );
       placed.push(...whole.placed);
       this.#counts.bytesSent += whole.bytesSent;
     }
@@ -184,7 +222,10 @@ class RepairRun {
       .filter((shard) => indices.has(shard.index))
       .map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
     const atNs = this.#session.surroundings.clock.nowNs();
-    this.#records.push({ kind: recordKinds.placement, body: encodePlacementRecord({ packId, placements, atNs }) });
+    this.#records.push({
+      kind: recordKinds.placement,
+      body: encodePlacementRecord({ packId, placements, atNs }),
+    });
     if (this.#records.length >= recordBatch) await this.#flush();
   }
 
@@ -195,9 +236,15 @@ class RepairRun {
   }
 
   /** Shards that only holders have which have been away for longer than the grace: they are rebuilt elsewhere. */
-  #overdueShards(pack: KnownPack, census: Census, awayMs: ReadonlyMap<string, number>, tolerates: number | null): number[] {
+  #overdueShards(
+    pack: KnownPack,
+    census: Census,
+    awayMs: ReadonlyMap<string, number>,
+    tolerates: number | null,
+  ): number[] {
     const setting = this.#session.settings.value('repair.grace');
-    const grace = setting === 'auto' ? (graceByTolerance[Math.min(2, tolerates ?? 0)] ?? 0) : parseDuration(setting);
+    const grace =
+      setting === 'auto' ? (graceByTolerance[Math.min(2, tolerates ?? 0)] ?? 0) : parseDuration(setting);
     const held = new Set(census.good(pack.manifest.packId).map((shard) => shard.index));
     const overdue: number[] = [];
     for (const [index, ids] of pack.hints) {
@@ -254,11 +301,20 @@ class RepairRun {
 }
 
 /** Data shards that `--whole` drives lack. */
-function wholeShards(placer: ShardPlacer, census: Census, pack: KnownPack): { drive: KnownDrive; indices: number[] }[] {
+function wholeShards(
+  placer: ShardPlacer,
+  census: Census,
+  pack: KnownPack,
+): { drive: KnownDrive; indices: number[] }[] {
   const { k, packId } = pack.manifest;
   return placer.wholeDrives
     .map((drive) => {
-      const has = new Set(census.good(packId).filter((shard) => shard.drive === drive).map((shard) => shard.index));
+      const has = new Set(
+        census
+          .good(packId)
+          .filter((shard) => shard.drive === drive)
+          .map((shard) => shard.index),
+      );
       return { drive, indices: Array.from({ length: k }, (_, i) => i).filter((i) => !has.has(i)) };
     })
     .filter(({ indices }) => indices.length > 0);

@@ -37,7 +37,10 @@ export async function restore(session: Session, options: RestoreOptions): Promis
   return { ...counts, durationMs: session.surroundings.clock.monotonicMs() - startMs };
 }
 
-function filterOptions(options: RestoreOptions): { include?: readonly string[]; exclude?: readonly string[] } {
+function filterOptions(options: RestoreOptions): {
+  include?: readonly string[];
+  exclude?: readonly string[];
+} {
   return {
     ...(options.include === undefined ? {} : { include: options.include }),
     ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
@@ -56,9 +59,14 @@ class RestoreRun {
   #bytesDone = 0;
   #filesDone = 0;
   #failed = 0;
-  #unreadable = 0;
 
-  constructor(session: Session, options: RestoreOptions, prepared: Prepared, resolved: ResolvedPath, filter: RestoreFilter) {
+  constructor(
+    session: Session,
+    options: RestoreOptions,
+    prepared: Prepared,
+    resolved: ResolvedPath,
+    filter: RestoreFilter,
+  ) {
     this.#session = session;
     this.#options = options;
     this.#prepared = prepared;
@@ -84,17 +92,25 @@ class RestoreRun {
     for (const pack of lacking) {
       const health = packHealth(this.#session, census, pack);
       if (health.lost) lost++;
-      for (const shard of health.place.shards) if (shard.state === 'suspect' && shard.holder !== null) away.add(shard.holder);
+      for (const shard of health.place.shards)
+        if (shard.state === 'suspect' && shard.holder !== null) away.add(shard.holder);
     }
     const names = [...away].sort();
     const advice =
       names.length > 0
         ? `Connect ${listOf(names, 'or')} and run the same command again.`
         : 'No disk that kith knows of has the missing parts.';
-    const dead = lost > 0 ? ' Some of it is lost for good: too few parts exist. Restore single folders with SNAP:PATH to get the rest.' : '';
-    throw new KithError('not-restorable', `this cannot be restored now: too few of the disks that hold it can be reached. ${advice}${dead}`, {
-      details: { away: names, packsShort: lacking.length, packsLost: lost },
-    });
+    const dead =
+      lost > 0
+        ? ' Some of it is lost for good: too few parts exist. Restore single folders with SNAP:PATH to get the rest.'
+        : '';
+    throw new KithError(
+      'not-restorable',
+      `this cannot be restored now: too few of the disks that hold it can be reached. ${advice}${dead}`,
+      {
+        details: { away: names, packsShort: lacking.length, packsLost: lost },
+      },
+    );
   }
 
   /** Packs that this restore needs, or undefined where its trees can't even be read. */
@@ -134,14 +150,19 @@ class RestoreRun {
         this.#options.deleteExtra === true
           ? (components, isFolder) => inside(components) && this.#filter.wants(components, isFolder)
           : undefined,
-      neverRemove: [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) => utf8(resolve(path))),
+      neverRemove: [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) =>
+        utf8(resolve(path)),
+      ),
       onProblem: (problem) => this.#session.problem(problem),
     });
     try {
       let complete = true;
-      if (entry !== undefined && entry.type !== entryTypes.folder) await this.#entry(writer, [entry.name], entry);
+      if (entry !== undefined && entry.type !== entryTypes.folder)
+        await this.#entry(writer, [entry.name], entry);
       else if (content !== undefined) complete = await this.#folder(writer, [], content);
-      const counts = await writer.finish({ complete: complete && entry?.type !== entryTypes.file });
+      const counts = await writer.finish({
+        complete: complete && (entry === undefined || entry.type === entryTypes.folder),
+      });
       return {
         filesRestored: counts.files + counts.hardlinks,
         filesSkipped: counts.skipped,
@@ -170,9 +191,14 @@ class RestoreRun {
       }
       return true;
     } catch (error) {
-      if (!isKithError(error, 'damaged', 'malformed', 'not-authentic', 'not-restorable', 'blob-missing')) throw error;
+      if (!isKithError(error, 'damaged', 'malformed', 'not-authentic', 'not-restorable', 'blob-missing'))
+        throw error;
       this.#failed++;
-      this.#problem(`/${above.map(displayText).join('/')}`, `the rest of this folder could not be read: ${messageOf(error)}`, error.code);
+      this.#problem(
+        `/${above.map(displayText).join('/')}`,
+        `the rest of this folder could not be read: ${messageOf(error)}`,
+        error.code,
+      );
       return false;
     }
   }
@@ -198,8 +224,11 @@ class RestoreRun {
       await writer.addSymlink(entry);
     } else if (entry.type === entryTypes.unreadable) {
       writer.keep(entry.name);
-      this.#unreadable++;
-      this.#problem(pathText(names), `could not be read when it was backed up: ${entry.error ?? 'no reason given'}`, 'source-unreadable');
+      this.#problem(
+        pathText(names),
+        `could not be read when it was backed up: ${entry.error ?? 'no reason given'}`,
+        'source-unreadable',
+      );
     } else {
       await writer.addOther(entry);
     }
@@ -223,7 +252,8 @@ class RestoreRun {
     try {
       for await (const bytes of this.#chunks(content)) {
         throwIfAborted(this.#options.signal);
-        if (offset + bytes.length > entry.size) throw new KithError('malformed', 'there is more content than the size says');
+        if (offset + bytes.length > entry.size)
+          throw new KithError('malformed', 'there is more content than the size says');
         await this.#stages.wait('write', () => sink.write(bytes, offset));
         offset += bytes.length;
         this.#bytesDone += bytes.length;

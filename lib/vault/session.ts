@@ -30,6 +30,8 @@ export interface Surroundings {
   readonly random: RandomSource;
   readonly clock: Clock;
   readonly coder: ErasureCoder;
+  /** Bytes at which a pack is full, where tests want several of little data; must hold the largest frame. */
+  readonly packBytes?: number;
 }
 
 /** The machine's own. */
@@ -111,7 +113,10 @@ export class Session {
     const { disk } = surroundings;
     const sealedStore = await disk.readWhole(join(home, 'keystore'), homeFileBytesMax);
     if (sealedStore === undefined) {
-      throw new KithError('vault-missing', `there is no kith vault in ${home}. Make one with \`kith init\`, or bring one back with \`kith recover\`.`);
+      throw new KithError(
+        'vault-missing',
+        `there is no kith vault in ${home}. Make one with \`kith init\`, or bring one back with \`kith recover\`.`,
+      );
     }
     const lock = await lockHome(disk, home);
     try {
@@ -168,7 +173,15 @@ export class Session {
         freeFloorBytes: floor === 'auto' ? undefined : parseSize(floor),
         isDevice: this.authority.isDevice,
       });
-      this.#drives.set(id, { id, name: record.name, path, household, quotaBytes, whole: record.whole, holder });
+      this.#drives.set(id, {
+        id,
+        name: record.name,
+        path,
+        household,
+        quotaBytes,
+        whole: record.whole,
+        holder,
+      });
     }
   }
 
@@ -208,7 +221,11 @@ export class Session {
         if (exchange.upToDate) agreed++;
       } catch (error) {
         if (!isKithError(error)) throw error;
-        this.problem({ item: holder.name, message: `its copy of the logs was not brought up to date: ${messageOf(error)}`, code: error.code });
+        this.problem({
+          item: holder.name,
+          message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
+          code: error.code,
+        });
       }
     }
     return { reached, agreed };
@@ -224,13 +241,23 @@ export class Session {
         if (keyRecord !== this.#keyRecord) {
           const { disk } = this.surroundings;
           const tempFolder = join(this.home, 'tmp');
-          await writeDurably(disk, { tempFolder, path: join(this.home, 'keys'), parts: [keyRecord], mode: 0o600 });
+          await writeDurably(disk, {
+            tempFolder,
+            path: join(this.home, 'keys'),
+            parts: [keyRecord],
+            mode: 0o600,
+          });
           this.#keyRecord = keyRecord;
-          for (const { deviceId } of decodeKeyRecord(keyRecord).certificates) this.#devices.add(idKey(deviceId));
+          for (const { deviceId } of decodeKeyRecord(keyRecord).certificates)
+            this.#devices.add(idKey(deviceId));
         }
       } catch (error) {
         if (!isKithError(error, 'malformed', 'not-authentic')) throw error;
-        this.problem({ item: holder.name, message: `its key record was not genuine and is replaced: ${messageOf(error)}`, code: error.code });
+        this.problem({
+          item: holder.name,
+          message: `its key record was not genuine and is replaced: ${messageOf(error)}`,
+          code: error.code,
+        });
       }
     }
     await holder.putKeyRecord(this.#keyRecord);
@@ -240,7 +267,8 @@ export class Session {
   async #loadIndex(): Promise<void> {
     const queued = await this.queue.load();
     await this.indexCache.load((packId, directory) => {
-      if (this.state.pack(packId) !== undefined || queued.has(idKey(packId))) this.index.addPack(packId, directory);
+      if (this.state.pack(packId) !== undefined || queued.has(idKey(packId)))
+        this.index.addPack(packId, directory);
     });
   }
 
@@ -273,16 +301,28 @@ export async function lockHome(disk: Disk, home: string): Promise<DiskLock> {
   const holderText = await disk.readWhole(path, 1024);
   const pid = holderText === undefined ? '' : displayText(holderText).trim();
   const who = /^\d+$/.test(pid) ? `process ${pid}` : 'another process';
-  throw new KithError('locked', `${who} is working in ${home}. Wait for it to end, or stop it, and try again.`, {
-    details: { pid: /^\d+$/.test(pid) ? Number(pid) : null },
-  });
+  throw new KithError(
+    'locked',
+    `${who} is working in ${home}. Wait for it to end, or stop it, and try again.`,
+    {
+      details: { pid: /^\d+$/.test(pid) ? Number(pid) : null },
+    },
+  );
 }
 
-async function openParts(surroundings: Surroundings, home: string, device: DeviceKeys, lock: DiskLock): Promise<SessionParts> {
+async function openParts(
+  surroundings: Surroundings,
+  home: string,
+  device: DeviceKeys,
+  lock: DiskLock,
+): Promise<SessionParts> {
   const { disk, random, clock } = surroundings;
   const keyRecord = await disk.readWhole(join(home, 'keys'), homeFileBytesMax);
   if (keyRecord === undefined) {
-    throw new KithError('damaged', `${join(home, 'keys')} is gone. Bring it back with \`kith recover\` into another home.`);
+    throw new KithError(
+      'damaged',
+      `${join(home, 'keys')} is gone. Bring it back with \`kith recover\` into another home.`,
+    );
   }
   const record = decodeKeyRecord(keyRecord);
   verifyKeyRecord(record, device.vaultId);
@@ -302,8 +342,30 @@ async function openParts(surroundings: Surroundings, home: string, device: Devic
   });
   const settings = await Settings.load(disk, home, state);
   const indexCache = new IndexCache({ disk, home, device, random });
-  const queue = new PackQueue({ disk, home, device, authority, random, clock, maxBytes: parseSize(settings.value('shard.queue')) });
-  return { surroundings, home, device, authority, state, logs, settings, indexCache, queue, keyRecord, devices, lock, problems };
+  const queue = new PackQueue({
+    disk,
+    home,
+    device,
+    authority,
+    random,
+    clock,
+    maxBytes: parseSize(settings.value('shard.queue')),
+  });
+  return {
+    surroundings,
+    home,
+    device,
+    authority,
+    state,
+    logs,
+    settings,
+    indexCache,
+    queue,
+    keyRecord,
+    devices,
+    lock,
+    problems,
+  };
 }
 
 /** Bytes of an id given in hex by ourselves. */

@@ -39,7 +39,11 @@ const rules: Readonly<Record<string, SettingRule>> = {
     help: 'how long a holder may be away before what it holds is rebuilt elsewhere; auto: 12h, 3d or 14d by how much may still be lost',
     check: durationOrAuto,
   },
-  'audit.interval': { default: '1h', help: 'how often holders are asked for proofs', check: (v) => void parseDuration(v) },
+  'audit.interval': {
+    default: '1h',
+    help: 'how often holders are asked for proofs',
+    check: (v) => void parseDuration(v),
+  },
   'trash.keep': {
     default: '7d',
     help: 'how long a holder keeps what was released',
@@ -63,7 +67,11 @@ const rules: Readonly<Record<string, SettingRule>> = {
   'limits.upload': { default: 'auto', help: 'bytes a second sent to friends', check: rateOrAuto },
   'limits.download': { default: 'auto', help: 'bytes a second fetched from friends', check: rateOrAuto },
   'limits.schedule': { default: '', help: 'hours in which the limits hold', check: () => undefined },
-  'web.allowed_hosts': { default: '', help: 'names under which the local page may be opened', check: () => undefined },
+  'web.allowed_hosts': {
+    default: '',
+    help: 'names under which the local page may be opened',
+    check: () => undefined,
+  },
 };
 
 /** kith.toml at most: it holds a few dozen lines. */
@@ -71,7 +79,8 @@ const tomlBytesMax = 256 * 1024;
 
 function flatten(value: unknown, prefix: string, into: Map<string, string>): void {
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
-    for (const [key, inner] of Object.entries(value)) flatten(inner, prefix === '' ? key : `${prefix}.${key}`, into);
+    for (const [key, inner] of Object.entries(value))
+      flatten(inner, prefix === '' ? key : `${prefix}.${key}`, into);
   } else if (Array.isArray(value)) {
     into.set(prefix, value.map(String).join(','));
   } else {
@@ -104,7 +113,11 @@ export class Settings {
       }
       for (const [key, value] of toml) {
         const rule = rules[key];
-        if (rule === undefined) throw new KithError('usage', `${path}: there is no setting "${key}". \`kith config get\` lists them.`);
+        if (rule === undefined)
+          throw new KithError(
+            'usage',
+            `${path}: there is no setting "${key}". \`kith config get\` lists them.`,
+          );
         rule.check(value);
       }
     }

@@ -88,7 +88,10 @@ export class ShardPlacer {
       .map((drive) => ({
         id: drive.id,
         household: drive.household,
-        freeBytes: Math.max(0, (this.#free.get(drive.id) ?? 0) - (drive.quotaBytes === undefined ? 0 : logReserveBytes)),
+        freeBytes: Math.max(
+          0,
+          (this.#free.get(drive.id) ?? 0) - (drive.quotaBytes === undefined ? 0 : logReserveBytes),
+        ),
       }));
   }
 
@@ -96,7 +99,11 @@ export class ShardPlacer {
    * Places shards that no holder has yet. `taken` are holders that have another shard of the pack. Never two shards of
    * a pack at one holder. What finds no place is returned as missing.
    */
-  async place(pack: PackToPlace, shards: readonly CodedShard[], taken: ReadonlySet<string>): Promise<PlacementResult> {
+  async place(
+    pack: PackToPlace,
+    shards: readonly CodedShard[],
+    taken: ReadonlySet<string>,
+  ): Promise<PlacementResult> {
     const shardBytes = shardFileBytesOf(pack.class, pack.manifest.length);
     const used = new Set(taken);
     const placed: Placement[] = [];
@@ -127,7 +134,11 @@ export class ShardPlacer {
   }
 
   /** Puts shards at one named drive, such as the k data shards at a `--whole` one, or a damaged one where it was. */
-  async placeAt(pack: PackToPlace, shards: readonly CodedShard[], drive: KnownDrive): Promise<PlacementResult> {
+  async placeAt(
+    pack: PackToPlace,
+    shards: readonly CodedShard[],
+    drive: KnownDrive,
+  ): Promise<PlacementResult> {
     const shardBytes = shardFileBytesOf(pack.class, pack.manifest.length);
     const placed: Placement[] = [];
     const missing: number[] = [];
@@ -153,7 +164,11 @@ export class ShardPlacer {
       try {
         const { packId, k, keyEpoch, manifest } = pack;
         const { index, payload, leaves } = shard;
-        await drive.holder.put({ packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest }, reservation, this.#signal);
+        await drive.holder.put(
+          { packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest },
+          reservation,
+          this.#signal,
+        );
       } finally {
         reservation.release();
       }

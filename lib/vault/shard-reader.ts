@@ -60,7 +60,9 @@ export class ShardReader implements LeafSource {
     const firstWindow = Math.floor(firstLeaf / span);
     const lastWindow = Math.floor((firstLeaf + leafCount - 1) / span);
     const windows = await Promise.all(
-      Array.from({ length: lastWindow - firstWindow + 1 }, (_, i) => this.#window(manifest, index, firstWindow + i, span)),
+      Array.from({ length: lastWindow - firstWindow + 1 }, (_, i) =>
+        this.#window(manifest, index, firstWindow + i, span),
+      ),
     );
     const from = (firstLeaf - firstWindow * span) * leafBytes;
     const [only] = windows;
@@ -93,7 +95,7 @@ export class ShardReader implements LeafSource {
     if (direct !== undefined) return direct;
     const rows = manifest.roots.map((_, row) => row).filter((row) => row !== index);
     const available: { index: number; bytes: Uint8Array }[] = [];
-    for (let at = 0; at < rows.length && available.length < manifest.k; ) {
+    for (let at = 0; at < rows.length && available.length < manifest.k;) {
       const batch = rows.slice(at, at + manifest.k - available.length);
       at += batch.length;
       const results = await Promise.all(
@@ -101,7 +103,8 @@ export class ShardReader implements LeafSource {
       );
       for (const { row, bytes } of results) if (bytes !== undefined) available.push({ index: row, bytes });
     }
-    if (available.length < manifest.k) throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
+    if (available.length < manifest.k)
+      throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
     const [decoded] = this.#coder.reconstruct(manifest.k, available, [index]);
     if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
     return decoded;
@@ -126,7 +129,8 @@ export class ShardReader implements LeafSource {
         if (range === undefined) continue;
         this.#bytesRead += range.bytes.length;
         const whole = range.bytes.length === leafCount * leafBytes;
-        if (whole && verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root)) return range.bytes;
+        if (whole && verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
+          return range.bytes;
         this.#reject(badKey, holder, 'a part of what it holds was altered; another copy is used');
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;

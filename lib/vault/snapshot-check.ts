@@ -42,14 +42,19 @@ export async function visitBlobs(
 }
 
 /** True if every blob of a snapshot is in some known pack; its trees are read. */
-export async function snapshotIsWhole(session: Session, reader: BlobReader, snapshot: Snapshot): Promise<boolean> {
+export async function snapshotIsWhole(
+  session: Session,
+  reader: BlobReader,
+  snapshot: Snapshot,
+): Promise<boolean> {
   let whole = true;
   try {
     await visitBlobs(session, reader, snapshot.root, (packId) => {
       if (packId === undefined) whole = false;
     });
   } catch (error) {
-    if (!isKithError(error, 'blob-missing', 'not-restorable', 'damaged', 'malformed', 'not-authentic')) throw error;
+    if (!isKithError(error, 'blob-missing', 'not-restorable', 'damaged', 'malformed', 'not-authentic'))
+      throw error;
     return false;
   }
   return whole;

@@ -28,7 +28,13 @@ export async function allSnapshots(session: Session): Promise<FoundSnapshot[]> {
     .filter(({ id }) => !known.has(id))
     .map(({ id, snapshot }) => ({ id, snapshot, pending: true }));
   return [...published, ...pending].sort((a, b) =>
-    a.snapshot.timeNs < b.snapshot.timeNs ? -1 : a.snapshot.timeNs > b.snapshot.timeNs ? 1 : a.id < b.id ? -1 : 1,
+    a.snapshot.timeNs < b.snapshot.timeNs
+      ? -1
+      : a.snapshot.timeNs > b.snapshot.timeNs
+        ? 1
+        : a.id < b.id
+          ? -1
+          : 1,
   );
 }
 
@@ -46,13 +52,20 @@ export async function resolveSnapshot(session: Session, text: string): Promise<R
     if (found !== undefined) return { found, names };
   }
   if (!/^[0-9a-f]{1,64}$/.test(name)) {
-    throw new KithError('usage', `"${name}" names no snapshot. Use latest, or the first digits of an id from \`kith snapshots\`.`);
+    throw new KithError(
+      'usage',
+      `"${name}" names no snapshot. Use latest, or the first digits of an id from \`kith snapshots\`.`,
+    );
   }
   const matching = all.filter(({ id }) => id.startsWith(name));
   const [only] = matching;
-  if (only === undefined) throw new KithError('snapshot-unknown', `there is no snapshot ${name}. \`kith snapshots\` lists them.`);
+  if (only === undefined)
+    throw new KithError('snapshot-unknown', `there is no snapshot ${name}. \`kith snapshots\` lists them.`);
   if (matching.length > 1) {
-    throw new KithError('usage', `${name} fits ${matching.length} snapshots; give more digits (\`kith snapshots\` lists them).`);
+    throw new KithError(
+      'usage',
+      `${name} fits ${matching.length} snapshots; give more digits (\`kith snapshots\` lists them).`,
+    );
   }
   return { found: only, names };
 }

@@ -17,7 +17,8 @@ type SnapshotHealth = StatusResult['snapshots'][number] & { readonly lost: boole
 export async function status(session: Session): Promise<StatusResult> {
   const prepared = await prepareRead(session, (problem) => session.problem(problem));
   const health = new Map<string, PackHealth>();
-  for (const pack of session.state.packs()) health.set(idKey(pack.manifest.packId), packHealth(session, prepared.census, pack));
+  for (const pack of session.state.packs())
+    health.set(idKey(pack.manifest.packId), packHealth(session, prepared.census, pack));
   const found = await allSnapshots(session);
   const snapshots: SnapshotHealth[] = [];
   for (const snapshot of found) snapshots.push(await snapshotHealth(session, prepared, health, snapshot));
@@ -43,9 +44,14 @@ export async function status(session: Session): Promise<StatusResult> {
   return {
     verdict,
     sentence,
-    reasons: [...reasons, ...homeReasons(published.length, survivesHomeLoss), ...waitingReasons(session.queue.size, waitingBytes)],
+    reasons: [
+      ...reasons,
+      ...homeReasons(published.length, survivesHomeLoss),
+      ...waitingReasons(session.queue.size, waitingBytes),
+    ],
     nextStep,
-    lastComplete: found.filter(({ pending, snapshot }) => !pending && !snapshot.partial).at(-1)?.snapshot.timeNs ?? null,
+    lastComplete:
+      found.filter(({ pending, snapshot }) => !pending && !snapshot.partial).at(-1)?.snapshot.timeNs ?? null,
     lastDrill: null,
     tolerates: published.length === 0 ? null : tolerates,
     offsiteTolerates: published.length === 0 ? null : offsite,
@@ -61,7 +67,9 @@ export async function status(session: Session): Promise<StatusResult> {
 
 function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];
-  return ['A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Say where a disk lives with --household.'];
+  return [
+    'A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Say where a disk lives with --household.',
+  ];
 }
 
 function waitingReasons(packs: number, bytes: number): string[] {
@@ -87,7 +95,13 @@ async function snapshotHealth(
   const state = pending ? 'pending' : snapshot.partial ? 'partial' : 'complete';
   const base = { id, timeNs: snapshot.timeNs, state } as const;
   if (pending) {
-    return { ...base, tolerates: null, restorable: false, lost: false, health: 'waits for disks: not safe yet' };
+    return {
+      ...base,
+      tolerates: null,
+      restorable: false,
+      lost: false,
+      health: 'waits for disks: not safe yet',
+    };
   }
   const uneven = new Set([...health.values()].map((pack) => pack.tolerates)).size > 1;
   let packs = [...health.values()];
@@ -120,7 +134,9 @@ function notNow(prepared: Prepared, packs: readonly PackHealth[], lost: boolean)
   const away = new Set(
     packs
       .filter((pack) => pack.tolerates === undefined)
-      .flatMap((pack) => pack.place.shards.filter((shard) => shard.state === 'suspect').map((shard) => shard.holder ?? '')),
+      .flatMap((pack) =>
+        pack.place.shards.filter((shard) => shard.state === 'suspect').map((shard) => shard.holder ?? ''),
+      ),
   );
   const names = [...away].filter((name) => name !== '').sort();
   const fallback = prepared.away.map(({ drive }) => drive.name);

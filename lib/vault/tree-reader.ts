@@ -54,17 +54,24 @@ export class TreeReader {
   }
 
   /** Everything below a folder, depth first, each folder before what is in it. */
-  async *walk(content: Content, above: readonly Uint8Array[] = []): AsyncGenerator<PlacedEntry, void, undefined> {
-    if (above.length > treeDepthMax) throw new KithError('limit-exceeded', 'folders lie too deep inside each other');
+  async *walk(
+    content: Content,
+    above: readonly Uint8Array[] = [],
+  ): AsyncGenerator<PlacedEntry, void, undefined> {
+    if (above.length > treeDepthMax)
+      throw new KithError('limit-exceeded', 'folders lie too deep inside each other');
     for await (const entry of this.entries(content)) {
       const names = [...above, entry.name];
       yield { names, entry };
-      if (entry.type === entryTypes.folder && entry.content !== undefined) yield* this.walk(entry.content, names);
+      if (entry.type === entryTypes.folder && entry.content !== undefined)
+        yield* this.walk(entry.content, names);
     }
   }
 
   /** Ids of all blobs that a content needs: lists, and what they name. */
-  async *blobIds(content: Content): AsyncGenerator<{ kind: 'list' | 'leaf'; id: Uint8Array }, void, undefined> {
+  async *blobIds(
+    content: Content,
+  ): AsyncGenerator<{ kind: 'list' | 'leaf'; id: Uint8Array }, void, undefined> {
     const lists: Uint8Array[] = [];
     const fetch = (id: Uint8Array): Promise<Uint8Array> => {
       lists.push(id);

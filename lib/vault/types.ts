@@ -19,7 +19,11 @@ export interface Operation {
   /** One thing that went wrong without ending the operation: a file that could not be read, a shard that was bad. */
   readonly onProblem?: (problem: Problem) => void;
   /** One thing done, for --verbose. */
-  readonly onItem?: (item: { readonly action: string; readonly path: string; readonly bytes: number }) => void;
+  readonly onItem?: (item: {
+    readonly action: string;
+    readonly path: string;
+    readonly bytes: number;
+  }) => void;
 }
 
 /** Something that went wrong without ending the operation. `item` is a path or a holder's name. */
@@ -102,7 +106,8 @@ export interface SnapshotInfo {
 export interface ListedEntry {
   /** Path inside the snapshot, absolute, for people (invalid UTF-8 replaced). */
   readonly path: string;
-  readonly type: 'file' | 'folder' | 'symlink' | 'fifo' | 'socket' | 'block-device' | 'character-device' | 'unreadable';
+  readonly type:
+    'file' | 'folder' | 'symlink' | 'fifo' | 'socket' | 'block-device' | 'character-device' | 'unreadable';
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -271,7 +276,11 @@ export interface VaultApi {
   /** Forgets a drive. KithError `failed` if snapshots could then not be restored, unless forced. */
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
   backup(options: BackupOptions): Promise<BackupSummary>;
-  snapshots(filter?: { readonly tag?: string; readonly path?: string; readonly host?: string }): Promise<SnapshotInfo[]>;
+  snapshots(filter?: {
+    readonly tag?: string;
+    readonly path?: string;
+    readonly host?: string;
+  }): Promise<SnapshotInfo[]>;
   /** Recursive, folders before what is in them, oldest bytes order. */
   list(what: string): AsyncIterable<ListedEntry>;
   restore(options: RestoreOptions): Promise<RestoreSummary>;

@@ -81,8 +81,7 @@ describe('exit status 1 and 4: backups that find too few drives', () => {
   });
 
   it('thin: all can be restored, but fewer drives than asked for hold it', async () => {
-    await world.addDrive(3);
-    await world.addDrive(4);
+    await world.addDrives('d3', 'd4');
     const repaired = await world.kith(['repair', '--json']);
     assert.equal(repaired.code, 4, repaired.stderr);
     assert.equal(summaryOf(repaired)['snapshots_published'], 1);
@@ -99,7 +98,7 @@ describe('exit status 1 and 4: backups that find too few drives', () => {
   });
 
   it('whole again with enough drives', async () => {
-    await world.addDrive(5);
+    await world.addDrives('d5');
     const summary = summaryOf(await world.ok(['repair', '--json']));
     assert.equal(summary['tolerates_after'], 2);
     assert.equal(summary['shards_still_missing'], 0);

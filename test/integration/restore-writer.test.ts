@@ -354,16 +354,24 @@ void test('a file whose bytes are not all there, or too many, does not appear', 
   const { writer } = writerFor(target);
   const short = await writer.beginFile(entry('short', { size: 5 }));
   const long = await writer.beginFile(entry('long', { size: 5 }));
+  const holed = await writer.beginFile(entry('holed', { size: 5 }));
   const given = await writer.beginFile(entry('given up', { size: 5 }));
-  assert.ok(typeof short === 'object' && typeof long === 'object' && typeof given === 'object');
+  assert.ok(
+    typeof short === 'object' &&
+      typeof holed === 'object' &&
+      typeof long === 'object' &&
+      typeof given === 'object',
+  );
   await short.write(utf8('1234'), 0);
   await assert.rejects(short.commit(), { code: 'damaged' });
+  await holed.write(utf8('2345'), 1);
+  await assert.rejects(holed.commit(), { code: 'damaged' }, 'the first byte was never written');
   await assert.rejects(long.write(utf8('1234'), 2), { code: 'damaged' });
   await assert.rejects(long.write(utf8('1'), 0), { code: 'internal' });
   await given.abort();
   await given.abort();
   const { failed, files } = await writer.finish();
-  assert.deepEqual([failed, files], [3, 0]);
+  assert.deepEqual([failed, files], [4, 0]);
   assert.deepEqual(readdirSync(target), []);
 });
 

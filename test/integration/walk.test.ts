@@ -277,6 +277,9 @@ void test('with oneFileSystem a mount point stays as an empty folder', async (t)
     displayText(event.path),
   );
   assert.deepEqual(paths, ['/', '/proc', '/proc', '/'], 'entered and left, with nothing in it');
+  const named = '/proc/sys/kernel/random';
+  const events = await collect(['/', named], { oneFileSystem: true, ignore });
+  assert.ok(pathsOf(events, named).includes('boot_id'), 'a source inside another is on its own file system');
 });
 
 void test('FIFOs and sockets are entries that nobody opens', async (t) => {

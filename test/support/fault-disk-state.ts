@@ -36,6 +36,13 @@ export function setEntry(folder: FolderNode, name: string, node: Node | undefine
   folder.pending.set(name, states);
 }
 
+/** Takes a name away for good: nothing of it comes back after a crash. */
+export function forgetEntry(folder: FolderNode, name: string): void {
+  folder.entries.delete(name);
+  folder.synced.delete(name);
+  folder.pending.delete(name);
+}
+
 /** Makes a folder's names durable. */
 export function syncEntries(folder: FolderNode): void {
   folder.synced.clear();

@@ -7,6 +7,7 @@ import {
   capturedState,
   emptyFolder,
   filesUnder,
+  forgetEntry,
   setEntry,
   syncEntries,
   type CrashMode,
@@ -31,6 +32,11 @@ export interface FaultDiskOptions {
   readonly capacityBytes?: number;
   /** Decides where torn writes tear. */
   readonly seed?: number;
+}
+
+/** A folder that was taken off a disk. */
+export interface DetachedFolder {
+  readonly root: FolderNode;
 }
 
 interface Failure {
@@ -135,6 +141,27 @@ export class FaultDisk implements Disk {
     node.synced = node.bytes;
     setEntry(folder, name, node);
     syncEntries(folder);
+  }
+
+  /**
+   * Takes a folder and all in it away behind everybody's back, as a pulled plug does: what was written is in it, synced
+   * or not. Undefined if there is none. The result can be attached any number of times, to any disk.
+   */
+  detach(path: string): DetachedFolder | undefined {
+    const { folder, name } = this.#place(path);
+    const node = folder.entries.get(name);
+    if (node?.kind !== 'folder') return undefined;
+    forgetEntry(folder, name);
+    return { root: capturedState(node, 'keep-all', new Seeded(0)) };
+  }
+
+  /** Puts a copy of a detached folder in a place, durably; the folders above must exist. */
+  attach(path: string, detached: DetachedFolder): void {
+    const { folder, name } = this.#place(path);
+    forgetEntry(folder, name);
+    const copy = capturedState(detached.root, 'keep-all', new Seeded(0));
+    folder.entries.set(name, copy);
+    folder.synced.set(name, copy);
   }
 
   async list(folder: string): Promise<DiskEntry[] | undefined> {
