@@ -28,7 +28,7 @@ function summaryFields(summary: RepairSummary, dryRun: boolean): Record<string, 
 }
 
 function summaryLines(summary: RepairSummary, drives: readonly DriveInfo[], dryRun: boolean): string[] {
-  const bad = summary.shardsMissing + summary.shardsDamaged;
+  const bad = summary.shardsMissing;
   const lines: string[] = [];
   if (bad === 0) lines.push('Nothing is missing or damaged.');
   else if (dryRun)

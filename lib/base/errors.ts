@@ -21,7 +21,7 @@ export const errorCodes = {
   'snapshot-unknown': { exit: 1, retry: 'never' },
   'path-unknown': { exit: 1, retry: 'never' },
   'source-missing': { exit: 1, retry: 'never' },
-  'source-changed': { exit: 0, retry: 'later' },
+  'source-changed': { exit: 3, retry: 'later' },
   'source-unreadable': { exit: 3, retry: 'later' },
   'no-holders': { exit: 1, retry: 'never' },
   'queue-full': { exit: 1, retry: 'later' },

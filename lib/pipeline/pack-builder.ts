@@ -7,6 +7,7 @@ import type { BlobNamer } from '../format/blob.ts';
 import { decodeFrameBody, encodeFrameBody, frameAdditional, frameOrdinals } from '../format/frame.ts';
 import {
   classFor,
+  decodePackTrailer,
   encodePackHead,
   encodePackTrailer,
   packHeadBytes,
@@ -168,11 +169,38 @@ export class PackBuilder {
     };
   }
 
+  /** The pack's head, trailer and directory must say what was meant. */
+  #verifyEnds({ payload, directory, plainBytes }: SealedPack): void {
+    const open = (ordinal: number, offset: number, length: number): Uint8Array => {
+      const sealed = payload.subarray(offset, offset + length);
+      const plain = openFrame(
+        this.#head.suite,
+        this.#key,
+        ordinal,
+        frameAdditional(this.#head, ordinal),
+        sealed,
+      );
+      if (plain === undefined) throw packDamaged();
+      return plain;
+    };
+    if (!equalBytes(payload.subarray(0, packHeadBytes), encodePackHead(this.#head))) throw packDamaged();
+    const trailerAt = payload.length - packTrailerBytes;
+    const trailer = decodePackTrailer(
+      open(frameOrdinals.trailer, trailerAt, packTrailerBytes),
+      payload.length,
+    );
+    const { directoryOffset, directorySealedLength } = trailer;
+    const { body } = decodeFrameBody(open(frameOrdinals.directory, directoryOffset, directorySealedLength));
+    if (trailer.plainBytes !== plainBytes || !equalBytes(body, encodePackDirectory(directory)))
+      throw packDamaged();
+  }
+
   /**
    * Opens every frame of the finished pack again and names every blob anew: memory that flipped a bit since the bytes
    * were read shows here, before anything is sent. KithError `damaged` if so.
    */
   async verify(pack: SealedPack, namer: BlobNamer, compressor: Compressor): Promise<void> {
+    this.#verifyEnds(pack);
     for (const [ordinal, frame] of pack.directory.frames.entries()) {
       const sealed = pack.payload.subarray(frame.offset, frame.offset + frame.sealedLength);
       const opened = openFrame(

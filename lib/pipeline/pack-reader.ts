@@ -139,7 +139,10 @@ export class PackReader {
   async directory(manifest: Manifest): Promise<PackDirectory> {
     const pack = await this.#openPack(manifest);
     const sealedTrailer = await this.#sealedTrailer(manifest);
-    const trailer = decodePackTrailer(await this.#openSealed(pack, frameOrdinals.trailer, sealedTrailer));
+    const trailer = decodePackTrailer(
+      await this.#openSealed(pack, frameOrdinals.trailer, sealedTrailer),
+      (classBytes[manifest.class] ?? 0) * manifest.k,
+    );
     const sealed = await this.#range(manifest, trailer.directoryOffset, trailer.directorySealedLength);
     return decodePackDirectory(
       await this.#body(await this.#openSealed(pack, frameOrdinals.directory, sealed)),

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { utf8 } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { countOf } from '../base/units.ts';
@@ -94,7 +94,7 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
     throw new KithError('usage', 'a disk can’t lie inside kith’s own home: both would be lost together.');
   }
   const stats = await disk.stat(path);
-  if (stats === undefined) await disk.makeFolder(path);
+  if (stats === undefined) await makeDriveFolder(session, path);
   else if (!stats.isFolder) throw new KithError('usage', `${path} is not a folder.`);
   const name = options.name ?? known?.name ?? freeName(session, path.split('/').at(-1) || 'disk');
   const initial = await initDrive(disk, path, {
@@ -118,6 +118,18 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   const { here } = await session.reachable();
   await session.exchangeLogs(here.map(({ holder }) => holder));
   return driveInfo(drive);
+}
+
+/** Makes the drive's own folder, but not what should be above it: a typo or an unplugged disk must not become a drive. */
+async function makeDriveFolder(session: Session, path: string): Promise<void> {
+  const { disk } = session.surroundings;
+  if ((await disk.stat(dirname(path)))?.isFolder !== true) {
+    throw new KithError(
+      'usage',
+      `there is no folder ${dirname(path)}. Is the disk plugged in, and the path spelled right?`,
+    );
+  }
+  await disk.makeFolder(path);
 }
 
 function sameOptions(known: KnownDrive, options: DriveOptions): boolean {

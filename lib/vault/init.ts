@@ -35,6 +35,23 @@ export async function prepareHome(surroundings: Surroundings, home: string): Pro
   }
   await disk.makeFolder(home, 0o700);
   await disk.makeFolder(join(home, 'tmp'), 0o700);
+  await setAside(surroundings, home);
+}
+
+/**
+ * Moves what an init that died, or a lost key store, left in a home into a folder of its own: it belongs to no vault
+ * that this home could open, but nothing is deleted that somebody may yet want to look at.
+ */
+async function setAside({ disk, clock }: Surroundings, home: string): Promise<void> {
+  const left: string[] = [];
+  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen']) {
+    if ((await disk.stat(join(home, name))) !== undefined) left.push(name);
+  }
+  if (left.length === 0) return;
+  const aside = join(home, `before-${clock.nowNs()}`);
+  await disk.makeFolder(aside, 0o700);
+  for (const name of left) await disk.rename(join(home, name), join(aside, name));
+  await disk.syncFolder(home);
 }
 
 /**

@@ -3,6 +3,7 @@ import { adoptUnknown, completeIndex, type Adoption } from './adopt.ts';
 import { BlobReader } from './blob-reader.ts';
 import { Census } from './census.ts';
 import { packHealth } from './health.ts';
+import { noteSeen } from './seen.ts';
 import type { KnownDrive, Session } from './session.ts';
 import type { Problem } from './types.ts';
 
@@ -43,6 +44,7 @@ export async function prepareWrite(
   const { here } = await session.reachable();
   await session.exchangeLogs(here.map((drive) => drive.holder));
   session.loadDrives();
+  await noteSeen(session, here);
   const prepared = await prepareRead(session, onProblem, signal);
   const adopted = await adoptUnknown(session, prepared.census, prepared.reader, signal);
   return { ...prepared, adopted };

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { displayText, toHex } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { rootOfPhrase } from '../crypto/phrase.ts';
@@ -33,6 +33,8 @@ export async function recoverVault(
   try {
     const vaultId = vaultIdOfRoot(root);
     const found = await findDrives(surroundings, options.drives, vaultId, report);
+    if (await isHomeOf(surroundings, options, vaultId))
+      return await takeBack(surroundings, options, found, report);
     await prepareHome(surroundings, home);
     const lock = await lockHome(surroundings.disk, home);
     try {
@@ -54,6 +56,26 @@ export async function recoverVault(
     return await takeBack(surroundings, options, found, report);
   } finally {
     root.wipe();
+  }
+}
+
+/** True if the home is one of this vault already: a recovery that was interrupted goes on. */
+async function isHomeOf(
+  surroundings: Surroundings,
+  options: RecoverOptions,
+  vaultId: Uint8Array,
+): Promise<boolean> {
+  const { home, passphrase } = options;
+  if ((await surroundings.disk.stat(join(home, 'keystore'))) === undefined) return false;
+  const session = await Session.open({
+    home,
+    surroundings,
+    ...(passphrase === undefined ? {} : { passphrase }),
+  });
+  try {
+    return session.id === toHex(vaultId);
+  } finally {
+    await session.close();
   }
 }
 

@@ -1,12 +1,10 @@
-import { join } from 'node:path';
-import { textOf, toHex, utf8 } from '../base/bytes.ts';
+import { toHex } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { classBytes } from '../base/limits.ts';
 import { parseDuration } from '../base/units.ts';
 import type { KnownPack } from '../catalog/catalog-state.ts';
 import type { LogEntry } from '../catalog/log-book.ts';
-import { writeDurably } from '../disk/write-durably.ts';
 import { encodePlacementRecord, type Placement } from '../format/ledger-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
@@ -15,6 +13,7 @@ import { packHealth } from './health.ts';
 import { resumePending } from './pending.ts';
 import { prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import { rebuildShards } from './rebuild.ts';
+import { awayFor } from './seen.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import type { RepairOptions, RepairSummary } from './types.ts';
@@ -59,12 +58,14 @@ class RepairRun {
     const startMs = session.surroundings.clock.monotonicMs();
     const prepared = await prepareWrite(session, onProblem, signal);
     const { census, here, away, reader } = prepared;
-    await this.#noteSeen(here);
     const placer = await ShardPlacer.create(here, onProblem, signal);
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
     if (this.#options.quick !== true) await this.#verifyAll(prepared);
     const before = tolerancesOf(session, census, undefined);
-    const overdue = await this.#overdue(away.map(({ drive }) => drive));
+    const overdue = await awayFor(
+      session,
+      away.map(({ drive }) => drive),
+    );
     const packs = [...session.state.packs()];
     try {
       for (const [i, pack] of packs.entries()) {
@@ -253,39 +254,6 @@ class RepairRun {
       if (away.length > 0 && away.every((id) => (awayMs.get(id) ?? 0) >= grace)) overdue.push(index);
     }
     return overdue;
-  }
-
-  /** How long each absent drive has not been seen, by the times this home noted. */
-  async #overdue(away: readonly KnownDrive[]): Promise<ReadonlyMap<string, number>> {
-    const seen = await this.#seen();
-    const nowMs = Number(this.#session.surroundings.clock.nowNs() / 1_000_000n);
-    return new Map(away.map((drive) => [drive.id, Math.max(0, nowMs - (seen.get(drive.id) ?? nowMs))]));
-  }
-
-  get #seenPath(): string {
-    return join(this.#session.home, 'seen');
-  }
-
-  async #seen(): Promise<Map<string, number>> {
-    const bytes = await this.#session.surroundings.disk.readWhole(this.#seenPath, 1024 * 1024);
-    const seen = new Map<string, number>();
-    for (const line of (textOf(bytes ?? new Uint8Array(0)) ?? '').split('\n')) {
-      const match = /^([0-9a-f]{64}) (\d{1,15})$/.exec(line);
-      if (match?.[1] !== undefined) seen.set(match[1], Number(match[2]));
-    }
-    return seen;
-  }
-
-  /** Notes when each drive was last seen. Only ever a reason to make more copies, so one clock will do. */
-  async #noteSeen(here: readonly KnownDrive[]): Promise<void> {
-    const { disk, clock } = this.#session.surroundings;
-    const seen = await this.#seen();
-    const nowMs = Number(clock.nowNs() / 1_000_000n);
-    for (const drive of this.#session.drives()) if (!seen.has(drive.id)) seen.set(drive.id, nowMs);
-    for (const drive of here) seen.set(drive.id, nowMs);
-    const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
-    const tempFolder = join(this.#session.home, 'tmp');
-    await writeDurably(disk, { tempFolder, path: this.#seenPath, parts: [utf8(text)], mode: 0o600 });
   }
 
   #tell(phase: 'check' | 'repair', done: number, total: number, bytesTotal: number | undefined): void {

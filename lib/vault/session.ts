@@ -120,6 +120,7 @@ export class Session {
     }
     const lock = await lockHome(disk, home);
     try {
+      await emptyTemp(disk, home);
       const device = await openKeyStore(sealedStore, options.passphrase);
       const parts = await openParts(surroundings, home, device, lock);
       const session = new Session(parts);
@@ -291,6 +292,14 @@ interface SessionParts {
   readonly devices: Set<string>;
   readonly lock: DiskLock;
   readonly problems: readonly Problem[];
+}
+
+/** Removes what writes that died left half done; the folder is there after. */
+async function emptyTemp(disk: Disk, home: string): Promise<void> {
+  const folder = join(home, 'tmp');
+  const entries = await disk.list(folder);
+  if (entries === undefined) await disk.makeFolder(folder, 0o700);
+  for (const entry of entries ?? []) if (entry.isFile) await disk.unlink(join(folder, entry.name));
 }
 
 /** Takes the home for this process. KithError `locked` names the process that has it. */

@@ -223,7 +223,9 @@ export interface RepairOptions extends Operation {
 
 export interface RepairSummary {
   readonly packsChecked: number;
+  /** Shards without a place and damaged ones. */
   readonly shardsMissing: number;
+  /** Those of them that are there, but bad. */
   readonly shardsDamaged: number;
   readonly shardsRebuilt: number;
   /** Shards that still lack a place. */

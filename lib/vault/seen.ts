@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { textOf, utf8 } from '../base/bytes.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import type { KnownDrive, Session } from './session.ts';
+
+/** Bytes of the file at most: some 80 for each drive that ever was. */
+const seenBytesMax = 1024 * 1024;
+
+function pathOf(session: Session): string {
+  return join(session.home, 'seen');
+}
+
+async function load(session: Session): Promise<Map<string, number>> {
+  const bytes = await session.surroundings.disk.readWhole(pathOf(session), seenBytesMax);
+  const seen = new Map<string, number>();
+  for (const line of (textOf(bytes ?? new Uint8Array(0)) ?? '').split('\n')) {
+    const match = /^([0-9a-f]{64}) (\d{1,15})$/.exec(line);
+    if (match?.[1] !== undefined) seen.set(match[1], Number(match[2]));
+  }
+  return seen;
+}
+
+function nowMs(session: Session): number {
+  return Number(session.surroundings.clock.nowNs() / 1_000_000n);
+}
+
+/**
+ * Notes in the home when each drive was last here (`seen`: a line a drive, id and ms since 1970). It is only ever a
+ * reason to make more copies, so one clock will do.
+ */
+export async function noteSeen(session: Session, here: readonly KnownDrive[]): Promise<void> {
+  const seen = await load(session);
+  const now = nowMs(session);
+  for (const drive of session.drives()) if (!seen.has(drive.id)) seen.set(drive.id, now);
+  for (const drive of here) seen.set(drive.id, now);
+  const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
+  await writeDurably(session.surroundings.disk, {
+    tempFolder: join(session.home, 'tmp'),
+    path: pathOf(session),
+    parts: [utf8(text)],
+    mode: 0o600,
+  });
+}
+
+/** For how many ms each absent drive has not been seen; 0 for one that was never noted. */
+export async function awayFor(
+  session: Session,
+  away: readonly KnownDrive[],
+): Promise<ReadonlyMap<string, number>> {
+  const seen = await load(session);
+  const now = nowMs(session);
+  return new Map(away.map((drive) => [drive.id, Math.max(0, now - (seen.get(drive.id) ?? now))]));
+}
