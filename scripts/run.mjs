@@ -14,6 +14,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
+// Ctrl-C reaches the child as well: wait for it to stop in good order and pass on how it ended.
+process.on('SIGINT', () => {});
+
 function run(command, commandArgs, options = {}) {
   const result = spawnSync(command, commandArgs, { cwd: root, stdio: 'inherit', ...options });
   if (result.error) {
@@ -71,7 +74,7 @@ function testFiles(folder) {
 }
 
 function testRun(files) {
-  return run(process.execPath, ['--test', '--test-reporter=spec', ...args, ...files]);
+  return run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...args, ...files]);
 }
 
 const quickFolders = ['unit', 'format', 'contract', 'integration', 'cli', 'fuzz'];

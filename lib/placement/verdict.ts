@@ -28,6 +28,11 @@ function namesOf(names: readonly string[]): string {
   return names.length <= 1 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}`;
 }
 
+/** What to do about holders that are away. */
+function reconnect(names: readonly string[]): string {
+  return `connect ${namesOf(names)}; for one that is gone for good: kith drive remove NAME, then kith repair`;
+}
+
 /** The verdict on a vault (docs/guide/cli.md, "status"). Pure; the worst that applies. */
 export function verdictOf(facts: VaultFacts): VerdictInWords {
   const reasons: string[] = [];
@@ -58,15 +63,11 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
       verdict: 'At risk',
       sentence: 'not everything can be restored with the disks that are here now.',
       reasons,
-      nextStep: facts.awayNames.length > 0 ? `connect ${namesOf(facts.awayNames)}` : 'kith repair',
+      nextStep: facts.awayNames.length > 0 ? reconnect(facts.awayNames) : 'kith repair',
     };
   }
   const repair =
-    facts.shardsMissing > 0
-      ? 'kith repair'
-      : facts.awayNames.length > 0
-        ? `connect ${namesOf(facts.awayNames)}`
-        : null;
+    facts.shardsMissing > 0 ? 'kith repair' : facts.awayNames.length > 0 ? reconnect(facts.awayNames) : null;
   if (facts.tolerates === 0) {
     const only = facts.wanted === 0;
     return {
