@@ -6,6 +6,8 @@ const columnsMax = 80;
 /** A live line is drawn at most this often. */
 const drawEveryMs = 100;
 
+const barColumns = 40;
+
 const styles = { bold: 1, dim: 2, red: 31, green: 32, cyan: 36 } as const;
 
 /** What the demo says, in colour where stdout is a terminal that wants it. Texts go through `shown`: names drive nothing. */
@@ -76,15 +78,26 @@ export class Screen {
     for (const line of rest) this.#print(`     ${line}`);
   }
 
-  /** Rows with columns aligned: the first to the left, the others to the right but for the last where `note` is set. */
-  rows(rows: readonly (readonly string[])[], note = false): void {
+  /** Rows with columns aligned: the first to the left, the others to the right. */
+  rows(rows: readonly (readonly string[])[]): void {
     const width = (column: number): number => Math.max(...rows.map((row) => columnsOf(row[column] ?? '')));
     for (const row of rows) {
       const cells = row.map((cell, column) => {
         const space = ' '.repeat(width(column) - columnsOf(cell));
-        return column === 0 || (note && column === row.length - 1) ? cell + space : space + cell;
+        return column === 0 ? cell + space : space + cell;
       });
       this.#print(`   ${cells.join('   ')}`.trimEnd());
+    }
+  }
+
+  /** Sizes as bars; `colour` is a number of the 256-colour table, `share` of the longest bar 0 … 1. */
+  bars(rows: readonly { name: string; size: string; share: number; colour: number }[]): void {
+    const name = Math.max(...rows.map((row) => row.name.length));
+    const size = Math.max(...rows.map((row) => row.size.length));
+    for (const row of rows) {
+      const bar = '█'.repeat(Math.round(row.share * barColumns));
+      const painted = this.#colour ? `\x1b[38;5;${row.colour}m${bar}\x1b[0m` : bar;
+      this.#print(`   ${row.name.padEnd(name)}   ${row.size.padStart(size)}   ${painted}`);
     }
   }
 

@@ -10,7 +10,9 @@ import { runKith, type KithEnded } from './run-kith.ts';
 import { makeSampleFolder } from './sample-folder.ts';
 import { surveyFolder, type Survey } from './survey.ts';
 
-const diskNames = ['red', 'orange', 'yellow', 'green', 'blue', 'violet'] as const;
+/** Names of the disks, each with its colour in the 256-colour table. */
+const disks = { red: 160, orange: 208, yellow: 220, green: 70, blue: 33, violet: 99 } as const;
+const diskNames = Object.keys(disks) as readonly (keyof typeof disks)[];
 const diskThatHelps = 'red';
 const disksThatDie = ['orange', 'blue'] as const;
 const spread = { k: 3, n: 5 } as const;
@@ -63,6 +65,7 @@ export class Story {
   /** True if everything came back. DemoFailure where it could not be tried to the end. */
   async tell(): Promise<boolean> {
     await mkdir(this.#computer);
+    await mkdir(join(this.#options.folder, 'disks'));
     await this.#folderWorthKeeping();
     await this.#disksAndWords();
     await this.#backup();
@@ -116,7 +119,7 @@ export class Story {
     screen.command('kith init --phrase-out phrase.txt');
     await this.#kith(['init', '--name', 'you', '--phrase-out', 'phrase.txt'], { quiet: true });
     const words = (await readFile(join(this.#computer, 'phrase.txt'), 'utf8')).trim().split(/\s+/);
-    screen.command(`kith drive add ../disks/${diskNames[0]}`);
+    screen.command('kith drive add ../disks/red');
     for (const [i, name] of diskNames.entries()) {
       screen.live(`disk ${i + 1} of ${diskNames.length}`);
       await this.#kith(['drive', 'add', `../disks/${name}`, '--name', name], { quiet: true });
@@ -150,15 +153,18 @@ export class Story {
     }>(['where', 'latest', '--json']);
     this.#storedBytes = drives.reduce((sum, drive) => sum + drive.used_bytes, 0);
     const largest = Math.max(...drives.map((drive) => drive.used_bytes));
-    const sorted = diskNames.flatMap((name) => drives.filter((drive) => drive.name === name));
-    screen.rows(
-      sorted.map(({ name, used_bytes: bytes }) => [
-        name,
-        formatSize(bytes),
-        '█'.repeat(Math.round((bytes / largest) * 40)),
-      ]),
-      true,
+    const sorted = diskNames.flatMap((name) =>
+      drives.filter((drive) => drive.name === name).map((drive) => ({ ...drive, name })),
     );
+    screen.bars(
+      sorted.map(({ name, used_bytes: bytes }) => ({
+        name,
+        size: formatSize(bytes),
+        share: bytes / largest,
+        colour: disks[name],
+      })),
+    );
+    screen.gap();
     const onFive = where.packs.every(({ shards }) => {
       const held = shards.filter((shard) => shard.state === 'held' && shard.holder_id !== null);
       return new Set(held.map((shard) => shard.holder_id)).size === spread.n;
@@ -211,7 +217,7 @@ export class Story {
     this.#check(!existsSync(join(this.#newComputer, 'back')), 'nothing of the folder is here yet');
     screen.command('kith restore latest --target back');
     const ended = await this.#kith(['restore', 'latest', '--target', 'back'], { allowed: [0, 1] });
-    this.#steps.push({ name: 'restored from four disks', ms: ended.ms, bytes: this.#before.bytes });
+    this.#steps.push({ name: 'restored from the disks left', ms: ended.ms, bytes: this.#before.bytes });
     if (ended.code !== 0) screen.mark(false, 'not everything could be restored');
   }
 

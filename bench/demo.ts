@@ -83,6 +83,8 @@ async function runDemo(asked: Asked): Promise<number> {
   const controller = new AbortController();
   const stop = (): void => controller.abort(new Error('interrupted'));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  // Nobody reads any more (`| head`): there is nothing to tell, but a folder to remove.
+  process.stdout.on('error', stop);
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'kith-demo-')));
   const { given, keep, scale } = asked;
   screen.title('kith demo');

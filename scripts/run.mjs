@@ -77,17 +77,27 @@ function testRun(files) {
   return run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...args, ...files]);
 }
 
+/** Ctrl-C goes to every process of the terminal: the job ends in good order, and this one waits for it. */
+function waitOutInterrupts() {
+  process.on('SIGINT', () => {});
+}
+
 const quickFolders = ['unit', 'format', 'contract', 'integration', 'cli', 'fuzz'];
 const jobs = {
-  demo: () =>
-    run(process.execPath, [join(root, 'dist', 'bench', 'demo.js'), ...args], {
+  demo: () => {
+    waitOutInterrupts();
+    return run(process.execPath, [join(root, 'dist', 'bench', 'demo.js'), ...args], {
       cwd: process.env.INIT_CWD ?? root,
-    }),
+    });
+  },
   kith: () =>
     run(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...args], {
       cwd: process.env.INIT_CWD ?? root,
     }),
-  bench: () => run(process.execPath, [join(root, 'dist', 'bench', 'bench.js'), ...args]),
+  bench: () => {
+    waitOutInterrupts();
+    return run(process.execPath, [join(root, 'dist', 'bench', 'bench.js'), ...args]);
+  },
   test: () =>
     testRun(quickFolders.filter((f) => existsSync(join(root, 'dist', 'test', f))).flatMap(testFiles)),
   'test:all': () =>

@@ -16,11 +16,13 @@ export interface BlobPlace {
 
 const idBytes = 32;
 const slotsMin = 1024;
+const noId: Uint8Array = new Uint8Array(idBytes);
 
 /**
  * BlobId → place, over packed arrays: about 60 bytes a blob at worst instead of a few hundred in a Map. Open
- * addressing with linear probing; ids are keyed hashes, so their first bytes are the hash. A blob that stands in
- * several packs keeps the place it got first, until that pack is removed.
+ * addressing with linear probing; ids are keyed hashes, so their first bytes are the hash. A blob may stand in several
+ * packs (one was lost and its blobs were stored again, or two devices stored the same): the first added is given,
+ * unless that pack was removed or set aside and another has the blob.
  */
 export class BlobIndex {
   #slots: Int32Array = new Int32Array(slotsMin).fill(-1);
@@ -28,6 +30,8 @@ export class BlobIndex {
   #frames: Uint32Array = new Uint32Array(512);
   #offsets: Uint32Array = new Uint32Array(512);
   #lengths: Uint32Array = new Uint32Array(512);
+  /** The next entry with the same id, or -1: entries of one id are a chain that begins at its slot. */
+  #next: Int32Array = new Int32Array(512);
   #count = 0;
   readonly #framePack: number[] = [];
   readonly #frameOrdinal: number[] = [];
@@ -37,8 +41,9 @@ export class BlobIndex {
   readonly #packs: Uint8Array[] = [];
   readonly #packNumbers = new Map<string, number>();
   readonly #removed = new Set<number>();
+  #aside: ReadonlySet<number> = new Set<number>();
 
-  /** Blobs with a place, those of removed packs included. */
+  /** Places of blobs, those in removed packs included. */
   get size(): number {
     return this.#count;
   }
@@ -73,16 +78,34 @@ export class BlobIndex {
     this.#packNumbers.delete(idKey(packId));
   }
 
+  /**
+   * Packs that can't be read now, in place of those named before: their blobs are looked for elsewhere first. Unknown
+   * ones are passed over.
+   */
+  setAside(packIds: Iterable<Uint8Array>): void {
+    const aside = new Set<number>();
+    for (const packId of packIds) {
+      const number = this.#packNumbers.get(idKey(packId));
+      if (number !== undefined) aside.add(number);
+    }
+    this.#aside = aside;
+  }
+
   /** Where a blob is, or undefined. */
   get(blobId: Uint8Array): BlobPlace | undefined {
-    const at = this.#find(blobId);
-    if (at === undefined) return undefined;
+    const [place] = this.#entries(blobId);
+    return place === undefined ? undefined : this.#placeOf(place);
+  }
+
+  /** Everywhere that a blob is, best first. */
+  places(blobId: Uint8Array): BlobPlace[] {
+    return this.#entries(blobId).map((at) => this.#placeOf(at));
+  }
+
+  #placeOf(at: number): BlobPlace {
     const frame = this.#frames[at] ?? 0;
-    const packNumber = this.#framePack[frame] ?? 0;
-    const packId = this.#packs[packNumber];
-    if (packId === undefined || this.#removed.has(packNumber)) return undefined;
     return {
-      packId,
+      packId: this.#packs[this.#framePack[frame] ?? 0] ?? noId,
       ordinal: this.#frameOrdinal[frame] ?? 0,
       offset: this.#frameOffset[frame] ?? 0,
       sealedLength: this.#frameSealed[frame] ?? 0,
@@ -93,7 +116,7 @@ export class BlobIndex {
   }
 
   has(blobId: Uint8Array): boolean {
-    return this.get(blobId) !== undefined;
+    return this.#entries(blobId).length > 0;
   }
 
   #slotOf(blobId: Uint8Array): number {
@@ -114,24 +137,38 @@ export class BlobIndex {
     return true;
   }
 
-  #find(blobId: Uint8Array): number | undefined {
-    const at = this.#slots[this.#slotOf(blobId)] ?? -1;
-    return at < 0 ? undefined : at;
+  #packOf(at: number): number {
+    return this.#framePack[this.#frames[at] ?? 0] ?? 0;
+  }
+
+  /** Entries of a blob: those in packs that are in their place, then those in packs that were set aside. */
+  #entries(blobId: Uint8Array): number[] {
+    const first: number[] = [];
+    const aside: number[] = [];
+    for (let at = this.#slots[this.#slotOf(blobId)] ?? -1; at >= 0; at = this.#next[at] ?? -1) {
+      const pack = this.#packOf(at);
+      if (!this.#removed.has(pack)) (this.#aside.has(pack) ? aside : first).push(at);
+    }
+    return aside.length === 0 ? first : [...first, ...aside];
   }
 
   #add(blobId: Uint8Array, frame: number, offsetInFrame: number, length: number): void {
     const slot = this.#slotOf(blobId);
-    const existing = this.#slots[slot] ?? -1;
-    if (existing >= 0) {
-      if (!this.#removed.has(this.#framePack[this.#frames[existing] ?? 0] ?? 0)) return;
-      this.#set(existing, frame, offsetInFrame, length);
-      return;
+    let last = -1;
+    for (let at = this.#slots[slot] ?? -1; at >= 0; at = this.#next[at] ?? -1) {
+      if (this.#removed.has(this.#packOf(at))) {
+        this.#set(at, frame, offsetInFrame, length);
+        return;
+      }
+      last = at;
     }
     const at = this.#count++;
     if (at >= this.#frames.length) this.#growEntries();
     this.#ids.set(blobId, at * idBytes);
     this.#set(at, frame, offsetInFrame, length);
-    this.#slots[slot] = at;
+    this.#next[at] = -1;
+    if (last >= 0) this.#next[last] = at;
+    else this.#slots[slot] = at;
     if (this.#count * 2 > this.#slots.length) this.#growSlots();
   }
 
@@ -151,6 +188,9 @@ export class BlobIndex {
     this.#frames = grow(this.#frames);
     this.#offsets = grow(this.#offsets);
     this.#lengths = grow(this.#lengths);
+    const next = new Int32Array(capacity);
+    next.set(this.#next);
+    this.#next = next;
     const ids = new Uint8Array(capacity * idBytes);
     ids.set(this.#ids);
     this.#ids = ids;
@@ -159,7 +199,9 @@ export class BlobIndex {
   #growSlots(): void {
     this.#slots = new Int32Array(this.#slots.length * 2).fill(-1);
     for (let at = 0; at < this.#count; at++) {
-      this.#slots[this.#slotOf(this.#ids.subarray(at * idBytes, (at + 1) * idBytes))] = at;
+      const slot = this.#slotOf(this.#ids.subarray(at * idBytes, (at + 1) * idBytes));
+      // A chain's first entry is its oldest, so it comes first.
+      if ((this.#slots[slot] ?? -1) < 0) this.#slots[slot] = at;
     }
   }
 }

@@ -5,6 +5,7 @@ import { Semaphore } from '../base/concurrency.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
+import { appendKeysBytesMax } from '../format/append-keys.ts';
 import { encodeLogOpened } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { openLogRecord, readRecordHead, sealLogRecord, unknownKindAction } from '../format/log-record.ts';
@@ -19,13 +20,7 @@ import {
 } from '../format/segment.ts';
 import type { HeldLog, Holder } from '../holders/holder.ts';
 import { currentEpoch, epochKeys, type DeviceKeys } from '../trust/identity.ts';
-import {
-  appendKeysBytesMax,
-  newAppendLog,
-  openAppendKeys,
-  sealAppendKeys,
-  type AppendLog,
-} from './append-keys.ts';
+import { newAppendLog, openAppendKeys, sealAppendKeys, type AppendLog } from './append-keys.ts';
 import type { CatalogState } from './catalog-state.ts';
 import {
   carriedRecords,

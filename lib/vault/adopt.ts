@@ -139,7 +139,8 @@ async function adoptSnapshots(
 }
 
 /**
- * Brings the index up to the ledger: reads index blobs, then directories, of packs that this home has no directory of.
+ * Brings the index up to the ledger and the queue: reads index blobs, then directories, of packs that this home has no
+ * directory of.
  * What can't be read now is left out; its blobs are then missing, not wrong.
  */
 export async function completeIndex(
@@ -148,7 +149,7 @@ export async function completeIndex(
   signal?: AbortSignal,
 ): Promise<void> {
   const lacking = (): Manifest[] =>
-    [...session.state.packs()]
+    [...session.state.packs(), ...session.queue.packs()]
       .map((pack) => pack.manifest)
       .filter((manifest) => !session.index.hasPack(manifest.packId));
   if (lacking().length > directReadsMax) await readIndexBlobs(session, reader);

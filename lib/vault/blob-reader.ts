@@ -1,5 +1,5 @@
 import { equalBytes, idKey, toHex } from '../base/bytes.ts';
-import { KithError } from '../base/errors.ts';
+import { KithError, isKithError } from '../base/errors.ts';
 import { blobKinds, type BlobKind } from '../format/blob.ts';
 import type { BlobPlace } from '../catalog/blob-index.ts';
 import type { Manifest } from '../format/manifest.ts';
@@ -55,18 +55,21 @@ export class BlobReader {
   }
 
   /**
-   * The bytes of a blob, verified against its id; a view that must not be written to. KithError `blob-missing` if no known pack has
+   * The bytes of a blob, verified against its id, from whichever pack gives it; a view that must not be written to. KithError `blob-missing` if no known pack has
    * it, `not-restorable` if too few holders are here, `damaged` if what was sealed under that name is something else.
    */
   async read(kind: BlobKind, blobId: Uint8Array): Promise<Uint8Array> {
-    const place = this.#session.index.get(blobId);
-    if (place === undefined) {
-      throw new KithError(
-        'blob-missing',
-        `no pack that can be reached has blob ${toHex(blobId).slice(0, 12)}`,
-      );
+    let failure: unknown;
+    for (const place of this.#session.index.places(blobId)) {
+      try {
+        return await this.readAt(kind, blobId, place);
+      } catch (error) {
+        if (!isKithError(error) || error.code === 'interrupted') throw error;
+        failure ??= error;
+      }
     }
-    return this.readAt(kind, blobId, place);
+    if (failure !== undefined) throw failure;
+    throw new KithError('blob-missing', `no pack that can be reached has blob ${toHex(blobId).slice(0, 12)}`);
   }
 
   /** The bytes of a blob at a given place, verified against its id. */
@@ -94,11 +97,15 @@ export class BlobReader {
     this.#frames.set(key, entry);
     entry.plain.then(
       (plain) => {
+        // It may have had to go while it was on its way.
+        if (this.#frames.get(key) !== entry) return;
         entry.bytes = plain.length;
         this.#frameBytes += plain.length;
         this.#evict();
       },
-      () => this.#frames.delete(key),
+      () => {
+        if (this.#frames.get(key) === entry) this.#frames.delete(key);
+      },
     );
     return entry.plain;
   }

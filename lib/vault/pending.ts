@@ -1,12 +1,18 @@
 import { join } from 'node:path';
 import { idKey, toHex } from '../base/bytes.ts';
-import { ByteReader, ByteWriter, fileHead, readFileHead } from '../base/codec.ts';
 import { isKithError } from '../base/errors.ts';
 import { openRecord, sealRecord } from '../crypto/aead.ts';
 import { deriveKey } from '../crypto/hash.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { encodePackRecord, type Placement } from '../format/ledger-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
+import {
+  decodePending,
+  encodePending,
+  pendingBytesMax,
+  pendingHead,
+  splitPending,
+} from '../format/pending-snapshot.ts';
 import { logRoles } from '../format/segment.ts';
 import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
 import type { CodedShard } from '../pipeline/coded-pack.ts';
@@ -14,12 +20,8 @@ import type { BlobReader } from './blob-reader.ts';
 import type { Census } from './census.ts';
 import { idBytes, type Session } from './session.ts';
 import { rebuildShards } from './rebuild.ts';
+import { packsOf, snapshotIsWhole } from './snapshot-check.ts';
 import type { ShardPlacer } from './shard-placer.ts';
-
-const magic = 'kithpend';
-const version = 1;
-const pendingBytesMax = 64 * 1024 * 1024;
-const dependenciesMax = 1_000_000;
 
 /** A snapshot that waits for packs. */
 export interface PendingSnapshot {
@@ -45,14 +47,13 @@ export async function savePending(
   packs: readonly Uint8Array[],
 ): Promise<void> {
   const { disk, random } = session.surroundings;
-  const head = fileHead(magic, version);
-  const plain = new ByteWriter().blob(bytes).varint(packs.length);
-  for (const packId of packs) plain.bytes(packId);
+  const head = pendingHead();
+  const plain = encodePending({ snapshot: bytes, packs });
   await disk.makeFolder(folderOf(session), 0o700);
   await writeDurably(disk, {
     tempFolder: join(session.home, 'tmp'),
     path: join(folderOf(session), toHex(snapshotId(bytes))),
-    parts: [head, sealRecord(keyOf(session), head, plain.finish(), random)],
+    parts: [head, sealRecord(keyOf(session), head, plain, random)],
     mode: 0o600,
   });
 }
@@ -65,7 +66,7 @@ export async function loadPending(session: Session): Promise<PendingSnapshot[]> 
     if (!/^[0-9a-f]{64}$/.test(entry.name)) continue;
     try {
       const bytes = await disk.readWhole(join(folderOf(session), entry.name), pendingBytesMax);
-      const found = bytes === undefined ? undefined : decodePending(session, bytes);
+      const found = bytes === undefined ? undefined : openPending(session, bytes);
       if (found?.id === entry.name) pending.push(found);
       else
         session.problem({
@@ -85,22 +86,11 @@ export async function loadPending(session: Session): Promise<PendingSnapshot[]> 
   return pending.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
 }
 
-function decodePending(session: Session, bytes: Uint8Array): PendingSnapshot | undefined {
-  const reader = new ByteReader(bytes, 'pending snapshot');
-  readFileHead(reader, magic, version);
-  const plain = openRecord(keyOf(session), fileHead(magic, version), reader.rest());
+function openPending(session: Session, bytes: Uint8Array): PendingSnapshot | undefined {
+  const plain = openRecord(keyOf(session), pendingHead(), splitPending(bytes));
   if (plain === undefined) return undefined;
-  const inner = new ByteReader(plain, 'pending snapshot');
-  const snapshotBytes = inner.blob(pendingBytesMax).slice();
-  const count = inner.count(dependenciesMax, 32);
-  const packs = Array.from({ length: count }, () => inner.bytes(32).slice());
-  inner.end();
-  return {
-    id: toHex(snapshotId(snapshotBytes)),
-    snapshot: decodeSnapshot(snapshotBytes),
-    bytes: snapshotBytes,
-    packs,
-  };
+  const { snapshot, packs } = decodePending(plain);
+  return { id: toHex(snapshotId(snapshot)), snapshot: decodeSnapshot(snapshot), bytes: snapshot, packs };
 }
 
 /** What going on with waiting packs achieved. */
@@ -122,6 +112,7 @@ export async function resumePending(
   let packsPlaced = 0;
   let bytesSent = 0;
   let shardsPlaced = 0;
+  const spoilt: Uint8Array[] = [];
   for (const { manifest, manifestBytes } of session.queue.packs()) {
     const held = census.good(manifest.packId);
     const have = new Set(held.map((shard) => shard.index));
@@ -133,6 +124,7 @@ export async function resumePending(
       if (!isKithError(error, 'not-restorable', 'damaged')) throw error;
       // What waited here went bad. Files that need it are read again by the next backup, since the blobs count as unknown now.
       session.index.removePack(manifest.packId);
+      spoilt.push(manifest.packId);
       session.problem({ item: 'waiting data', message: error.message, code: error.code });
       continue;
     }
@@ -164,11 +156,31 @@ export async function resumePending(
     await session.queue.remove(manifest.packId);
     packsPlaced++;
   }
-  return { packsPlaced, bytesSent, shardsPlaced, snapshotsPublished: await publishReady(session) };
+  const snapshotsPublished = await publishReady(session, reader, spoilt);
+  await dropUnneeded(session, spoilt);
+  return { packsPlaced, bytesSent, shardsPlaced, snapshotsPublished };
+}
+
+/** Takes packs that went bad out of the queue, unless a snapshot still waits for what was in them. */
+async function dropUnneeded(session: Session, spoilt: readonly Uint8Array[]): Promise<void> {
+  if (spoilt.length === 0) return;
+  const needed = new Set((await loadPending(session)).flatMap(({ packs }) => packs.map(idKey)));
+  for (const packId of spoilt) if (!needed.has(idKey(packId))) await session.queue.remove(packId);
+}
+
+/** True if a snapshot has all its blobs in published packs, though one that it waited for went bad. */
+async function wholeWithout(session: Session, reader: BlobReader, snapshot: Snapshot): Promise<boolean> {
+  if (!(await snapshotIsWhole(session, reader, snapshot))) return false;
+  const { packs } = await packsOf(session, reader, snapshot.root);
+  return [...packs.values()].every((packId) => session.state.pack(packId) !== undefined);
 }
 
 /** Publishes every pending snapshot none of whose packs waits any more. Returns how many. */
-async function publishReady(session: Session): Promise<number> {
+async function publishReady(
+  session: Session,
+  reader: BlobReader,
+  spoilt: readonly Uint8Array[],
+): Promise<number> {
   const { disk } = session.surroundings;
   let published = 0;
   for (const pending of await loadPending(session)) {
@@ -177,7 +189,9 @@ async function publishReady(session: Session): Promise<number> {
       const ready = pending.packs.every(
         (packId) => !session.queue.has(packId) && session.state.pack(packId) !== undefined,
       );
-      if (!ready) continue;
+      const lost = new Set(spoilt.map(idKey));
+      const stored = !ready && pending.packs.some((packId) => lost.has(idKey(packId)));
+      if (!ready && !(stored && (await wholeWithout(session, reader, pending.snapshot)))) continue;
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: pending.bytes }]);
       published++;
     }

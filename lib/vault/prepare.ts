@@ -32,7 +32,17 @@ export async function prepareRead(
     onProblem,
   );
   await completeIndex(session, reader, signal);
+  session.index.setAside(unreadablePacks(session, census));
   return { here: present, away: gone, reader, census };
+}
+
+/** Packs of which fewer than k shards are here, by the census: what else has their blobs is read instead. */
+function* unreadablePacks(session: Session, census: Census): Generator<Uint8Array, void, undefined> {
+  for (const { manifest } of session.state.packs()) {
+    if (session.queue.has(manifest.packId)) continue;
+    const indices = new Set(census.good(manifest.packId).map((shard) => shard.index));
+    if (indices.size < manifest.k) yield manifest.packId;
+  }
 }
 
 /** The same for an operation that writes: logs are exchanged first, and packs that a dead backup left behind are taken in. */

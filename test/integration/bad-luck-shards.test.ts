@@ -3,6 +3,7 @@ import { copyFile, mkdir, readFile, rm, stat, truncate, writeFile } from 'node:f
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { Problem } from '../../lib/vault/index.ts';
+import { noise } from '../support/noise.ts';
 import { differences, filesBelow, flipByte, item, VaultFixture } from '../support/vault-fixture.ts';
 
 const spread = { k: 2, n: 4 };
@@ -159,8 +160,7 @@ test('files that are no shards are told and left alone', async (t) => {
 
 test('a restore over damage writes what a restore without it writes', async (t) => {
   const fixture = await VaultFixture.create(t, { drives: 4, spread });
-  const noise = new Uint8Array(700_000).map((_, i) => (i * i * 31 + (i >> 7)) & 0xff);
-  await fixture.write('large.bin', noise);
+  await fixture.write('large.bin', noise(1, 700_000));
   await fixture.backup();
   for (const index of [0, 1]) {
     const { path } = await shardAt(fixture, index);

@@ -4,60 +4,60 @@ import { CrashError, type CrashMode } from './fault-disk.ts';
 
 /** An operation that is cut at each of its steps. */
 export interface CrashScenario {
-  readonly name: string;
   /** What is cut. It runs on a copy of the base each time. */
   readonly cut: (machine: CrashMachine) => Promise<unknown>;
   /** What must hold on the machine that came up again. */
-  readonly after: (machine: CrashMachine) => Promise<void>;
+  readonly after: (machine: CrashMachine) => Promise<unknown>;
 }
 
-/** How the machine dies, and what makes its choices. */
-export interface CrashKind {
+/** Which steps to cut at, and how. */
+export interface SweepOptions {
   readonly mode: CrashMode;
-  readonly seed?: number;
+  readonly seed: number;
+  readonly firstStep: number;
+  readonly stride: number;
 }
 
 /** More steps than any operation here has: an operation that never ends would be one too. */
 const stepsMax = 5000;
 
 /**
- * Cuts an operation at step 1, 2, … until it gets through, and checks each time what is left; returns how many steps it
- * was cut at. The first failure ends it and names its step, so that it can be run alone.
+ * Cuts an operation at every `stride`th step from the first on until it gets through, and checks each time what is left;
+ * returns how many times it was cut. The first failure ends it and names its step.
  */
-export async function sweep(base: CrashMachine, scenario: CrashScenario, kind: CrashKind): Promise<number> {
-  for (let step = 1; step <= stepsMax; step++) {
-    const left = await cutAt(base, scenario, step);
-    if (left === undefined) return step - 1;
-    await told(`${scenario.name}, ${kind.mode} at step ${step} (${left.disk.trace.at(-1) ?? ''})`, () =>
-      scenario.after(left.restarted(kind.mode, (kind.seed ?? 1) + step)),
-    );
+export async function sweep(
+  base: CrashMachine,
+  scenario: CrashScenario,
+  { mode, seed, firstStep, stride }: SweepOptions,
+): Promise<number> {
+  let count = 0;
+  for (let step = firstStep; step <= stepsMax; step += stride) {
+    const dead = await cutAt(base, scenario, step);
+    if (dead === undefined) return count;
+    count++;
+    try {
+      await scenario.after(dead.restarted(mode, seed * stepsMax + step));
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      throw new Error(`${mode}, seed ${seed}, step ${step} (${dead.disk.trace.at(-1) ?? ''}): ${text}`, {
+        cause: error,
+      });
+    }
   }
-  throw new Error(`${scenario.name} has more than ${stepsMax} steps`);
+  throw new Error(`more than ${stepsMax} steps`);
 }
 
 /** The machine dead at a step of the operation; undefined if the operation ends before. */
-export async function cutAt(
-  base: CrashMachine,
-  scenario: CrashScenario,
-  step: number,
-): Promise<CrashMachine | undefined> {
+async function cutAt(base: CrashMachine, scenario: CrashScenario, step: number): Promise<CrashMachine | undefined> {
   const machine = base.restarted();
   machine.disk.crashAt(step);
   try {
     await scenario.cut(machine);
   } catch (error) {
     if (!machine.disk.crashed) throw error;
-    assert.ok(error instanceof CrashError, `${scenario.name} made something else of the crash: ${String(error)}`);
+    assert.ok(error instanceof CrashError, `step ${step}: the crash came out as ${String(error)}`);
     return machine;
   }
-  assert.ok(!machine.disk.crashed, `${scenario.name} said that it was done, on a dead machine`);
+  assert.ok(!machine.disk.crashed, `step ${step}: it said that it was done, on a dead machine`);
   return undefined;
-}
-
-async function told(where: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
 }

@@ -155,6 +155,11 @@ export class VaultFixture {
     for (const number of numbers) await rm(this.drive(number), { recursive: true });
   }
 
+  /** All shards of a drive are lost; its marker and logs are not. */
+  async destroyShardsOf(...numbers: number[]): Promise<void> {
+    for (const number of numbers) await rm(join(this.drive(number), 'shards'), { recursive: true });
+  }
+
   async write(path: string, content: string | Uint8Array): Promise<void> {
     const whole = join(this.source, path);
     await mkdir(dirname(whole), { recursive: true });
