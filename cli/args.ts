@@ -15,6 +15,12 @@ export class Args {
     return value === true || (Array.isArray(value) && value.includes(true));
   }
 
+  /** For an option whose value may be left out: undefined where it wasn't given, else its value or ''. */
+  optionalText(name: string): string | undefined {
+    const value = this.#values[name];
+    return value === '' ? '' : this.text(name);
+  }
+
   /** The value of an option or positional, or undefined where it wasn't given. */
   text(name: string): string | undefined {
     const value = this.#values[name];

@@ -12,6 +12,8 @@ export interface OptionSpec {
   readonly value?: string;
   readonly choices?: readonly string[];
   readonly required?: boolean;
+  /** The value may be left out: `--wait` or `--wait=10m`. */
+  readonly valueOptional?: boolean;
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;

@@ -30,7 +30,9 @@ function coverRest(argv: readonly string[]): { covered: string[]; uncover: (text
 
 function yargsOption(spec: OptionSpec): Options {
   return {
-    ...(spec.type === 'flag' ? { type: 'boolean' } : { type: 'string', requiresArg: true }),
+    ...(spec.type === 'flag'
+      ? { type: 'boolean' }
+      : { type: 'string', requiresArg: spec.valueOptional !== true }),
     ...(spec.type === 'list' ? { array: true } : {}),
     ...(spec.alias === undefined ? {} : { alias: spec.alias }),
   };

@@ -1,5 +1,9 @@
 import { resolve } from 'node:path';
-import { countOf, formatDuration, formatSize } from '../../lib/base/units.ts';
+import { setTimeout } from 'node:timers/promises';
+import { systemClock } from '../../lib/base/clock.ts';
+import { throwIfAborted } from '../../lib/base/concurrency.ts';
+import { isKithError } from '../../lib/base/errors.ts';
+import { countOf, formatDuration, formatSize, parseDuration } from '../../lib/base/units.ts';
 import { withOperation, withVault } from '../context.ts';
 import { seconds } from '../json.ts';
 import { shown } from '../words.ts';
@@ -7,6 +11,9 @@ import type { RestoreOptions, RestoreSummary } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
+
+/** How often it is looked whether a disk is back. */
+const retryMs = 2000;
 
 const overwriteChoices: readonly NonNullable<RestoreOptions['overwrite']>[] = [
   'always',
@@ -29,24 +36,54 @@ function summaryFields(summary: RestoreSummary, dryRun: boolean): Record<string,
   };
 }
 
+/** How long to wait for disks that are away: what `--wait` says, on a terminal until Ctrl-C, else not at all. */
+function waitTime(context: Context, args: Args): number {
+  const text = args.optionalText('wait');
+  if (text === '') return Number.POSITIVE_INFINITY;
+  if (text !== undefined) return parseDuration(text);
+  const terminal = process.stdin.isTTY && process.stderr.isTTY && !context.output.json;
+  return terminal ? Number.POSITIVE_INFINITY : 0;
+}
+
+/** Tries again while disks that are only away could make it possible. Nothing is written before all can be read. */
+async function untilRestorable<T>(context: Context, waitMs: number, restore: () => Promise<T>): Promise<T> {
+  const deadline = systemClock.monotonicMs() + waitMs;
+  for (let told = false; ; told = true) {
+    try {
+      return await restore();
+    } catch (error) {
+      const away = isKithError(error, 'not-restorable') && Number(error.details['packsLost'] ?? 0) === 0;
+      const names = isKithError(error) && Array.isArray(error.details['away']) ? error.details['away'] : [];
+      if (!away || names.length === 0 || systemClock.monotonicMs() >= deadline) throw error;
+      if (!told)
+        context.output.note(`waiting for ${names.map(shown).join(' or ')} to be connected; Ctrl-C stops`);
+      await setTimeout(retryMs, undefined, { signal: context.signal }).catch(() => undefined);
+      throwIfAborted(context.signal);
+    }
+  }
+}
+
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
   const dryRun = args.flag('dry-run');
   const target = resolve(args.required('target'));
   const overwrite = overwriteChoices.find((choice) => choice === args.text('overwrite'));
+  const waitMs = waitTime(context, args);
   const summary = await withVault(context, (vault) =>
     withOperation(context, (operation) =>
-      vault.restore({
-        ...operation,
-        what: args.required('snapshot'),
-        target,
-        include: args.list('include'),
-        exclude: args.list('exclude'),
-        ...(overwrite !== undefined && { overwrite }),
-        deleteExtra: args.flag('delete'),
-        dryRun,
-        verify: args.flag('verify'),
-      }),
+      untilRestorable(context, waitMs, () =>
+        vault.restore({
+          ...operation,
+          what: args.required('snapshot'),
+          target,
+          include: args.list('include'),
+          exclude: args.list('exclude'),
+          ...(overwrite !== undefined && { overwrite }),
+          deleteExtra: args.flag('delete'),
+          dryRun,
+          verify: args.flag('verify'),
+        }),
+      ),
     ),
   );
   output.event('summary', summaryFields(summary, dryRun));
@@ -100,6 +137,12 @@ export const restoreCommand: Command = {
     },
     delete: { type: 'flag', describe: 'Remove from restored folders what the snapshot does not have' },
     'dry-run': { type: 'flag', alias: 'n', describe: 'Say what would be done, write nothing' },
+    wait: {
+      type: 'text',
+      value: 'TIME',
+      valueOptional: true,
+      describe: 'Wait for disks that are away (on a terminal: always), at most TIME, written --wait=10m',
+    },
     verify: { type: 'flag', describe: 'Read back what was written and compare' },
   },
   examples: [

@@ -228,7 +228,7 @@ export class LogBook {
    * never continued: fresh ones are opened. If it has another branch of a log (a home was put back, and went on before it saw the
    * holder), the records of both branches are written to fresh logs: nothing that either says is lost.
    */
-  async exchange(holder: Holder): Promise<Exchange> {
+  async exchange(holder: Holder, options: { readonly thorough?: boolean } = {}): Promise<Exchange> {
     const held = await holder.logs.list();
     const forked = new Set<string>();
     const damaged = new Set<string>();
@@ -255,6 +255,7 @@ export class LogBook {
       });
       await this.openFreshLogs('a holder had a longer copy');
     }
+    if (options.thorough === true) await this.#findDamaged(holder, held, forked, damaged);
     const lacking = this.#lackedBy(held, forked, damaged);
     for (const { logKey, place } of lacking) {
       await holder.logs.putSegment(logKey, place.firstIndex, await this.#logs.segmentBytes(logKey, place));
@@ -293,6 +294,27 @@ export class LogBook {
       if (segment !== undefined) branch.unshift(segment);
     }
     return { state: 'forked', branch };
+  }
+
+  /** Adds the segments whose bytes at the holder aren't what they were to `damaged`, as log key and first index. */
+  async #findDamaged(
+    holder: Holder,
+    held: readonly HeldLog[],
+    forked: ReadonlySet<string>,
+    damaged: Set<string>,
+  ): Promise<void> {
+    for (const log of held) {
+      const key = toHex(log.logKey);
+      const hashes = new Map(
+        this.#logs.segments(log.logKey).map(({ firstIndex, hash }) => [firstIndex, hash]),
+      );
+      for (const { firstIndex } of forked.has(key) ? [] : log.segments) {
+        const hash = hashes.get(firstIndex);
+        if (hash === undefined) continue;
+        const bytes = await holder.logs.getSegment(log.logKey, firstIndex);
+        if (bytes === undefined || !equalBytes(segmentHash(bytes), hash)) damaged.add(`${key}/${firstIndex}`);
+      }
+    }
   }
 
   /** A segment of a log, if these bytes are one that a device of the vault wrote. */

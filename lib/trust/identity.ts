@@ -252,6 +252,16 @@ export async function recoverIdentity(
   }
 }
 
+/** The device with every epoch that its key record seals to it: those that another device began since the key store was written. */
+export function withEpochsOf(device: DeviceKeys, keyRecord: Uint8Array): DeviceKeys {
+  const { vaultId, boxKeys } = device;
+  const found = readKeyRecord(vaultId, keyRecord).envelopes.map((envelope) =>
+    openEnvelope(vaultId, envelope, boxKeys),
+  );
+  const epochs = orderEpochs(vaultId, [...device.epochs, ...found.filter((keys) => keys !== undefined)]);
+  return { ...device, epochs };
+}
+
 /**
  * Takes what other copies of the key record know into a device's own: their certificates, and epochs that are sealed to
  * this device. `keyRecord` is `ours` itself where that already had everything, else the union signed by this device.

@@ -76,6 +76,7 @@ function freeName(session: Session, wanted: string): string {
 export async function driveAdd(session: Session, options: DriveOptions): Promise<DriveInfo> {
   const { disk, random, clock } = session.surroundings;
   const path = resolve(options.path);
+  await exchangeWithAll(session);
   const drives = session.drives();
   const marker = await readDriveMarker(disk, path);
   const known = marker === undefined ? undefined : session.drive(marker.id);
@@ -115,8 +116,7 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   session.loadDrives();
   const drive = session.drive(initial.id);
   if (drive === undefined) throw new KithError('internal', 'the new disk is not in the catalog');
-  const { here } = await session.reachable();
-  await session.exchangeLogs(here.map(({ holder }) => holder));
+  await exchangeWithAll(session);
   return driveInfo(drive);
 }
 
@@ -139,6 +139,16 @@ function sameOptions(known: KnownDrive, options: DriveOptions): boolean {
     (options.quotaBytes === undefined || options.quotaBytes === known.quotaBytes) &&
     (options.whole === undefined || options.whole === known.whole)
   );
+}
+
+/**
+ * Exchanges logs with every drive that is here: before something is appended, so that a home that was put back doesn't go on with a
+ * log that others have more of, and after, so that it isn't the only place that knows.
+ */
+export async function exchangeWithAll(session: Session): Promise<void> {
+  const { here } = await session.reachable();
+  await session.exchangeLogs(here.map(({ holder }) => holder));
+  session.loadDrives();
 }
 
 /** Writes what is known of a drive to the catalog. */
@@ -186,6 +196,7 @@ export function findDrive(session: Session, text: string): KnownDrive {
 
 /** Forgets a drive. KithError `failed` if some pack could then not be restored from the drives that are here, unless forced. */
 export async function driveRemove(session: Session, nameOrId: string, force: boolean): Promise<DriveInfo> {
+  await exchangeWithAll(session);
   const drive = findDrive(session, nameOrId);
   const info = await driveInfo(drive);
   if (!force) await refuseIfNeeded(session, drive);
@@ -199,8 +210,7 @@ export async function driveRemove(session: Session, nameOrId: string, force: boo
     path: drive.path,
   });
   session.loadDrives();
-  const { here } = await session.reachable();
-  await session.exchangeLogs(here.map(({ holder }) => holder));
+  await exchangeWithAll(session);
   return info;
 }
 

@@ -3,7 +3,7 @@ import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { backup } from './backup.ts';
-import { driveAdd, driveList, driveRemove } from './drives.ts';
+import { driveAdd, driveList, driveRemove, exchangeWithAll } from './drives.ts';
 import { list } from './list.ts';
 import { repair } from './repair.ts';
 import { restore } from './restore.ts';
@@ -116,6 +116,7 @@ class Vault implements VaultApi {
   async configSet(key: string, value: string): Promise<ConfigEntry> {
     const session = this.#session;
     Settings.check(key, value);
+    await exchangeWithAll(session);
     const current = session.settings.entry(key);
     if (current.origin === 'kith.toml') {
       throw new KithError('usage', `${key} is set in kith.toml, which wins; change it there.`);
@@ -123,8 +124,7 @@ class Vault implements VaultApi {
     const body = encodeSetting({ key, value, atNs: session.surroundings.clock.nowNs() });
     await session.logs.append(logRoles.catalog, [{ kind: recordKinds.setting, body }]);
     session.loadDrives();
-    const { here } = await session.reachable();
-    await session.exchangeLogs(here.map(({ holder }) => holder));
+    await exchangeWithAll(session);
     return session.settings.entry(key);
   }
 

@@ -11,7 +11,7 @@ import { logRoles } from '../format/segment.ts';
 import type { Census } from './census.ts';
 import { packHealth } from './health.ts';
 import { resumePending } from './pending.ts';
-import { prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
+import { prepareRead, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import { rebuildShards } from './rebuild.ts';
 import { awayFor } from './seen.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
@@ -56,7 +56,9 @@ class RepairRun {
     const { signal, dryRun = false } = this.#options;
     const onProblem = session.problem.bind(session);
     const startMs = session.surroundings.clock.monotonicMs();
-    const prepared = await prepareWrite(session, onProblem, signal);
+    const prepared = dryRun
+      ? { ...(await prepareRead(session, onProblem, signal)), adopted: { packs: 0, snapshots: 0 } }
+      : await prepareWrite(session, onProblem, signal);
     const { census, here, away, reader } = prepared;
     const placer = await ShardPlacer.create(here, onProblem, signal);
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
@@ -76,7 +78,10 @@ class RepairRun {
     } finally {
       await this.#flush();
     }
-    if (!dryRun) await session.exchangeLogs(here.map((drive) => drive.holder));
+    if (!dryRun) {
+      const holders = here.map((drive) => drive.holder);
+      await session.exchangeLogs(holders, { thorough: this.#options.quick !== true });
+    }
     const after = tolerancesOf(session, census, undefined);
     return {
       packsChecked: packs.length,

@@ -17,7 +17,7 @@ import { openDrive } from '../holders/drive.ts';
 import type { Holder } from '../holders/holder.ts';
 import { plainCoder, type ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
-import { adoptKeyRecord, epochKeys, type DeviceKeys } from '../trust/identity.ts';
+import { adoptKeyRecord, epochKeys, withEpochsOf, type DeviceKeys } from '../trust/identity.ts';
 import { openKeyStore } from '../trust/key-store.ts';
 import { IndexCache } from './index-cache.ts';
 import { PackQueue } from './pack-queue.ts';
@@ -210,14 +210,20 @@ export class Session {
     return epochKeys(this.device, keyEpoch).map((epoch) => epoch.sealing);
   }
 
-  /** Exchanges logs and hands the key record to holders; a holder that fails is reported and left for next time. */
-  async exchangeLogs(holders: readonly Holder[]): Promise<{ reached: number; agreed: number }> {
+  /**
+   * Exchanges logs and hands the key record to holders; a holder that fails is reported and left for next time. `thorough` reads
+   * every segment that they keep, and replaces bad ones.
+   */
+  async exchangeLogs(
+    holders: readonly Holder[],
+    options: { readonly thorough?: boolean } = {},
+  ): Promise<{ reached: number; agreed: number }> {
     let reached = 0;
     let agreed = 0;
     for (const holder of holders) {
       try {
         await this.#exchangeKeyRecord(holder);
-        const exchange = await this.logs.exchange(holder);
+        const exchange = await this.logs.exchange(holder, options);
         reached++;
         if (exchange.upToDate) agreed++;
       } catch (error) {
@@ -322,7 +328,7 @@ export async function lockHome(disk: Disk, home: string): Promise<DiskLock> {
 async function openParts(
   surroundings: Surroundings,
   home: string,
-  device: DeviceKeys,
+  stored: DeviceKeys,
   lock: DiskLock,
 ): Promise<SessionParts> {
   const { disk, random, clock } = surroundings;
@@ -334,7 +340,8 @@ async function openParts(
     );
   }
   const record = decodeKeyRecord(keyRecord);
-  verifyKeyRecord(record, device.vaultId);
+  verifyKeyRecord(record, stored.vaultId);
+  const device = withEpochsOf(stored, keyRecord);
   const devices = new Set(record.certificates.map((certificate) => idKey(certificate.deviceId)));
   const authority = { vaultId: device.vaultId, isDevice: (id: Uint8Array) => devices.has(idKey(id)) };
   const problems: Problem[] = [];

@@ -98,12 +98,14 @@ export class CrashMachine {
     });
   }
 
-  /** Opens the vault for some work and closes it again; a vault that died with its machine isn't closed. */
+  /** Opens the vault for some work and closes it again. */
   async use<T>(work: (vault: VaultApi) => Promise<T>): Promise<T> {
     const vault = await openVault({ home, surroundings: this.#surroundings });
-    const result = await work(vault);
-    await vault.close();
-    return result;
+    try {
+      return await work(vault);
+    } finally {
+      await vault.close();
+    }
   }
 
   /** Backs the source up. What a finished backup says it has is from then on promised. */
