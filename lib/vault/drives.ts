@@ -5,7 +5,7 @@ import { countOf } from '../base/units.ts';
 import { encodeHolderRecord, holderKindNumbers, holderStateNumbers } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
-import { initDrive, readDriveMarker } from '../holders/drive.ts';
+import { initDrive, openDrive, readDriveMarker } from '../holders/drive.ts';
 import { Census } from './census.ts';
 import { packHealth } from './health.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
@@ -104,6 +104,7 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
     random,
     now: new Date(Number(clock.nowNs() / 1_000_000n)).toISOString(),
   });
+  if (marker !== undefined) await exchangeWithFound(session, path, initial.id, name);
   await appendHolder(session, {
     id: initial.id,
     state: holderStateNumbers.active,
@@ -148,6 +149,15 @@ function sameOptions(known: KnownDrive, options: DriveOptions): boolean {
 export async function exchangeWithAll(session: Session): Promise<void> {
   const { here } = await session.reachable();
   await session.exchangeLogs(here.map(({ holder }) => holder));
+  session.loadDrives();
+}
+
+/** Exchanges logs with a drive of this vault that isn't, or is no longer, in the catalog: it may know more than we do. */
+async function exchangeWithFound(session: Session, path: string, id: string, name: string): Promise<void> {
+  const { disk } = session.surroundings;
+  const { vaultId } = session.device;
+  const holder = openDrive(disk, path, { id, vaultId, name, isDevice: session.authority.isDevice });
+  await session.exchangeLogs([holder]);
   session.loadDrives();
 }
 
