@@ -16,6 +16,8 @@ export interface VaultJobResult {
   readonly storedBytes: number;
   /** Milliseconds by stage; stages that overlap count each. */
   readonly stages: Readonly<Record<string, number>>;
+  /** Processor time of all its threads: steadier than the clock where others work on the same machine. */
+  readonly cpuMs: number;
   /** The most memory that the process ever had. */
   readonly peakBytes: number;
 }

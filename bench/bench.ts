@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -24,6 +24,7 @@ interface Figures {
   readonly ms: readonly number[];
   readonly medianMs: number;
   readonly rate: number;
+  readonly cpuMs: number;
   readonly peakBytes: number;
   readonly stages: Readonly<Record<string, number>>;
 }
@@ -45,6 +46,9 @@ interface Round {
   readonly restore: MeasuredJob;
   readonly floorMs: number;
 }
+
+/** Others at work when the bench began: over the number of cores, times say little and processor time more. */
+const loadAtStart = Math.round((loadavg()[0] ?? 0) * 10) / 10;
 
 const resultsFolder = fileURLToPath(new URL('../../bench/results/', import.meta.url));
 
@@ -94,6 +98,7 @@ function figures(jobs: readonly MeasuredJob[], bytes: number): Figures {
     ms,
     medianMs: median(ms),
     rate: Math.round(bytes / 1000 / median(ms)),
+    cpuMs: Math.round(median(jobs.map((job) => job.cpuMs))),
     peakBytes: Math.max(...jobs.map((job) => job.peakBytes)),
     stages: Object.fromEntries(
       names.map((name) => [name, Math.round(median(jobs.map((job) => job.stages[name] ?? 0)))]),
@@ -125,11 +130,11 @@ function print(result: CorpusResult): void {
     `\n${name}: ${countOf(files, 'file')}, ${formatSize(bytes)}; stored ${formatSize(storedBytes)}`,
   );
   for (const kind of ['backup', 'unchanged', 'restore'] as const) {
-    const { medianMs, rate, peakBytes, ms } = result[kind];
+    const { medianMs, rate, cpuMs, peakBytes, ms } = result[kind];
     const spread = `${formatDuration(Math.min(...ms))} … ${formatDuration(Math.max(...ms))}`;
     console.log(
       `  ${kind.padEnd(10)}${formatDuration(medianMs).padStart(7)}  ${`${rate} MB/s`.padStart(10)}  ` +
-        `peak ${formatSize(peakBytes).padStart(7)}  (${spread})`,
+        `cpu ${formatDuration(cpuMs).padStart(6)}  peak ${formatSize(peakBytes).padStart(7)}  (${spread})`,
     );
   }
   const floorRate = `${Math.round(bytes / 1000 / floorMs)} MB/s`;
@@ -168,6 +173,7 @@ async function save(name: string, results: readonly CorpusResult[]): Promise<voi
     commit: commit(),
     node: process.version,
     machine,
+    loadAtStart,
     quick,
     rounds: roundCount,
     results,

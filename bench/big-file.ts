@@ -29,10 +29,10 @@ try {
     ['backup', () => vault.backup(path, signal)],
     ['restore', () => vault.restore(join(folder, 'back'), signal)],
   ] as const) {
-    const { ms, peakBytes } = await work();
+    const { ms, cpuMs, peakBytes } = await work();
     const rate = formatSize((bytes / ms) * 1000);
     console.log(
-      `${name.padEnd(8)} ${formatSize(bytes)} in ${formatDuration(ms)} (${rate}/s), at most ${formatSize(peakBytes)} of memory`,
+      `${name.padEnd(8)} ${formatSize(bytes)} in ${formatDuration(ms)} (${rate}/s, cpu ${formatDuration(cpuMs)}), at most ${formatSize(peakBytes)} of memory`,
     );
     if (peakBytes > peakBytesMax) {
       console.log(`  that is more than ${formatSize(peakBytesMax)}`);

@@ -16,7 +16,7 @@ function peakBytes(): number {
 }
 
 const vault = await openVault({ home: job.home });
-let result: Omit<VaultJobResult, 'peakBytes'>;
+let result: Omit<VaultJobResult, 'peakBytes' | 'cpuMs'>;
 try {
   if (job.kind === 'backup') {
     const summary = await vault.backup({ paths: [job.path], spread: job.spread });
@@ -29,4 +29,10 @@ try {
 } finally {
   await vault.close();
 }
-process.stdout.write(JSON.stringify({ ...result, peakBytes: peakBytes() } satisfies VaultJobResult));
+const { user, system } = process.cpuUsage();
+const measured = {
+  ...result,
+  cpuMs: (user + system) / 1000,
+  peakBytes: peakBytes(),
+} satisfies VaultJobResult;
+process.stdout.write(JSON.stringify(measured));

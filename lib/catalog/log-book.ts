@@ -66,6 +66,7 @@ export class LogBook {
   readonly #lock = new Semaphore(1);
   #logs: SegmentLogs;
   #current: AppendLog[] = [];
+  #stop: KithError | undefined;
 
   private constructor(options: LogBookOptions, logs: SegmentLogs) {
     this.#disk = options.disk;
@@ -124,6 +125,7 @@ export class LogBook {
             details: { kind: head.kind },
           },
         );
+        this.#stop = stop;
         throw stop;
       }
       const opened = this.#open(record, head.keyEpoch);
@@ -154,6 +156,11 @@ export class LogBook {
       }
     }
     throw failure;
+  }
+
+  /** Set once a record was met that this kith doesn't know and must not ignore: nothing may go on from here. */
+  get stop(): KithError | undefined {
+    return this.#stop;
   }
 
   heads(): LogHead[] {
@@ -405,7 +412,8 @@ export class LogBook {
         if (await this.#logs.put(bytes, (record) => this.#apply(record))) count++;
       }
     } catch (error) {
-      if (!isKithError(error, 'malformed', 'not-authentic', 'too-new', 'log-forked')) throw error;
+      const passable = isKithError(error, 'malformed', 'not-authentic', 'too-new', 'log-forked');
+      if (!passable || error === this.#stop) throw error;
       this.#onProblem({
         item: holder.name,
         message: `log ${toHex(log.logKey).slice(0, 8)}: ${messageOf(error)}`,

@@ -42,28 +42,48 @@ export function sealFrame(
   plain: Uint8Array,
 ): Uint8Array {
   const sealed = new Uint8Array(plain.length + tagBytes);
+  sealFrameInto(sealed, suite, key, ordinal, additional, plain);
+  return sealed;
+}
+
+/**
+ * Like sealFrame, of the parts in a row, into the first bytes of `target`, which must have room for them and the tag.
+ * Returns how many bytes those are.
+ */
+export function sealFrameInto(
+  target: Uint8Array,
+  suite: Suite,
+  key: Uint8Array,
+  ordinal: number,
+  additional: Uint8Array,
+  ...parts: readonly Uint8Array[]
+): number {
+  const sealedBytes = parts.reduce((sum, part) => sum + part.length, tagBytes);
+  if (sealedBytes > target.length) throw new RangeError('no room for the sealed frame');
   if (suite === suites.xchacha20Poly1305) {
     sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-      sealed,
-      plain,
+      target.subarray(0, sealedBytes),
+      concatBytes(...parts),
       additional,
       null,
       ordinalNonce(ordinal, 24),
       key,
     );
-    return sealed;
+    return sealedBytes;
   }
   const cipher = createCipheriv('aes-256-gcm', key, ordinalNonce(ordinal, 12));
   cipher.setAAD(additional);
   let at = 0;
-  for (let from = 0; from < plain.length; from += sliceBytes) {
-    const part = cipher.update(plain.subarray(from, from + sliceBytes));
-    sealed.set(part, at);
-    at += part.length;
+  for (const part of parts) {
+    for (let from = 0; from < part.length; from += sliceBytes) {
+      const piece = cipher.update(part.subarray(from, from + sliceBytes));
+      target.set(piece, at);
+      at += piece.length;
+    }
   }
   cipher.final();
-  sealed.set(cipher.getAuthTag(), at);
-  return sealed;
+  target.set(cipher.getAuthTag(), at);
+  return sealedBytes;
 }
 
 /** Opens what sealFrame sealed; undefined if key, ordinal, additional data or bytes differ. */

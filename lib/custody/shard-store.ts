@@ -4,6 +4,7 @@ import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { rangeProof } from '../crypto/merkle.ts';
+import type { DiskStat } from '../disk/disk.ts';
 import {
   checkShardPayload,
   parseShardFileName,
@@ -36,6 +37,16 @@ import {
 /** Heads read at a time while listing. */
 const headsAtOnce = 16;
 
+/** Tails that are remembered, of 3 to 8 KiB each: those of the packs that a restore is at. */
+const tailsMax = 128;
+
+/** What stands around a shard's payload. */
+interface ShardTail {
+  readonly head: ShardHead;
+  readonly leaves: Uint8Array;
+  readonly manifest: Uint8Array;
+}
+
 /**
  * One vault's shards in a holder's folder, a file each: `shards/<vault>/<xx>/<pack>-<index>.shard`
  * (docs/formats/store.md). The promises are those of holders/holder.ts; callers guard against an absent disk.
@@ -47,6 +58,7 @@ export class ShardStore {
   readonly #vaultFolders: readonly string[];
   readonly #isDevice: IsDevice;
   readonly #locks = new KeyedLocks();
+  readonly #tails = new Map<string, { bytes: number; mtimeMs: number; tail: ShardTail }>();
 
   constructor(folder: StoreFolder, book: RoomBook, vaultId: Uint8Array, isDevice: IsDevice) {
     this.#folder = folder;
@@ -71,7 +83,7 @@ export class ShardStore {
     if (!Number.isInteger(firstLeaf) || !Number.isInteger(leafCount) || firstLeaf < 0 || leafCount < 1) {
       throw new KithError('usage', `no range of leaves: ${leafCount} from ${firstLeaf}`);
     }
-    const found = await this.#readTail(ref);
+    const found = await this.#tailOf(ref);
     if (found === undefined) return undefined;
     const { payloadAt } = shardFileLayout(found.head);
     if (firstLeaf + leafCount > found.leaves.length / hashBytes) {
@@ -111,6 +123,16 @@ export class ShardStore {
   async delete(ref: ShardRef): Promise<boolean> {
     const place = this.#placeOf(ref);
     return await this.#locks.run(place.name, () => this.#folder.remove(place, this.#book));
+  }
+
+  /** Makes the names of shards durable; their bytes were, before they got them. */
+  async settle(refs: readonly ShardRef[]): Promise<void> {
+    const folders = new Map<string, Place>();
+    for (const ref of refs) {
+      const place = this.#placeOf(ref);
+      if ((await this.#folder.bytesAt(place)) !== undefined) folders.set(place.folders.join('/'), place);
+    }
+    for (const place of folders.values()) await this.#folder.settle(place);
   }
 
   /** Bytes of all shard files, whole or not. */
@@ -196,10 +218,37 @@ export class ShardStore {
     }
   }
 
+  /** Like #readTail, remembered while the file looks the same: a restore asks for many ranges of few shards. */
+  async #tailOf(ref: ShardRef): Promise<ShardTail | undefined> {
+    const path = this.#pathOf(ref);
+    const stat = await this.#statOf(path);
+    const known = this.#tails.get(path);
+    if (known !== undefined && known.bytes === stat?.bytes && known.mtimeMs === stat.mtimeMs) {
+      return known.tail;
+    }
+    this.#tails.delete(path);
+    const tail = await this.#readTail(ref);
+    if (tail === undefined || stat === undefined) return tail;
+    this.#tails.set(path, { bytes: stat.bytes, mtimeMs: stat.mtimeMs, tail });
+    for (const oldest of this.#tails.keys()) {
+      if (this.#tails.size <= tailsMax) break;
+      this.#tails.delete(oldest);
+    }
+    return tail;
+  }
+
+  /** Undefined where the disk can't even be asked: then nothing is remembered. */
+  async #statOf(path: string): Promise<DiskStat | undefined> {
+    try {
+      return await this.#folder.disk.stat(path);
+    } catch (error) {
+      if (isUnreadable(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** Head, leaf hashes and manifest of a shard, which bear each other out (the signature is the reader's to check). */
-  async #readTail(
-    ref: ShardRef,
-  ): Promise<{ head: ShardHead; leaves: Uint8Array; manifest: Uint8Array } | undefined> {
+  async #readTail(ref: ShardRef): Promise<ShardTail | undefined> {
     const [fileBytes, headBytes] = await Promise.all([
       this.#folder.bytesAt(this.#placeOf(ref)),
       this.#read(ref, 0, shardHeadBytes),

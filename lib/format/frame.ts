@@ -1,4 +1,4 @@
-import { utf8 } from '../base/bytes.ts';
+import { concatBytes, utf8 } from '../base/bytes.ts';
 import { ByteReader, ByteWriter } from '../base/codec.ts';
 import { frameBytesMax } from '../base/limits.ts';
 import { tagBytes } from '../crypto/aead.ts';
@@ -40,16 +40,24 @@ export interface FrameBody {
   readonly body: Uint8Array;
 }
 
-/** Plaintext of a frame. RangeError where the sizes break the format. */
-export function encodeFrameBody(compression: Compression, plainBytes: number, body: Uint8Array): Uint8Array {
+/** What stands in front of a frame's body. RangeError where the sizes break the format. */
+export function encodeFrameBodyHead(
+  compression: Compression,
+  plainBytes: number,
+  bodyBytes: number,
+): Uint8Array {
   if (plainBytes > frameBytesMax) throw new RangeError(`frame of ${plainBytes} plain bytes`);
-  const fits = compression === compressions.none ? body.length === plainBytes : body.length <= plainBytes;
-  if (!fits) throw new RangeError(`frame body of ${body.length} bytes for ${plainBytes} plain bytes`);
-  const bytes = new Uint8Array(frameBodyHeadBytes + body.length);
+  const fits = compression === compressions.none ? bodyBytes === plainBytes : bodyBytes <= plainBytes;
+  if (!fits) throw new RangeError(`frame body of ${bodyBytes} bytes for ${plainBytes} plain bytes`);
+  const bytes = new Uint8Array(frameBodyHeadBytes);
   bytes[0] = compression;
   new DataView(bytes.buffer).setUint32(1, plainBytes, true);
-  bytes.set(body, frameBodyHeadBytes);
   return bytes;
+}
+
+/** Plaintext of a frame. RangeError where the sizes break the format. */
+export function encodeFrameBody(compression: Compression, plainBytes: number, body: Uint8Array): Uint8Array {
+  return concatBytes(encodeFrameBodyHead(compression, plainBytes, body.length), body);
 }
 
 /**

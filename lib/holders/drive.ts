@@ -212,6 +212,10 @@ export class DriveHolder implements Holder {
     );
   }
 
+  settle(refs: readonly ShardRef[]): Promise<void> {
+    return this.#store.guarded(() => this.#shards.settle(refs), always);
+  }
+
   putKeyRecord(bytes: Uint8Array): Promise<void> {
     return this.#store.guarded(() => this.#keyRecord.put(bytes), always);
   }

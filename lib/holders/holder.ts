@@ -130,6 +130,11 @@ export interface Holder {
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'>;
   /** True if there was one; durable when it returns. */
   delete(ref: ShardRef): Promise<boolean>;
+  /**
+   * Makes shards durable that are listed though no put of them has returned: a process that died may have given them
+   * their names, and a power cut may take these back. One that isn't there is passed over.
+   */
+  settle(refs: readonly ShardRef[]): Promise<void>;
 
   readonly logs: HolderLogs;
   /** Replaces the vault's key record, durably. */

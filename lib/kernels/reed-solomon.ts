@@ -163,6 +163,33 @@ function finish(
   }
 }
 
+/** Like finish, for at most three sources with nothing summed before: small k is common, and this takes half the time. */
+function finishFew(quad: Quad, at: number, count: number, out: readonly Uint32Array[]): void {
+  const [t0, t1, t2] = quad.tables;
+  const [s0, s1, s2] = quad.sources;
+  const [o0, o1, o2, o3] = out as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
+  for (let i = at, end = at + count, word = at >>> 2; i < end; i += 4, word++) {
+    const a =
+      (t0[s0[i] as number] as number) ^ (t1[s1[i] as number] as number) ^ (t2[s2[i] as number] as number);
+    const b =
+      (t0[s0[i + 1] as number] as number) ^
+      (t1[s1[i + 1] as number] as number) ^
+      (t2[s2[i + 1] as number] as number);
+    const c =
+      (t0[s0[i + 2] as number] as number) ^
+      (t1[s1[i + 2] as number] as number) ^
+      (t2[s2[i + 2] as number] as number);
+    const d =
+      (t0[s0[i + 3] as number] as number) ^
+      (t1[s1[i + 3] as number] as number) ^
+      (t2[s2[i + 3] as number] as number);
+    o3[word] = (a >>> 24) | ((b >>> 16) & 0xff00) | ((c >>> 8) & 0xff0000) | (d & 0xff000000);
+    o2[word] = ((a >>> 16) & 0xff) | ((b >>> 8) & 0xff00) | (c & 0xff0000) | ((d & 0xff0000) << 8);
+    o1[word] = ((a >>> 8) & 0xff) | (b & 0xff00) | ((c & 0xff00) << 8) | ((d & 0xff00) << 16);
+    o0[word] = (a & 0xff) | ((b & 0xff) << 8) | ((c & 0xff) << 16) | (d << 24);
+  }
+}
+
 /** The last one to three bytes of a length that is no multiple of 4. */
 function finishTail(
   tables: Tables,
@@ -196,7 +223,8 @@ function combine(tables: Tables, sources: readonly Uint8Array[], rowCount: numbe
       accumulate(quad, at, count, before);
       before = sums;
     }
-    finish(last, at, count, before, words);
+    if (sources.length <= 3) finishFew(last, at, count, words);
+    else finish(last, at, count, before, words);
   }
   finishTail(tables, sources, wholeBytes, outputs);
   return outputs;

@@ -1,10 +1,16 @@
 import { equalBytes } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { classBytes, packBytesMax } from '../base/limits.ts';
-import { openFrame, sealFrame, suites, tagBytes, type Suite } from '../crypto/aead.ts';
+import { openFrame, sealFrame, sealFrameInto, suites, tagBytes, type Suite } from '../crypto/aead.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { BlobNamer } from '../format/blob.ts';
-import { decodeFrameBody, encodeFrameBody, frameAdditional, frameOrdinals } from '../format/frame.ts';
+import {
+  decodeFrameBody,
+  encodeFrameBody,
+  encodeFrameBodyHead,
+  frameAdditional,
+  frameOrdinals,
+} from '../format/frame.ts';
 import {
   classFor,
   decodePackTrailer,
@@ -113,22 +119,23 @@ export class PackBuilder {
     if (this.#finished) throw new Error('pack is finished');
     if (!this.fits(frame.body.length, frame.blobs.length)) throw new Error('frame does not fit the pack');
     const ordinal = this.#frames.length;
-    const plain = encodeFrameBody(frame.compression, frame.plainBytes, frame.body);
-    const sealed = sealFrame(
+    // Sealed where it will lie: every copy of what passes here costs a round of the garbage collector.
+    const sealedLength = sealFrameInto(
+      this.#buffer.subarray(this.#length),
       this.#head.suite,
       this.#key,
       ordinal,
       frameAdditional(this.#head, ordinal),
-      plain,
+      encodeFrameBodyHead(frame.compression, frame.plainBytes, frame.body.length),
+      frame.body,
     );
-    this.#buffer.set(sealed, this.#length);
     this.#frames.push({
       offset: this.#length,
-      sealedLength: sealed.length,
+      sealedLength,
       plainBytes: frame.plainBytes,
       blobs: frame.blobs,
     });
-    this.#length += sealed.length;
+    this.#length += sealedLength;
     this.#blobCount += frame.blobs.length;
     this.#plainBytes += frame.plainBytes;
   }

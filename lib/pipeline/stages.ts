@@ -26,6 +26,17 @@ export class Stages {
     }
   }
 
+  /** Passes items on, with the time that each took to come on the stage's account. */
+  async *each<T>(stage: string, items: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    let start = performance.now();
+    for await (const item of items) {
+      this.add(stage, performance.now() - start);
+      yield item;
+      start = performance.now();
+    }
+    this.add(stage, performance.now() - start);
+  }
+
   /** Milliseconds by stage. */
   report(): Record<string, number> {
     return Object.fromEntries(this.#milliseconds);

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import type { BigIntStats } from 'node:fs';
 import { displayText } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
-import { KithError } from '../base/errors.ts';
+import { KithError, systemCode } from '../base/errors.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
 import { entryOf } from './entry.ts';
@@ -125,7 +125,10 @@ export function openForRead(path: Uint8Array, expected: ExpectedFile): SourceFil
     );
   } catch (error) {
     if (handle !== undefined) closeSync(handle);
-    throw error instanceof KithError ? error : unreadable(path, error);
+    if (error instanceof KithError) throw error;
+    // What O_NOFOLLOW says of a symlink, and an open of a socket: the walk saw a file.
+    const system = systemCode(error);
+    throw unreadable(path, error, system === 'ELOOP' || system === 'ENXIO');
   }
 }
 

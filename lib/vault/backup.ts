@@ -182,7 +182,7 @@ class BackupRun {
     const scan = this.#options.onProgress === undefined ? undefined : this.#scan(walkOptions);
     let root: Content | undefined;
     try {
-      for await (const event of walkSources(walkOptions)) {
+      for await (const event of this.#stages.each('walk', walkSources(walkOptions))) {
         throwIfAborted(this.#options.signal);
         if (event.kind === 'enter') {
           builder.enter(event.entry);

@@ -54,6 +54,8 @@ export class FileStorer {
         position += count;
         ended = count < wanted || position >= file.size;
       }
+      // It was cut short since it was opened, right where a chunk ends; the caller sees that it changed.
+      if (ended && start === end) break;
       const cut = this.#stages.run('chunk', () => this.#chunker.cut(buffer, start, end, ended, scannedTo));
       if (cut === undefined) {
         scannedTo = end;

@@ -58,6 +58,15 @@ class Vault implements VaultApi {
     return this.#session.name;
   }
 
+  /** Runs an operation that listens for problems; what comes after it is not told to its listener. */
+  async #heard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      this.#session.listen(undefined);
+    }
+  }
+
   driveAdd(options: DriveOptions): Promise<DriveInfo> {
     return driveAdd(this.#session, options);
   }
@@ -71,7 +80,7 @@ class Vault implements VaultApi {
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {
-    return backup(this.#session, options);
+    return this.#heard(() => backup(this.#session, options));
   }
 
   async snapshots(
@@ -93,7 +102,7 @@ class Vault implements VaultApi {
   }
 
   restore(options: RestoreOptions): Promise<RestoreSummary> {
-    return restore(this.#session, options);
+    return this.#heard(() => restore(this.#session, options));
   }
 
   where(what: string): Promise<WhereResult> {
@@ -105,7 +114,7 @@ class Vault implements VaultApi {
   }
 
   repair(options: RepairOptions = {}): Promise<RepairSummary> {
-    return repair(this.#session, options);
+    return this.#heard(() => repair(this.#session, options));
   }
 
   async configGet(key?: string): Promise<ConfigEntry[]> {

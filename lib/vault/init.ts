@@ -4,6 +4,7 @@ import { toHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
 import { LogBook, type LogEntry } from '../catalog/log-book.ts';
+import type { Disk, DiskLock } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
@@ -24,18 +25,34 @@ export function defaultName(): string {
   return `${user}@${hostname()}`.slice(0, 200);
 }
 
-/** Makes a home's folders; KithError `vault-exists` if a vault is there already. */
-export async function prepareHome(surroundings: Surroundings, home: string): Promise<void> {
+/**
+ * Makes a home's folders and takes it for this process; the caller releases the lock. KithError `vault-exists` if a
+ * vault is there already, `locked` if somebody is making one.
+ */
+export async function prepareHome(surroundings: Surroundings, home: string): Promise<DiskLock> {
   const { disk } = surroundings;
+  await refuseVault(disk, home);
+  await disk.makeFolder(home, 0o700);
+  await disk.makeFolder(join(home, 'tmp'), 0o700);
+  const lock = await lockHome(disk, home);
+  try {
+    // Somebody may have made one just before the lock was ours.
+    await refuseVault(disk, home);
+    await setAside(surroundings, home);
+    return lock;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function refuseVault(disk: Disk, home: string): Promise<void> {
   if ((await disk.stat(join(home, 'keystore'))) !== undefined) {
     throw new KithError(
       'vault-exists',
       `there is a kith vault in ${home} already. Use another --home, or \`kith status\` to look at this one.`,
     );
   }
-  await disk.makeFolder(home, 0o700);
-  await disk.makeFolder(join(home, 'tmp'), 0o700);
-  await setAside(surroundings, home);
 }
 
 /**
@@ -51,6 +68,7 @@ async function setAside({ disk, clock }: Surroundings, home: string): Promise<vo
   const aside = join(home, `before-${clock.nowNs()}`);
   await disk.makeFolder(aside, 0o700);
   for (const name of left) await disk.rename(join(home, name), join(aside, name));
+  await disk.syncFolder(aside);
   await disk.syncFolder(home);
 }
 
@@ -106,8 +124,7 @@ export async function initVault(
   if (name.trim() === '' || new TextEncoder().encode(name).length > 255) {
     throw new KithError('usage', 'a name has 1 to 255 bytes.');
   }
-  await prepareHome(surroundings, home);
-  const lock = await lockHome(surroundings.disk, home);
+  const lock = await prepareHome(surroundings, home);
   try {
     const { phrase, device, keyRecord } = createIdentity({
       name,

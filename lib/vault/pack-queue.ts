@@ -61,6 +61,7 @@ export class PackQueue {
     for (const [key, { packId, indices }] of found) {
       const first = indices[0];
       const manifestBytes = first === undefined ? undefined : await this.#manifest(holder, packId, first);
+      if (manifestBytes === 'unreadable') continue;
       const manifest = manifestBytes === undefined ? undefined : decodeManifest(manifestBytes);
       if (
         manifestBytes !== undefined &&
@@ -75,15 +76,21 @@ export class PackQueue {
     return new Set(this.#packs.keys());
   }
 
-  async #manifest(holder: Holder, packId: Uint8Array, index: number): Promise<Uint8Array | undefined> {
+  async #manifest(
+    holder: Holder,
+    packId: Uint8Array,
+    index: number,
+  ): Promise<Uint8Array | 'unreadable' | undefined> {
     try {
       const bytes = await holder.manifest({ packId, index });
       if (bytes === undefined) return undefined;
       const manifest = verifyManifest(bytes, this.#options.authority.isDevice);
       return equalBytes(manifest.packId, packId) ? bytes : undefined;
     } catch (error) {
+      // Only what is surely bad may go; what can't be read now waits on.
+      if (isKithError(error, 'malformed', 'not-authentic', 'shard-damaged')) return undefined;
       if (!isKithError(error)) throw error;
-      return undefined;
+      return 'unreadable';
     }
   }
 
@@ -168,6 +175,14 @@ export class PackQueue {
       );
     }
     this.#packs.set(idKey(packId), { manifest: decodeManifest(manifest), manifestBytes: manifest });
+  }
+
+  /** Makes sure that packs that wait are durable: a process that died may have taken them in and not got so far. */
+  async settle(packIds: readonly Uint8Array[]): Promise<void> {
+    const refs = packIds.flatMap((packId) =>
+      Array.from({ length: this.get(packId)?.manifest.k ?? 0 }, (_, index) => ({ packId, index })),
+    );
+    await this.#holder?.settle(refs);
   }
 
   /** Drops a pack that enough holders have now. */

@@ -47,6 +47,7 @@ export async function savePending(
   packs: readonly Uint8Array[],
 ): Promise<void> {
   const { disk, random } = session.surroundings;
+  await session.queue.settle(packs);
   const head = pendingHead();
   const plain = encodePending({ snapshot: bytes, packs });
   await disk.makeFolder(folderOf(session), 0o700);

@@ -5,6 +5,7 @@ import { Census } from './census.ts';
 import { packHealth } from './health.ts';
 import { noteSeen } from './seen.ts';
 import type { KnownDrive, Session } from './session.ts';
+import { settleUnrecorded } from './settle-shards.ts';
 import type { Problem } from './types.ts';
 
 /** What an operation that reads the vault starts from. */
@@ -56,6 +57,7 @@ export async function prepareWrite(
   session.loadDrives();
   await noteSeen(session, here);
   const prepared = await prepareRead(session, onProblem, signal);
+  await settleUnrecorded(session, prepared.census);
   const adopted = await adoptUnknown(session, prepared.census, prepared.reader, signal);
   return { ...prepared, adopted };
 }

@@ -10,7 +10,7 @@ import { recoverDevice, vaultIdOfRoot } from '../trust/identity.ts';
 import { appendHolder } from './drives.ts';
 import { defaultName, prepareHome, writeHome } from './init.ts';
 import { prepareWrite } from './prepare.ts';
-import { lockHome, Session, systemSurroundings, type Surroundings } from './session.ts';
+import { Session, systemSurroundings, type Surroundings } from './session.ts';
 import type { Problem, RecoverOptions, RecoverSummary } from './types.ts';
 
 interface FoundDrive {
@@ -35,8 +35,7 @@ export async function recoverVault(
     const found = await findDrives(surroundings, options.drives, vaultId, report);
     if (await isHomeOf(surroundings, options, vaultId))
       return await takeBack(surroundings, options, found, report);
-    await prepareHome(surroundings, home);
-    const lock = await lockHome(surroundings.disk, home);
+    const lock = await prepareHome(surroundings, home);
     try {
       const { device, keyRecord } = recoverDevice(
         root,

@@ -252,6 +252,8 @@ class RestoreRun {
     try {
       for await (const bytes of this.#chunks(content)) {
         throwIfAborted(this.#options.signal);
+        // As good as endless where there are many.
+        if (bytes.length === 0) throw new KithError('malformed', 'there is a chunk without bytes');
         if (offset + bytes.length > entry.size)
           throw new KithError('malformed', 'there is more content than the size says');
         await this.#stages.wait('write', () => sink.write(bytes, offset));
@@ -264,7 +266,7 @@ class RestoreRun {
     } catch (error) {
       await sink.abort();
       if (!isKithError(error) || error.code === 'interrupted') throw error;
-      this.#failed++;
+      // The writer counts a sink that ends without its file.
       this.#problem(pathText(names), `not restored: ${messageOf(error)}`, error.code);
       return;
     }

@@ -21,6 +21,7 @@ import { adoptKeyRecord, epochKeys, withEpochsOf, type DeviceKeys } from '../tru
 import { openKeyStore } from '../trust/key-store.ts';
 import { IndexCache } from './index-cache.ts';
 import { PackQueue } from './pack-queue.ts';
+import { ProblemDesk } from './problem-desk.ts';
 import { Settings } from './settings.ts';
 import type { Problem } from './types.ts';
 
@@ -77,8 +78,7 @@ export class Session {
   readonly #devices: Set<string>;
   #keyRecord: Uint8Array;
   readonly #drives = new Map<string, KnownDrive>();
-  readonly #problems: Problem[] = [];
-  #onProblem: ((problem: Problem) => void) | undefined;
+  readonly #desk: ProblemDesk;
 
   private constructor(parts: SessionParts) {
     this.surroundings = parts.surroundings;
@@ -96,7 +96,7 @@ export class Session {
     this.#keyRecord = parts.keyRecord;
     this.#devices = parts.devices;
     this.#lock = parts.lock;
-    this.#problems.push(...parts.problems);
+    this.#desk = parts.desk;
   }
 
   /**
@@ -127,6 +127,7 @@ export class Session {
       session.loadDrives();
       await session.logs.ensureCurrent('first use of this home');
       await session.#loadIndex();
+      parts.desk.opened();
       return session;
     } catch (error) {
       await lock.release();
@@ -134,15 +135,13 @@ export class Session {
     }
   }
 
-  /** Where things that go wrong without ending an operation are told; what was met before is told at once. */
+  /** Where things that go wrong without ending an operation are told from now on; what opening met is told at once. */
   listen(onProblem: ((problem: Problem) => void) | undefined): void {
-    this.#onProblem = onProblem;
-    if (onProblem !== undefined) for (const problem of this.#problems.splice(0)) onProblem(problem);
+    this.#desk.listen(onProblem);
   }
 
   problem(problem: Problem): void {
-    if (this.#onProblem === undefined) this.#problems.push(problem);
-    else this.#onProblem(problem);
+    this.#desk.tell(problem);
   }
 
   /** The identity's name, for people. */
@@ -227,7 +226,7 @@ export class Session {
         reached++;
         if (exchange.upToDate) agreed++;
       } catch (error) {
-        if (!isKithError(error)) throw error;
+        if (!isKithError(error) || error === this.logs.stop) throw error;
         this.problem({
           item: holder.name,
           message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
@@ -297,7 +296,7 @@ interface SessionParts {
   readonly keyRecord: Uint8Array;
   readonly devices: Set<string>;
   readonly lock: DiskLock;
-  readonly problems: readonly Problem[];
+  readonly desk: ProblemDesk;
 }
 
 /** Removes what writes that died left half done; the folder is there after. */
@@ -344,7 +343,7 @@ async function openParts(
   const device = withEpochsOf(stored, keyRecord);
   const devices = new Set(record.certificates.map((certificate) => idKey(certificate.deviceId)));
   const authority = { vaultId: device.vaultId, isDevice: (id: Uint8Array) => devices.has(idKey(id)) };
-  const problems: Problem[] = [];
+  const desk = new ProblemDesk();
   const state = new CatalogState();
   const logs = await LogBook.open({
     disk,
@@ -354,7 +353,7 @@ async function openParts(
     random,
     nowNs: () => clock.nowNs(),
     state,
-    onProblem: (problem) => problems.push({ ...problem, code: 'damaged' }),
+    onProblem: (problem) => desk.tell({ ...problem, code: 'damaged' }),
   });
   const settings = await Settings.load(disk, home, state);
   const indexCache = new IndexCache({ disk, home, device, random });
@@ -380,7 +379,7 @@ async function openParts(
     keyRecord,
     devices,
     lock,
-    problems,
+    desk,
   };
 }
 

@@ -111,15 +111,7 @@ export class Settings {
       } catch (cause) {
         throw new KithError('usage', `${path}: ${messageOf(cause)}`, { cause });
       }
-      for (const [key, value] of toml) {
-        const rule = rules[key];
-        if (rule === undefined)
-          throw new KithError(
-            'usage',
-            `${path}: there is no setting "${key}". \`kith config get\` lists them.`,
-          );
-        rule.check(value);
-      }
+      for (const [key, value] of toml) checkLine(path, key, value);
     }
     return new Settings(state, toml);
   }
@@ -145,6 +137,15 @@ export class Settings {
   /** Checks a key and value that the user wants to set. */
   static check(key: string, value: string): void {
     ruleOf(key).check(value);
+  }
+}
+
+/** Checks one line of the user's own file; the message says where it stands. */
+function checkLine(path: string, key: string, value: string): void {
+  try {
+    Settings.check(key, value);
+  } catch (cause) {
+    throw new KithError('usage', `${path}: ${key}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -67,9 +67,13 @@ export class ShardReader implements LeafSource {
     const from = (firstLeaf - firstWindow * span) * leafBytes;
     const [only] = windows;
     if (windows.length === 1 && only !== undefined) return only.subarray(from, from + leafCount * leafBytes);
-    const joined = new Uint8Array(windows.length * span * leafBytes);
-    for (const [i, window] of windows.entries()) joined.set(window, i * span * leafBytes);
-    return joined.subarray(from, from + leafCount * leafBytes);
+    const joined = new Uint8Array(leafCount * leafBytes);
+    for (const [i, window] of windows.entries()) {
+      const windowStart = i * span * leafBytes - from;
+      const part = window.subarray(Math.max(0, -windowStart), Math.max(0, joined.length - windowStart));
+      joined.set(part, Math.max(0, windowStart));
+    }
+    return joined;
   }
 
   #window(manifest: Manifest, index: number, window: number, span: number): Promise<Uint8Array> {

@@ -11,7 +11,12 @@ import { packsOf } from './snapshot-check.ts';
 import { allSnapshots, type FoundSnapshot } from './snapshots.ts';
 import type { DriveInfo, StatusResult } from './types.ts';
 
-type SnapshotHealth = StatusResult['snapshots'][number] & { readonly lost: boolean };
+/** How a snapshot stands. `packs` are those that it needs; undefined where that can't be told now. */
+interface SnapshotHealth {
+  readonly shown: StatusResult['snapshots'][number];
+  readonly lost: boolean;
+  readonly packs: readonly PackHealth[] | undefined;
+}
 
 /** How the vault stands, by listings made now. Reads trees only where some pack is below its policy. */
 export async function status(session: Session): Promise<StatusResult> {
@@ -24,17 +29,17 @@ export async function status(session: Session): Promise<StatusResult> {
   for (const snapshot of found) snapshots.push(await snapshotHealth(session, prepared, health, snapshot));
   const drives: DriveInfo[] = [];
   for (const drive of session.drives()) drives.push(await driveInfo(drive));
-  const all = [...health.values()];
+  const published = snapshots.filter(({ shown }) => shown.state !== 'pending');
+  const all = neededBy(published, health);
   const tolerates = least(all.map((pack) => pack.tolerates));
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
-  const published = snapshots.filter((snapshot) => snapshot.state !== 'pending');
   const waitingBytes = await session.queue.usedBytes();
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     driveCount: drives.length,
     awayNames: prepared.away.map(({ drive }) => drive.name),
     snapshotCount: published.length,
     pendingCount: snapshots.length - published.length,
-    notRestorableNow: published.filter((snapshot) => !snapshot.restorable).length,
+    notRestorableNow: published.filter(({ shown }) => !shown.restorable).length,
     lost: published.filter((snapshot) => snapshot.lost).length,
     tolerates,
     wanted: least(all.map((pack) => pack.place.spread.n - pack.place.spread.k)),
@@ -59,10 +64,26 @@ export async function status(session: Session): Promise<StatusResult> {
     id: session.id,
     name: session.name,
     drives,
-    snapshots: snapshots.map(({ lost: _lost, ...snapshot }) => snapshot),
+    snapshots: snapshots.map(({ shown }) => shown),
     waitingPacks: session.queue.size,
     waitingBytes,
   };
+}
+
+/**
+ * The packs that published snapshots need. A lost pack whose blobs were stored again is needed by none, and takes
+ * nothing from what can be restored.
+ */
+function neededBy(
+  published: readonly SnapshotHealth[],
+  health: ReadonlyMap<string, PackHealth>,
+): readonly PackHealth[] {
+  const needed = new Set<PackHealth>();
+  for (const { packs } of published) {
+    if (packs === undefined) return [...health.values()];
+    for (const pack of packs) needed.add(pack);
+  }
+  return published.length === 0 ? [...health.values()] : [...needed];
 }
 
 function homeReasons(published: number, survives: boolean): string[] {
@@ -95,13 +116,9 @@ async function snapshotHealth(
   const state = pending ? 'pending' : snapshot.partial ? 'partial' : 'complete';
   const base = { id, timeNs: snapshot.timeNs, state } as const;
   if (pending) {
-    return {
-      ...base,
-      tolerates: null,
-      restorable: false,
-      lost: false,
-      health: 'waits for disks: not safe yet',
-    };
+    const words = 'waits for disks: not safe yet';
+    const shown = { ...base, tolerates: null, restorable: false, health: words };
+    return { shown, lost: false, packs: undefined };
   }
   const uneven = new Set([...health.values()].map((pack) => pack.tolerates)).size > 1;
   let packs = [...health.values()];
@@ -114,14 +131,31 @@ async function snapshotHealth(
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted') throw error;
       const lost = packs.some((pack) => pack.lost);
-      return { ...base, tolerates: null, restorable: false, lost, health: notNow(prepared, packs, lost) };
+      const words = notNow(prepared, packs, lost);
+      return {
+        shown: { ...base, tolerates: null, restorable: false, health: words },
+        lost,
+        packs: undefined,
+      };
     }
   }
   const tolerates = least(packs.map((pack) => pack.tolerates));
-  const lost = missingBlobs > 0 || packs.some((pack) => pack.lost);
+  // Blobs may be in packs that are away, and of which this home has no directory.
+  const gone = missingBlobs > 0 && !mayBeElsewhere(session, health);
+  const lost = gone || packs.some((pack) => pack.lost);
   const restorable = missingBlobs === 0 && packs.every((pack) => pack.tolerates !== undefined);
   const words = restorable ? `restorable; ${survives(tolerates)}` : notNow(prepared, packs, lost);
-  return { ...base, tolerates: restorable ? tolerates : null, restorable, lost, health: words };
+  const shown = { ...base, tolerates: restorable ? tolerates : null, restorable, health: words };
+  return { shown, lost, packs: missingBlobs === 0 ? packs : undefined };
+}
+
+/** True if some pack that isn't lost can't be looked into now. */
+function mayBeElsewhere(session: Session, health: ReadonlyMap<string, PackHealth>): boolean {
+  for (const { manifest } of session.state.packs()) {
+    if (!session.index.hasPack(manifest.packId) && health.get(idKey(manifest.packId))?.lost !== true)
+      return true;
+  }
+  return false;
 }
 
 function survives(tolerates: number | null): string {

@@ -1,8 +1,8 @@
-import { compareBytes, displayText, equalBytes, utf8 } from '../base/bytes.ts';
+import { compareBytes, displayText, equalBytes, idKey, utf8 } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { treeDepthMax } from '../base/limits.ts';
 import { blobKinds } from '../format/blob.ts';
-import { contentIds, type Content } from '../format/content.ts';
+import { contentIds, decodeList, type Content } from '../format/content.ts';
 import { decodeTree, entryTypes, type TreeEntry } from '../format/tree.ts';
 import type { BlobReader } from './blob-reader.ts';
 
@@ -24,7 +24,10 @@ export class TreeReader {
   async *entries(content: Content): AsyncGenerator<TreeEntry, void, undefined> {
     let last: Uint8Array | undefined;
     for await (const id of contentIds(content, this.#blobs.list)) {
-      for (const entry of decodeTree(await this.#blobs.read(blobKinds.tree, id))) {
+      const tree = decodeTree(await this.#blobs.read(blobKinds.tree, id));
+      // Nobody stores one; a list of lists of them would keep a reader busy for ever.
+      if (tree.length === 0) throw new KithError('malformed', 'a folder has a tree without entries');
+      for (const entry of tree) {
         if (last !== undefined && compareBytes(last, entry.name) >= 0) {
           throw new KithError('malformed', 'a folder’s entries are out of order');
         }
@@ -68,18 +71,27 @@ export class TreeReader {
     }
   }
 
-  /** Ids of all blobs that a content needs: lists, and what they name. */
+  /**
+   * Ids of all blobs that a content needs: lists, and what they name. A list that stands in it several times is looked
+   * into once, so that the work is bounded by what is stored.
+   */
   async *blobIds(
     content: Content,
   ): AsyncGenerator<{ kind: 'list' | 'leaf'; id: Uint8Array }, void, undefined> {
-    const lists: Uint8Array[] = [];
-    const fetch = (id: Uint8Array): Promise<Uint8Array> => {
-      lists.push(id);
-      return this.#blobs.list(id);
-    };
-    for await (const id of contentIds(content, fetch)) {
-      for (const list of lists.splice(0)) yield { kind: 'list', id: list };
-      yield { kind: 'leaf', id };
+    const seen = new Set<string>();
+    const open = [{ level: content.level, ids: content.ids.values() }];
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const next = top.ids.next();
+      if (next.done === true) {
+        open.pop();
+      } else if (top.level === 0) {
+        yield { kind: 'leaf', id: next.value };
+      } else if (!seen.has(idKey(next.value))) {
+        seen.add(idKey(next.value));
+        const list = decodeList(await this.#blobs.list(next.value), top.level - 1);
+        yield { kind: 'list', id: next.value };
+        open.push({ level: list.level, ids: list.ids.values() });
+      }
     }
   }
 }

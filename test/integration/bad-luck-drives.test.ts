@@ -103,7 +103,10 @@ test('a marker that is garbage makes a drive unavailable, not a new one', async 
     assert.equal(drive.available, false);
     assert.match(drive.reason ?? '', /kith-drive\.json/);
   }
-  assert.equal((await failure(fixture.use((vault) => vault.driveAdd({ path: fixture.drive(0), name: 'other' })))).code, 'malformed');
+  assert.equal(
+    (await failure(fixture.use((vault) => vault.driveAdd({ path: fixture.drive(0), name: 'other' })))).code,
+    'malformed',
+  );
   await writeFile(marker, good);
   await fixture.restoresTo();
 });

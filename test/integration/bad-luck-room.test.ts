@@ -114,17 +114,22 @@ test('a queue that is full stops a backup only where it is needed', async (t) =>
   for (let i = 0; i < 4; i++) await fixture.write(`big-${i}`, noise(i, 500_000));
   assert.equal((await failure(fixture.backup())).code, 'queue-full');
   const before = await fixture.snapshots();
-  assert.deepEqual(before.map(({ state }) => state), ['pending']);
+  assert.deepEqual(
+    before.map(({ state }) => state),
+    ['pending'],
+  );
   await fixture.use(async (vault) => {
     for (let i = 0; i < 3; i++) await fixture.addDrive(vault);
   });
   assert.equal((await fixture.backup()).summary.state, 'complete');
   const after = await fixture.snapshots();
-  assert.deepEqual(after.map(({ state }) => state), ['complete', 'complete']);
+  assert.deepEqual(
+    after.map(({ state }) => state),
+    ['complete', 'complete'],
+  );
   await fixture.restoresTo();
 });
 
 function shardsIn(paths: readonly string[]): string[] {
   return paths.filter((path) => path.endsWith('.shard'));
 }
-

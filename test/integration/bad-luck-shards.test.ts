@@ -35,7 +35,7 @@ const damages: Readonly<Record<string, (path: string) => Promise<void>>> = {
   'cut in the payload': (path) => truncate(path, 5000),
   'cut in the manifest': async (path) => truncate(path, (await stat(path)).size - 1),
   'cut in the head': (path) => truncate(path, 17),
-  'emptied': (path) => truncate(path, 0),
+  emptied: (path) => truncate(path, 0),
   'longer than it should be': async (path) => writeFile(path, 'x', { flag: 'a' }),
 };
 

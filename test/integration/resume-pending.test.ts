@@ -23,7 +23,10 @@ async function waiting(t: Parameters<typeof VaultFixture.create>[0]): Promise<Va
 test('a snapshot that waits is listed so, and is not the latest', async (t) => {
   const fixture = await waiting(t);
   const listed = await fixture.snapshots();
-  assert.deepEqual(listed.map(({ state }) => state), ['complete', 'pending']);
+  assert.deepEqual(
+    listed.map(({ state }) => state),
+    ['complete', 'pending'],
+  );
   const status = await fixture.status();
   assert.equal(status.waitingPacks, 1);
   assert.ok(status.waitingBytes > 0);
@@ -53,7 +56,10 @@ for (const way of ['backup', 'repair'] as const) {
     assert.ok(listed.some(({ id }) => id === pending));
     assert.deepEqual(await filesBelow(join(fixture.home, 'pending')), []);
     const queued = await filesBelow(join(fixture.home, 'queue'));
-    assert.deepEqual(queued.filter((path) => path.endsWith('.shard')), []);
+    assert.deepEqual(
+      queued.filter((path) => path.endsWith('.shard')),
+      [],
+    );
     await fixture.restoresTo(pending);
     assert.equal((await fixture.repair()).summary.shardsStillMissing, 0);
     await fixture.unplug(1);
@@ -80,7 +86,7 @@ test('resuming while the drives are still away changes nothing and says so again
   assert.deepEqual(await fixture.snapshots(), before);
   const { summary } = await fixture.backup();
   assert.equal(summary.state, 'pending', 'what it needs waits still');
-  assert.ok(summary.dataAdded < 4096, "only folders above the source, whose times others change");
+  assert.ok(summary.dataAdded < 4096, 'only folders above the source, whose times others change');
   await fixture.plugIn(0, 2);
   await fixture.backup();
   assert.deepEqual(
@@ -129,7 +135,10 @@ test('a waiting snapshot whose file is damaged is told and left where it is', as
 
 test('drives that are all full make it wait too, and the next drive takes it', async (t) => {
   const quotaBytes = 520_000;
-  const fixture = await VaultFixture.create(t, { drives: [{ quotaBytes }, { quotaBytes }], spread: { k: 1, n: 2 } });
+  const fixture = await VaultFixture.create(t, {
+    drives: [{ quotaBytes }, { quotaBytes }],
+    spread: { k: 1, n: 2 },
+  });
   assert.equal((await fixture.backup()).summary.state, 'pending');
   assert.equal((await fixture.status()).verdict, 'Waiting');
   await fixture.use((vault) => fixture.addDrive(vault));

@@ -21,7 +21,9 @@ for (const spread of spreads) {
     const few = subsets(spread.n, spread.k - 1);
     assert.ok(enough.length > 0 && few.length > 0);
     for (const here of enough) {
-      const away = subsets(spread.n, 1).flat().filter((drive) => !here.includes(drive));
+      const away = subsets(spread.n, 1)
+        .flat()
+        .filter((drive) => !here.includes(drive));
       await fixture.unplug(...away);
       const { summary: restored, problems } = await fixture.restoresTo();
       assert.deepEqual(problems, [], `with ${here.join(', ')}`);
@@ -29,7 +31,9 @@ for (const spread of spreads) {
       await fixture.plugIn(...away);
     }
     for (const here of few) {
-      const away = subsets(spread.n, 1).flat().filter((drive) => !here.includes(drive));
+      const away = subsets(spread.n, 1)
+        .flat()
+        .filter((drive) => !here.includes(drive));
       await fixture.unplug(...away);
       const error = await fixture.cannotRestore();
       assert.deepEqual(

@@ -23,7 +23,10 @@ export async function checkWorksAgain(machine: CrashMachine): Promise<void> {
 function checkNothingIsLeft(machine: CrashMachine): void {
   const left = machine.disk
     .files()
-    .filter((path) => /\/tmp\/|\.tmp$/.test(path) || path.startsWith(`${home}/pending/`) || path.includes('/queue/shards/'));
+    .filter(
+      (path) =>
+        /\/tmp\/|\.tmp$/.test(path) || path.startsWith(`${home}/pending/`) || path.includes('/queue/shards/'),
+    );
   assert.deepEqual(left, [], 'left over');
 }
 

@@ -28,6 +28,7 @@ const packBytes = spread.k * 256 * 1024;
 export class CrashWorld {
   readonly source: string;
   readonly target: string;
+  readonly seed: number;
   /** What the source holds now. */
   tree: SourceTree = firstTree;
   phrase: string = '';
@@ -37,6 +38,7 @@ export class CrashWorld {
   constructor(folder: string, seed: number) {
     this.source = join(folder, 'source');
     this.target = join(folder, 'target');
+    this.seed = seed;
     this.#draws = seed * 1_000_000;
   }
 

@@ -22,8 +22,9 @@ export interface SweepOptions {
 const stepsMax = 5000;
 
 /**
- * Cuts an operation at every `stride`th step from the first on until it gets through, and checks each time what is left;
- * returns how many times it was cut. The first failure ends it and names its step.
+ * Cuts an operation at every `stride`th step from the first on until it gets through, and then right after it said that
+ * it was done; checks each time what is left. Returns how many steps it was cut at. The first failure ends it and names
+ * its step.
  */
 export async function sweep(
   base: CrashMachine,
@@ -32,32 +33,31 @@ export async function sweep(
 ): Promise<number> {
   let count = 0;
   for (let step = firstStep; step <= stepsMax; step += stride) {
-    const dead = await cutAt(base, scenario, step);
-    if (dead === undefined) return count;
-    count++;
+    const machine = base.restarted();
+    const died = await cutAt(machine, scenario, step);
     try {
-      await scenario.after(dead.restarted(mode, seed * stepsMax + step));
+      await scenario.after(machine.restarted(mode, seed * stepsMax + step));
     } catch (error) {
+      const where = died ? `step ${step} (${machine.disk.trace.at(-1) ?? ''})` : 'after its end';
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      throw new Error(`${mode}, seed ${seed}, step ${step} (${dead.disk.trace.at(-1) ?? ''}): ${text}`, {
-        cause: error,
-      });
+      throw new Error(`${mode}, seed ${seed}, ${where}: ${text}`, { cause: error });
     }
+    if (!died) return count;
+    count++;
   }
   throw new Error(`more than ${stepsMax} steps`);
 }
 
-/** The machine dead at a step of the operation; undefined if the operation ends before. */
-async function cutAt(base: CrashMachine, scenario: CrashScenario, step: number): Promise<CrashMachine | undefined> {
-  const machine = base.restarted();
+/** Runs an operation on a machine that dies at a step; false if it ends before. */
+async function cutAt(machine: CrashMachine, scenario: CrashScenario, step: number): Promise<boolean> {
   machine.disk.crashAt(step);
   try {
     await scenario.cut(machine);
   } catch (error) {
     if (!machine.disk.crashed) throw error;
     assert.ok(error instanceof CrashError, `step ${step}: the crash came out as ${String(error)}`);
-    return machine;
+    return true;
   }
   assert.ok(!machine.disk.crashed, `step ${step}: it said that it was done, on a dead machine`);
-  return undefined;
+  return false;
 }

@@ -30,4 +30,4 @@ async function run(task: CrashTask): Promise<CrashAnswer> {
   }
 }
 
-if (parentPort !== null) parentPort.postMessage(await run(workerData as CrashTask));
+if (parentPort !== null) parentPort.postMessage(await run(workerData as CrashTask), []);

@@ -24,6 +24,7 @@ export interface HolderCall {
     | 'inventory'
     | 'verify'
     | 'delete'
+    | 'settle'
     | 'logs.list'
     | 'logs.putSegment'
     | 'logs.getSegment'
@@ -131,6 +132,10 @@ export class FaultHolder implements Holder {
 
   delete(ref: ShardRef): Promise<boolean> {
     return this.#call('delete', ref, () => this.#inner.delete(ref));
+  }
+
+  settle(refs: readonly ShardRef[]): Promise<void> {
+    return this.#call('settle', undefined, () => this.#inner.settle(refs));
   }
 
   putKeyRecord(bytes: Uint8Array): Promise<void> {

@@ -14,6 +14,7 @@ import { Stages } from '../../lib/pipeline/stages.ts';
 import type { Spread } from '../../lib/placement/spread.ts';
 import { currentEpoch } from '../../lib/trust/identity.ts';
 import { PackStore } from '../../lib/vault/pack-store.ts';
+import { savePending } from '../../lib/vault/pending.ts';
 import { prepareWrite } from '../../lib/vault/prepare.ts';
 import type { Session } from '../../lib/vault/session.ts';
 import { ShardPlacer } from '../../lib/vault/shard-placer.ts';
@@ -36,6 +37,12 @@ export function forgedEntry(
     size: 0,
     ...more,
   };
+}
+
+/** A snapshot's id, and those of the packs that were made for it. */
+export interface Forged {
+  readonly id: string;
+  readonly packIds: readonly Uint8Array[];
 }
 
 /**
@@ -124,8 +131,8 @@ export class TreeForge {
     return blobId;
   }
 
-  /** Places what was forged, and publishes a snapshot of it. Gives its id and bytes, and the ids of its packs. */
-  async publish(root: Content): Promise<{ id: string; bytes: Uint8Array; packIds: Uint8Array[] }> {
+  /** Places what was forged, and publishes a snapshot of it, or lets it wait for its packs. */
+  async publish(root: Content, options: { readonly pending?: boolean } = {}): Promise<Forged> {
     const { device, surroundings } = this.#session;
     const snapshot: Snapshot = {
       vaultId: device.vaultId,
@@ -154,9 +161,10 @@ export class TreeForge {
     const bytes = encodeSnapshot(snapshot);
     await this.#writer.finish();
     await this.#store.settle();
-    await this.#session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
     const packIds = this.#store.newPacks.map(({ packId }) => packId);
-    return { id: toHex(snapshotId(bytes)), bytes, packIds };
+    if (options.pending === true) await savePending(this.#session, bytes, packIds);
+    else await this.#session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
+    return { id: toHex(snapshotId(bytes)), packIds };
   }
 }
 
@@ -165,10 +173,11 @@ export async function forgeSnapshot(
   vault: { session<T>(work: (session: Session) => Promise<T>): Promise<T> },
   spread: Spread,
   build: (forge: TreeForge) => Promise<Content>,
-): Promise<{ id: string; bytes: Uint8Array; packIds: Uint8Array[] }> {
+  options: { readonly pending?: boolean } = {},
+): Promise<Forged> {
   return await vault.session(async (session) => {
     const forge = await TreeForge.open(session, spread);
-    return await forge.publish(await build(forge));
+    return await forge.publish(await build(forge), options);
   });
 }
 

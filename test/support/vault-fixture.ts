@@ -64,7 +64,7 @@ export interface Told<T> {
 
 const sampleFiles: Readonly<Record<string, string>> = {
   'letter.txt': 'Dear friend,\n',
-  'empty': '',
+  empty: '',
   'photos/one.raw': 'one'.repeat(3000),
   'photos/two.raw': 'two'.repeat(5000),
   'photos/deep/er/three.raw': 'three'.repeat(700),
@@ -96,10 +96,7 @@ export class VaultFixture {
     this.spread = options.spread;
   }
 
-  static async create(
-    test: Pick<TestContext, 'after'>,
-    options: FixtureOptions = {},
-  ): Promise<VaultFixture> {
+  static async create(test: Pick<TestContext, 'after'>, options: FixtureOptions = {}): Promise<VaultFixture> {
     const fixture = new VaultFixture(await tempFolder(test), options);
     const { home, surroundings } = fixture;
     const { id, phrase } = await initVault({ home, name: 'tester', surroundings });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { idKey } from '../../lib/base/bytes.ts';
 import { BlobIndex } from '../../lib/catalog/blob-index.ts';
 import { blobKinds } from '../../lib/format/blob.ts';
@@ -108,7 +108,11 @@ test('thousands of blobs keep their places while the arrays grow', () => {
   for (let blob = 0; blob < 39 * 80 + 100; blob++) {
     const place = index.get(blobId(blob));
     assert.ok(place !== undefined);
-    assert.equal(idKey(place.packId), idKey(packId(expected.get(idKey(blobId(blob))) ?? -1)), 'the first added');
+    assert.equal(
+      idKey(place.packId),
+      idKey(packId(expected.get(idKey(blobId(blob))) ?? -1)),
+      'the first added',
+    );
   }
   assert.equal(index.size, 4000);
 });

@@ -288,6 +288,7 @@ void test('damaged shards are told from missing ones, and replaced', async (t) =
     await t.test(what, async () => {
       const { disk, drive } = await filled();
       const fileBytes = (await drive.room()).usedBytes;
+      assert.ok((await drive.get(shard, 0, 1)) !== undefined, 'good, and remembered');
       damage(disk);
       await assert.rejects(drive.get(shard, 0, 1), rejectsWith('shard-damaged'));
       assert.equal(await drive.verify(shard), 'damaged');

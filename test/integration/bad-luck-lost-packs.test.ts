@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+import { forgeSnapshot, type TreeForge } from '../support/tree-forge.ts';
+import { filesBelow, flipByte, item, VaultFixture } from '../support/vault-fixture.ts';
+import { noise } from '../support/noise.ts';
+import type { Content } from '../../lib/format/content.ts';
+import { toHex } from '../../lib/base/bytes.ts';
+
+const spread = { k: 2, n: 3 };
+
+/** Ids, in hex, of all packs of which a drive has a shard. */
+async function packsAt(fixture: VaultFixture, drives: readonly number[]): Promise<Set<string>> {
+  const files = await Promise.all(drives.map((drive) => fixture.shardFiles(drive)));
+  return new Set(files.flat().map((path) => basename(path).slice(0, 64)));
+}
+
+/** Deletes the shards of these packs from all drives but `spared`. */
+async function losePacks(fixture: VaultFixture, packs: ReadonlySet<string>, spared: number): Promise<void> {
+  for (const drive of [0, 1, 2]) {
+    if (drive === spared) continue;
+    for (const path of await fixture.shardFiles(drive))
+      if (packs.has(basename(path).slice(0, 64))) await rm(path);
+  }
+}
+
+for (const spared of [0, 1, 2]) {
+  test(`packs that are lost but for drive ${spared} are stored again while the source is there`, async (t) => {
+    const fixture = await VaultFixture.create(t, { drives: 3, spread });
+    for (let i = 0; i < 3; i++) await fixture.write(`set/${i}.bin`, noise(i, 150_000));
+    await fixture.backup();
+    const lost = await packsAt(fixture, [0, 1, 2]);
+    await fixture.write('later.txt', 'later');
+    await fixture.backup();
+    await losePacks(fixture, lost, spared);
+    const error = await fixture.cannotRestore();
+    assert.match(error.message, /lost for good/);
+    assert.equal((await fixture.status()).verdict, 'Lost');
+
+    const { summary } = await fixture.backup();
+    assert.equal(summary.state, 'complete');
+    assert.ok(summary.dataAdded >= 450_000, 'all of it was read and stored again');
+    await fixture.restoresTo(summary.snapshotId ?? '');
+    await fixture.restoresTo();
+    const latest = (await fixture.status()).snapshots.at(-1);
+    assert.equal(latest?.restorable, true);
+    assert.equal(latest.tolerates, 1);
+    // Again with a drive away, and from a bare machine that meets both the lost packs and the new ones.
+    const away = (spared + 1) % 3;
+    await fixture.unplug(away);
+    await fixture.restoresTo();
+    const here = [0, 1, 2].filter((drive) => drive !== away);
+    await fixture.recover('bare', here);
+    await fixture.inHome('bare', () => fixture.restoresTo());
+    await fixture.plugIn(away);
+    const { summary: third } = await fixture.backup();
+    assert.equal(third.filesUnmodified, 9);
+    assert.ok(third.dataAdded < 8192);
+  });
+}
+
+/** The same few blobs each time. */
+async function sameTree(forge: TreeForge): Promise<Content> {
+  return { level: 0, ids: [await forge.tree([await forge.file('file.txt', 'the same')])] };
+}
+
+test('a lost pack whose blobs are all elsewhere too takes nothing from what is restorable', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 3, spread });
+  const first = await forgeSnapshot(fixture, spread, sameTree);
+  const second = await forgeSnapshot(fixture, spread, sameTree);
+  for (const lost of [first, second]) {
+    await losePacks(fixture, new Set(lost.packIds.map(toHex)), 1);
+    if (lost === second) break;
+    for (const { id } of [first, second]) assert.equal((await fixture.restore(id)).summary.filesRestored, 1);
+    const status = await fixture.status();
+    assert.deepEqual(
+      status.snapshots.map(({ restorable }) => restorable),
+      [true, true],
+    );
+    assert.equal(status.tolerates, 1);
+    assert.equal(status.verdict, 'Safe');
+  }
+  await fixture.cannotRestore(first.id);
+});
+
+test('what is only away is never called lost, even by a home that has to look into every pack', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 5, spread: { k: 1, n: 1 } });
+  await fixture.backup();
+  for (const path of ['more.txt', 'still-more.txt', 'most.txt']) {
+    await fixture.write(path, path);
+    await fixture.backup();
+  }
+  for (const drive of [0, 1, 2, 3, 4]) {
+    if ((await fixture.shardFiles(drive)).length === 0) continue;
+    await fixture.unplug(drive);
+    await rm(join(fixture.home, 'index'), { recursive: true, force: true });
+    const status = await fixture.status();
+    assert.equal(status.verdict, 'At risk', `without drive ${drive}`);
+    for (const { health } of status.snapshots) assert.doesNotMatch(health, /lost$/);
+    await fixture.plugIn(drive);
+  }
+});
+
+test('of two packs with a blob the one that is here is read', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 4, spread: { k: 1, n: 1 } });
+  const both = [
+    await forgeSnapshot(fixture, { k: 1, n: 1 }, sameTree),
+    await forgeSnapshot(fixture, { k: 1, n: 1 }, sameTree),
+  ];
+  for (const { packIds } of both) {
+    const pack = toHex(item(packIds, 0));
+    for (const drive of [0, 1, 2, 3]) {
+      if (!(await fixture.shardFiles(drive)).some((path) => path.includes(pack))) continue;
+      const others = new Set((await fixture.shardFiles(drive)).map((path) => basename(path).slice(0, 64)));
+      if (others.size > 1) return; // Both on one drive: nothing to see.
+      await fixture.unplug(drive);
+      for (const { id } of both) assert.equal((await fixture.restore(id)).summary.filesRestored, 1);
+      await fixture.plugIn(drive);
+    }
+  }
+});
+
+test('of two packs with a blob the one that is damaged where it lies gives way to the other', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 3, spread });
+  const first = await forgeSnapshot(fixture, spread, sameTree);
+  const second = await forgeSnapshot(fixture, spread, sameTree);
+  for (const { packIds } of [first, second]) {
+    const pack = toHex(item(packIds, 0));
+    const files = (await Promise.all([0, 1, 2].map((drive) => fixture.shardFiles(drive)))).flat();
+    const ofPack = files.filter((path) => path.includes(pack));
+    assert.equal(ofPack.length, 3);
+    for (const path of ofPack) await flipByte(path, 1000);
+    const { summary, problems } = await fixture.restore(first.id);
+    assert.equal(summary.filesRestored, pack === toHex(item(first.packIds, 0)) ? 1 : 0);
+    assert.ok(problems.length <= 7, JSON.stringify(problems));
+  }
+});
+
+test('a waiting snapshot whose waiting pack went bad is published when its blobs are stored elsewhere', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 3, spread });
+  await fixture.unplug(0, 1, 2);
+  const waits = await forgeSnapshot(fixture, spread, sameTree, { pending: true });
+  await fixture.plugIn(0, 1, 2);
+  const queued = (await filesBelow(join(fixture.home, 'queue'))).filter((path) => path.endsWith('.shard'));
+  assert.equal(queued.length, 2);
+  for (const path of queued) await flipByte(path, 1000);
+  assert.equal((await fixture.repair()).summary.snapshotsPublished, 0, 'its blobs are nowhere');
+  assert.equal((await fixture.status()).waitingPacks, 1, 'it is kept, in case');
+  await forgeSnapshot(fixture, spread, sameTree);
+  assert.equal((await fixture.repair()).summary.snapshotsPublished, 1);
+  assert.equal((await fixture.status()).waitingPacks, 0);
+  assert.equal((await fixture.restore(waits.id)).summary.filesRestored, 1);
+});
