@@ -30,6 +30,7 @@ function summaryFields(summary: BackupSummary, dryRun: boolean): Record<string, 
     files_changed: summary.filesChanged,
     files_unmodified: summary.filesUnmodified,
     files_unreadable: summary.filesUnreadable,
+    files_changed_while_read: summary.filesChangedWhileRead,
     folders_total: summary.foldersTotal,
     total_files_processed: summary.totalFilesProcessed,
     total_bytes_processed: summary.totalBytesProcessed,
@@ -95,6 +96,13 @@ export function backupOutcome(summary: BackupSummary, dryRun: boolean): Outcome 
   if (summary.filesUnreadable > 0) {
     const them = countOf(summary.filesUnreadable, 'item');
     return { exit: 3, message: `${them} could not be read (named above); all the rest is backed up.` };
+  }
+  if (summary.filesChangedWhileRead > 0) {
+    const them = countOf(summary.filesChangedWhileRead, 'file');
+    return {
+      exit: 3,
+      message: `${them} changed while being read (named above): what is stored of them may be a mixture. Run the same command again.`,
+    };
   }
   return undefined;
 }

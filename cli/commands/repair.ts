@@ -17,6 +17,7 @@ function summaryFields(summary: RepairSummary, dryRun: boolean): Record<string, 
     shards_still_missing: summary.shardsStillMissing,
     packs_adopted: summary.packsAdopted,
     packs_lost: summary.packsLost,
+    packs_failed: summary.packsFailed,
     snapshots_published: summary.snapshotsPublished,
     bytes_read: summary.bytesRead,
     bytes_sent: summary.bytesSent,
@@ -67,6 +68,14 @@ export function repairOutcome(summary: RepairSummary, pending: number, dryRun: b
     };
   }
   if (dryRun) return undefined;
+  if (summary.packsFailed > 0) {
+    return {
+      exit: 1,
+      message:
+        `${countOf(summary.packsFailed, 'part')} of what is stored could not be repaired (named above); all others were.\n` +
+        'Plug in the disks that are not here, then run: kith repair',
+    };
+  }
   if (pending > 0) {
     const them = countOf(pending, 'snapshot still waits', 'snapshots still wait');
     return { exit: 1, message: `${them} for disks. Plug in or add disks, then run: kith repair` };

@@ -76,3 +76,9 @@ export function formatDuration(ms: number): string {
 export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
 }
+
+/** `a`, `a or b`, `a, b or c`. */
+export function listOf(names: readonly string[], conjunction: 'and' | 'or'): string {
+  if (names.length <= 1) return names.join('');
+  return `${names.slice(0, -1).join(', ')} ${conjunction} ${names.at(-1) ?? ''}`;
+}

@@ -1,6 +1,6 @@
 import { idKey } from '../base/bytes.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
-import type { BlobKind } from '../format/blob.ts';
+import { blobKinds, type BlobKind } from '../format/blob.ts';
 
 /** Where a blob is. */
 export interface BlobPlace {
@@ -41,6 +41,7 @@ export class BlobIndex {
   readonly #packs: Uint8Array[] = [];
   readonly #packNumbers = new Map<string, number>();
   readonly #removed = new Set<number>();
+  readonly #snapshots = new Map<string, Uint8Array>();
   #aside: ReadonlySet<number> = new Set<number>();
 
   /** Places of blobs, those in removed packs included. */
@@ -66,8 +67,16 @@ export class BlobIndex {
       this.#frameOffset.push(frame.offset);
       this.#frameSealed.push(frame.sealedLength);
       this.#framePlain.push(frame.plainBytes);
-      for (const blob of frame.blobs) this.#add(blob.blobId, frameNumber, blob.offsetInFrame, blob.length);
+      for (const blob of frame.blobs) {
+        this.#add(blob.blobId, frameNumber, blob.offsetInFrame, blob.length);
+        if (blob.kind === blobKinds.snapshot) this.#snapshots.set(idKey(blob.blobId), blob.blobId.slice());
+      }
     }
+  }
+
+  /** Ids of all snapshot blobs that have a place: a handful among millions, so that they can be looked over. */
+  snapshotBlobs(): Uint8Array[] {
+    return [...this.#snapshots.values()].filter((blobId) => this.has(blobId));
   }
 
   /** Takes a pack's blobs out: its shards are lost, or it never got to its holders. */

@@ -1,32 +1,21 @@
-import { idKey, toHex } from '../base/bytes.ts';
+import { compareBytes, equalBytes, idKey, toHex } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
 import {
   decodeForget,
   decodeHolderRecord,
   decodeIndexRecord,
-  decodeLogOpened,
   decodeSetting,
   type HolderRecord,
 } from '../format/catalog-records.ts';
-import type { LogPosition } from '../format/log-position.ts';
 import { decodePackRecord, decodePlacementRecord, type Placement } from '../format/ledger-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import type { IndexRef } from '../format/index-blob.ts';
-import { decodeManifest, type Manifest } from '../format/manifest.ts';
+import { decodeManifest, verifyManifest, type Manifest } from '../format/manifest.ts';
 import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
+import { PackTable, type KnownPack } from './pack-table.ts';
+import type { LogAuthority } from './segment-logs.ts';
 
-/** A pack of the vault: its signed manifest (highest generation seen) and where shards were put, as hints. */
-export interface KnownPack {
-  readonly manifest: Manifest;
-  readonly manifestBytes: Uint8Array;
-  /** Shard index → ids (hex) of holders that acknowledged it. The truth is each holder's inventory. */
-  readonly hints: ReadonlyMap<number, ReadonlySet<string>>;
-}
-
-interface MutablePack {
-  manifest: Manifest;
-  manifestBytes: Uint8Array;
-  readonly hints: Map<number, Set<string>>;
-}
+export type { KnownPack } from './pack-table.ts';
 
 /** A published snapshot. */
 export interface KnownSnapshot {
@@ -35,27 +24,31 @@ export interface KnownSnapshot {
   readonly bytes: Uint8Array;
 }
 
-/** What all logs together say: rebuilt by replaying them, in any order of logs. Later times win where records disagree. */
+/** Beyond it a time doesn't fit its field. */
+const timeNsMax = 2n ** 63n - 1n;
+
+/**
+ * What all logs together say: rebuilt by replaying them, in any order of logs. Later times win where records disagree, and of equal
+ * times the greater bytes, so that every device comes to the same.
+ */
 export class CatalogState {
+  readonly #authority: LogAuthority;
   readonly #snapshots = new Map<string, KnownSnapshot>();
   readonly #forgotten = new Set<string>();
   readonly #settings = new Map<string, { readonly value: string; readonly at: bigint }>();
-  readonly #holders = new Map<string, HolderRecord>();
-  readonly #packs = new Map<string, MutablePack>();
+  readonly #holders = new Map<string, { readonly record: HolderRecord; readonly body: Uint8Array }>();
+  readonly #packs = new PackTable();
   readonly #indexRefs = new Map<string, IndexRef>();
   readonly #removedIndex = new Set<string>();
   readonly #indexed = new Set<string>();
-  #keyRecords: Uint8Array[] = [];
 
-  readonly #closed = new Set<string>();
+  constructor(authority: LogAuthority) {
+    this.#authority = authority;
+  }
 
-  /** Applies an opened record of a known kind. KithError `malformed` leaves the state as it was. */
+  /** Applies an opened record of a known kind. KithError `malformed` or `not-authentic` leaves the state as it was. */
   apply(kind: number, body: Uint8Array): void {
     switch (kind) {
-      case recordKinds.logOpened:
-        for (const { logKey, hash } of decodeLogOpened(body).predecessors)
-          this.#closed.add(idKey(logKey) + idKey(hash));
-        break;
       case recordKinds.snapshot:
         this.#applySnapshot(body);
         break;
@@ -68,19 +61,20 @@ export class CatalogState {
       case recordKinds.setting: {
         const { key, value, atNs } = decodeSetting(body);
         const known = this.#settings.get(key);
-        if (known === undefined || known.at <= atNs) this.#settings.set(key, { value, at: atNs });
+        if (known === undefined || known.at < atNs || (known.at === atNs && known.value <= value))
+          this.#settings.set(key, { value, at: atNs });
         break;
       }
       case recordKinds.holder: {
-        const record = decodeHolderRecord(body);
+        const own = body.slice();
+        const record = decodeHolderRecord(own);
         const id = toHex(record.holderId);
         const known = this.#holders.get(id);
-        if (known === undefined || known.atNs <= record.atNs) this.#holders.set(id, record);
+        const at = known?.record.atNs ?? record.atNs - 1n;
+        if (at < record.atNs || (at === record.atNs && compareBytes(known?.body ?? own, own) <= 0))
+          this.#holders.set(id, { record, body: own });
         break;
       }
-      case recordKinds.keyRecord:
-        this.#keyRecords = [...this.#keyRecords.slice(-15), body.slice()];
-        break;
       case recordKinds.index:
         this.#applyIndex(body);
         break;
@@ -91,8 +85,7 @@ export class CatalogState {
       }
       case recordKinds.placement: {
         const { packId, placements } = decodePlacementRecord(body);
-        const pack = this.#packs.get(idKey(packId));
-        if (pack !== undefined) replaceHints(pack, placements);
+        this.#packs.replaceHints(packId, placements);
         break;
       }
       default:
@@ -120,26 +113,27 @@ export class CatalogState {
   }
 
   #applyManifest(bytes: Uint8Array, placements: readonly Placement[]): void {
-    const manifestBytes = bytes.slice();
-    const manifest = decodeManifest(manifestBytes);
-    const key = idKey(manifest.packId);
-    const known = this.#packs.get(key);
-    if (known === undefined) {
-      const pack: MutablePack = { manifest, manifestBytes, hints: new Map() };
-      addHints(pack, placements);
-      this.#packs.set(key, pack);
-      return;
-    }
-    if (manifest.generation > known.manifest.generation) {
-      known.manifest = manifest;
-      known.manifestBytes = manifestBytes;
-    }
-    addHints(known, placements);
+    const manifest = decodeManifest(bytes);
+    if (!equalBytes(manifest.vaultId, this.#authority.vaultId))
+      throw new KithError('not-authentic', 'a manifest of another vault');
+    const known = this.#packs.get(manifest.packId);
+    if (known === undefined) this.#packs.set(manifest.packId, bytes);
+    else if (!equalBytes(known.manifestBytes, bytes)) this.#replaceManifest(known, manifest, bytes);
+    this.#packs.addHints(manifest.packId, placements);
   }
 
-  /** True if some log goes on from this head of another: what the head's branch says has been taken over. */
-  isClosed(head: LogPosition): boolean {
-    return this.#closed.has(idKey(head.logKey) + idKey(head.hash));
+  /**
+   * Of two manifests of a pack the higher generation counts, but roots that were signed once stay: shards lie with holders under
+   * them. Where the higher doesn't go on from the lower, the lower counts, whichever came first.
+   */
+  #replaceManifest(known: KnownPack, manifest: Manifest, bytes: Uint8Array): void {
+    const before = known.manifest;
+    verifyManifest(bytes, this.#authority.isDevice);
+    const order = manifest.generation - before.generation || compareBytes(known.manifestBytes, bytes);
+    const agree = order > 0 ? goesOnFrom(manifest, before) : goesOnFrom(before, manifest);
+    if (order > 0 === agree) this.#packs.set(manifest.packId, bytes);
+    if (!agree)
+      throw new KithError('malformed', 'two manifests of one pack sign different roots; the older counts');
   }
 
   snapshot(id: string): KnownSnapshot | undefined {
@@ -150,7 +144,7 @@ export class CatalogState {
     return this.#forgotten.has(id);
   }
 
-  /** Oldest first. */
+  /** By their own times, oldest first; `orderSnapshots` knows better where a clock was wrong. */
   snapshots(): KnownSnapshot[] {
     return [...this.#snapshots.values()].sort((a, b) =>
       a.snapshot.timeNs < b.snapshot.timeNs
@@ -169,21 +163,28 @@ export class CatalogState {
     return value === '' ? undefined : value;
   }
 
-  /** All holders ever recorded, removed ones included. */
-  holders(): HolderRecord[] {
-    return [...this.#holders.values()];
+  /** The time to write into a record of a setting, so that it counts: a clock that was ahead once must not win for ever. */
+  settingTimeNs(key: string, nowNs: bigint): bigint {
+    return timeAfter(this.#settings.get(key)?.at, nowNs);
   }
 
+  /** The same for a record of a holder. */
+  holderTimeNs(holderId: Uint8Array, nowNs: bigint): bigint {
+    return timeAfter(this.#holders.get(toHex(holderId))?.record.atNs, nowNs);
+  }
+
+  /** All holders ever recorded, removed ones included. */
+  holders(): HolderRecord[] {
+    return [...this.#holders.values()].map(({ record }) => record);
+  }
+
+  /** A pack by its id. What it gives is read anew from packed bytes: keep it no longer than needed. */
   pack(packId: Uint8Array): KnownPack | undefined {
-    return this.#packs.get(idKey(packId));
+    return this.#packs.get(packId);
   }
 
   packs(): IterableIterator<KnownPack> {
     return this.#packs.values();
-  }
-
-  get packCount(): number {
-    return this.#packs.size;
   }
 
   /** True if some index blob covers the pack. */
@@ -194,22 +195,19 @@ export class CatalogState {
   indexRefs(): IndexRef[] {
     return [...this.#indexRefs.values()];
   }
-
-  /** Key records seen in logs, unverified; the newest last. */
-  keyRecords(): readonly Uint8Array[] {
-    return this.#keyRecords;
-  }
 }
 
-function addHints(pack: MutablePack, placements: readonly Placement[]): void {
-  for (const { shardIndex, holderId } of placements) {
-    const holders = pack.hints.get(shardIndex) ?? new Set<string>();
-    holders.add(toHex(holderId));
-    pack.hints.set(shardIndex, holders);
-  }
+function timeAfter(knownNs: bigint | undefined, nowNs: bigint): bigint {
+  if (knownNs === undefined || knownNs < nowNs) return nowNs;
+  return knownNs < timeNsMax ? knownNs + 1n : timeNsMax;
 }
 
-function replaceHints(pack: MutablePack, placements: readonly Placement[]): void {
-  for (const { shardIndex } of placements) pack.hints.delete(shardIndex);
-  addHints(pack, placements);
+/** True if a manifest says all that an earlier one of its pack said, and more roots at most. */
+function goesOnFrom(later: Manifest, earlier: Manifest): boolean {
+  return (
+    later.k === earlier.k &&
+    later.class === earlier.class &&
+    later.keyEpoch === earlier.keyEpoch &&
+    earlier.roots.every((root, row) => equalBytes(root, later.roots[row] ?? new Uint8Array(0)))
+  );
 }

@@ -265,6 +265,7 @@ export class LogBook {
     if (options.thorough === true) await this.#findDamaged(holder, held, forked, damaged);
     const lacking = this.#lackedBy(held, forked, damaged);
     for (const { logKey, place } of lacking) {
+      await this.#logs.settle(logKey);
       await holder.logs.putSegment(logKey, place.firstIndex, await this.#logs.segmentBytes(logKey, place));
     }
     return { segmentsPulled, segmentsPushed: lacking.length, upToDate: lacking.length === 0 };

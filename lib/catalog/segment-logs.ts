@@ -77,6 +77,7 @@ export class SegmentLogs {
   readonly #tempFolder: string;
   readonly #authority: LogAuthority;
   readonly #logs = new Map<string, KnownLog>();
+  readonly #settled = new Set<string>();
 
   private constructor(disk: Disk, folder: string, tempFolder: string, authority: LogAuthority) {
     this.#disk = disk;
@@ -199,6 +200,19 @@ export class SegmentLogs {
   /** A log's segments, in order. */
   segments(logKey: Uint8Array): readonly SegmentPlace[] {
     return this.#logs.get(toHex(logKey))?.segments ?? [];
+  }
+
+  /**
+   * Makes durable what was found of a log: a process that died may have named its last segment and not made the name
+   * last. Before anybody else gets a copy, or a power cut could leave us with the shorter one. Once for each log.
+   */
+  async settle(logKey: Uint8Array): Promise<void> {
+    const key = toHex(logKey);
+    if (this.#settled.has(key)) return;
+    const folder = join(this.#folder, key);
+    await this.#disk.makeFolder(folder, 0o700);
+    await this.#disk.syncFolder(folder);
+    this.#settled.add(key);
   }
 
   /** The bytes of a segment, checked against the hash they had when they were verified. KithError `damaged` otherwise. */

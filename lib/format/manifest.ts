@@ -7,10 +7,11 @@ import { sign, signatureBytes, verifySignature } from '../crypto/sign.ts';
 import { copyId } from './blob.ts';
 import { readExtensions, writeExtensions } from './extensions.ts';
 import { dataShardsMax } from './pack-head.ts';
-import { writeId } from './fields.ts';
+import { readId, writeId } from './fields.ts';
 
 const magic = 'kithmani';
 const version = 1;
+const noExtensions: ReadonlySet<number> = new Set();
 
 /** Bytes of a manifest at most: 64 roots and room for fields to come. */
 export const manifestBytesMax: number = 64 * 1024;
@@ -67,11 +68,26 @@ export function encodeManifest(
  * holds are copies. Who trusts it calls verifyManifest.
  */
 export function decodeManifest(bytes: Uint8Array): Manifest {
+  const manifest = readFields(bytes, copyId);
+  const flaw = flawOf(manifest);
+  if (flaw !== undefined) throw new ByteReader(bytes, 'manifest').fail(flaw);
+  return { ...manifest, signature: copyBytes(manifest.signature) };
+}
+
+/**
+ * The fields of a manifest that decodeManifest took once, as views into its bytes: cheap, for those who keep the bytes
+ * and read them again and again. The PackId isn't checked again.
+ */
+export function viewManifest(bytes: Uint8Array): Manifest {
+  return readFields(bytes, readId);
+}
+
+function readFields(bytes: Uint8Array, id: (reader: ByteReader) => Uint8Array): Manifest {
   const reader = new ByteReader(bytes, 'manifest');
   if (bytes.length > manifestBytesMax) throw reader.fail(`${bytes.length} bytes are too many`);
   readFileHead(reader, magic, version);
-  const vaultId = copyId(reader);
-  const packId = copyId(reader);
+  const vaultId = id(reader);
+  const packId = id(reader);
   const keyEpoch = reader.u32();
   const generation = reader.u32();
   const k = reader.u8();
@@ -80,15 +96,25 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   const classNumber = reader.u8();
   const numbersFlaw = numbersFlawOf({ k, n, spare, class: classNumber, generation });
   if (numbersFlaw !== undefined) throw reader.fail(numbersFlaw);
-  const roots = Array.from({ length: n + spare }, () => copyId(reader));
-  readExtensions(reader, new Set());
-  const signer = copyId(reader);
-  const signature = copyBytes(reader.bytes(signatureBytes));
+  const roots: Uint8Array[] = [];
+  for (let row = 0; row < n + spare; row++) roots.push(id(reader));
+  readExtensions(reader, noExtensions);
+  const signer = id(reader);
+  const signature = reader.bytes(signatureBytes);
   reader.end();
-  const head = { vaultId, packId, keyEpoch, generation, k, n, spare, class: classNumber, roots, signer };
-  const flaw = flawOf(head);
-  if (flaw !== undefined) throw reader.fail(flaw);
-  return { ...head, signature };
+  return {
+    vaultId,
+    packId,
+    keyEpoch,
+    generation,
+    k,
+    n,
+    spare,
+    class: classNumber,
+    roots,
+    signer,
+    signature,
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { Semaphore } from '../base/concurrency.ts';
 import { idKey } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
 import { blobKinds, type BlobKind, type BlobNamer } from '../format/blob.ts';
 import type { DirectoryBlob } from '../format/pack-directory.ts';
 import type { Compressor } from './compress.ts';
@@ -103,6 +104,12 @@ export class BlobWriter {
   async finish(): Promise<void> {
     await this.drain();
     await this.#packLock.run(() => this.#handOver());
+  }
+
+  /** Gives up: nothing more is filled or handed over, and what is under way has ended when it resolves. Never throws. */
+  async abandon(): Promise<void> {
+    this.#failure ??= { error: new KithError('interrupted', 'the writer was given up') };
+    await Promise.all(this.#tasks);
   }
 
   #throwFailure(): void {

@@ -1,7 +1,7 @@
 import { classBytes } from '../base/limits.ts';
 import { leafBytes } from '../base/limits.ts';
 import { leafHashes, merkleRoot } from '../crypto/merkle.ts';
-import { encodeManifest, packIdOf, type Manifest } from '../format/manifest.ts';
+import { encodeManifest, packIdOf } from '../format/manifest.ts';
 import { shardHeadBytes } from '../format/shard-file.ts';
 import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import type { SealedPack } from './pack-builder.ts';
@@ -88,19 +88,4 @@ export function codePack(
 export function shardFileBytesOf(sizeClass: number, manifestBytes: number): number {
   const payload = classBytes[sizeClass] ?? 0;
   return shardHeadBytes + payload + (payload / leafBytes) * 32 + manifestBytes;
-}
-
-/** Rows of a pack made again from k of its shards, each with its leaf hashes; roots are checked by the caller. */
-export function remakeShards(
-  manifest: Manifest,
-  available: readonly { readonly index: number; readonly bytes: Uint8Array }[],
-  wanted: readonly number[],
-  coder: ErasureCoder,
-): CodedShard[] {
-  const payloads = coder.reconstruct(manifest.k, available, wanted);
-  return wanted.map((index, i) => {
-    const payload = payloads[i];
-    if (payload === undefined) throw new Error('the coder returned too few rows');
-    return { index, payload, leaves: leafHashes(payload, leafBytes) };
-  });
 }

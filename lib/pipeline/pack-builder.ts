@@ -23,6 +23,7 @@ import {
 } from '../format/pack-head.ts';
 import {
   encodePackDirectory,
+  packBlobsMax,
   type DirectoryBlob,
   type DirectoryFrame,
   type PackDirectory,
@@ -33,9 +34,6 @@ import type { Compressor } from './compress.ts';
 const blobEntryBytesMax = 1 + 32 + 4 + 4;
 const frameEntryBytesMax = 12 + 3;
 const directoryExtraBytes = 16 + tagBytes;
-
-/** Blobs of one pack at most: bounds its directory. */
-const packBlobsMax = 60_000;
 
 /** Bytes of the largest pack for k data shards, and so what a builder can hold. */
 export function packCapacity(k: number): number {

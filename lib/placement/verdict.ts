@@ -1,4 +1,4 @@
-import { countOf } from '../base/units.ts';
+import { countOf, listOf } from '../base/units.ts';
 
 /** What a verdict is made from. */
 export interface VaultFacts {
@@ -24,20 +24,18 @@ export interface VerdictInWords {
   readonly nextStep: string | null;
 }
 
-function namesOf(names: readonly string[]): string {
-  return names.length <= 1 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}`;
-}
-
 /** What to do about holders that are away. */
 function reconnect(names: readonly string[]): string {
-  return `connect ${namesOf(names)}; for one that is gone for good: kith drive remove NAME, then kith repair`;
+  return `connect ${listOf(names, 'and')}; for one that is gone for good: kith drive remove NAME, then kith repair`;
 }
 
 /** The verdict on a vault (docs/guide/cli.md, "status"). Pure; the worst that applies. */
 export function verdictOf(facts: VaultFacts): VerdictInWords {
   const reasons: string[] = [];
   if (facts.awayNames.length > 0) {
-    reasons.push(`${namesOf(facts.awayNames)} ${facts.awayNames.length === 1 ? 'is' : 'are'} not connected.`);
+    reasons.push(
+      `${listOf(facts.awayNames, 'and')} ${facts.awayNames.length === 1 ? 'is' : 'are'} not connected.`,
+    );
   }
   if (facts.shardsMissing > 0) {
     reasons.push(

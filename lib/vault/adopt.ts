@@ -1,6 +1,7 @@
-import { equalBytes, toHex } from '../base/bytes.ts';
+import { equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
+import { rowCountMax } from '../base/limits.ts';
 import { blobKinds } from '../format/blob.ts';
 import { decodeIndexBlob, type IndexedPack } from '../format/index-blob.ts';
 import { encodePackRecord } from '../format/ledger-records.ts';
@@ -11,9 +12,9 @@ import { logRoles } from '../format/segment.ts';
 import { decodeSnapshot, snapshotId } from '../format/snapshot.ts';
 import type { LogEntry } from '../catalog/log-book.ts';
 import type { BlobReader } from './blob-reader.ts';
+import { loadPending, readinessOf, savePending } from './pending.ts';
 import type { Census } from './census.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
-import { snapshotIsWhole } from './snapshot-check.ts';
 
 /** Packs whose records are written at once. */
 const recordBatch = 64;
@@ -28,8 +29,8 @@ export interface Adoption {
 
 /**
  * Takes in packs that holders have and the ledger doesn't know: a backup died between placing and recording, or the logs are lost.
- * Each is checked from its own manifest and directory. Snapshots found inside, that are not known and are whole, are published.
- * Fewer than k shards of a pack are left alone.
+ * Each is checked from its own manifest and directory.
+ * Fewer than k shards of a pack are left alone. Then snapshots that lie in packs and are in no catalog are published, if they are whole.
  */
 export async function adoptUnknown(
   session: Session,
@@ -38,7 +39,6 @@ export async function adoptUnknown(
   signal?: AbortSignal,
 ): Promise<Adoption> {
   let batch: { readonly entry: LogEntry; readonly manifest: Manifest }[] = [];
-  const adopted: IndexedPack[] = [];
   const flush = async (): Promise<void> => {
     const records = batch;
     batch = [];
@@ -53,23 +53,26 @@ export async function adoptUnknown(
       if (directory !== undefined) indexed.push({ packId: manifest.packId, directory });
     }
     await session.indexCache.save(indexed);
-    adopted.push(...indexed);
   };
   let packs = 0;
   for (const packId of census.packIds()) {
     throwIfAborted(signal);
     if (session.state.pack(packId) !== undefined || session.queue.has(packId)) continue;
-    const shards = census.good(packId);
-    const found = await manifestFrom(session, packId, shards);
-    if (found === undefined || new Set(shards.map((shard) => shard.index)).size < found.manifest.k) continue;
-    const placements = shards.map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+    const listed = census.good(packId);
+    const found = await manifestFrom(session, packId, listed);
+    if (found === undefined) continue;
+    const shards = listed.filter((shard) => shard.index < found.manifest.n);
+    if (new Set(shards.map((shard) => shard.index)).size < found.manifest.k) continue;
+    const placements = shards
+      .slice(0, rowCountMax)
+      .map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
     const body = encodePackRecord({ manifest: found.bytes, placements });
     batch.push({ entry: { kind: recordKinds.pack, body }, manifest: found.manifest });
     packs++;
     if (batch.length >= recordBatch) await flush();
   }
   await flush();
-  return { packs, snapshots: await adoptSnapshots(session, reader, adopted) };
+  return { packs, snapshots: await adoptSnapshots(session, census, reader) };
 }
 
 async function manifestFrom(
@@ -113,26 +116,37 @@ async function directoryOf(
   }
 }
 
-async function adoptSnapshots(
-  session: Session,
-  reader: BlobReader,
-  packs: readonly IndexedPack[],
-): Promise<number> {
+/**
+ * Looks at every snapshot that lies in a known pack and that neither the catalog nor the waiting ones have: its backup died before it was
+ * published, or the catalog is lost. Asked each time: what a snapshot lacked may have come back since.
+ */
+async function adoptSnapshots(session: Session, census: Census, reader: BlobReader): Promise<number> {
+  const pending = await loadPending(session);
+  const known = new Set(
+    [...session.state.snapshots(), ...pending].map(({ bytes }) =>
+      idKey(session.namer.idOf(blobKinds.snapshot, bytes)),
+    ),
+  );
   let published = 0;
-  for (const { directory } of packs) {
-    for (const blob of directory.frames.flatMap((frame) => frame.blobs)) {
-      if (blob.kind !== blobKinds.snapshot) continue;
-      try {
-        const bytes = (await reader.read(blobKinds.snapshot, blob.blobId)).slice();
-        const id = toHex(snapshotId(bytes));
-        if (session.state.snapshot(id) !== undefined || session.state.isForgotten(id)) continue;
-        if (!(await snapshotIsWhole(session, reader, decodeSnapshot(bytes)))) continue;
-        await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
-        published++;
-      } catch (error) {
-        if (!isKithError(error) || error.code === 'interrupted') throw error;
-        session.problem({ item: 'snapshot', message: messageOf(error), code: error.code });
-      }
+  for (const blobId of session.index.snapshotBlobs()) {
+    if (known.has(idKey(blobId))) continue;
+    try {
+      const bytes = (await reader.read(blobKinds.snapshot, blobId)).slice();
+      const id = toHex(snapshotId(bytes));
+      const snapshot = decodeSnapshot(bytes);
+      if (session.state.isForgotten(id) || !equalBytes(snapshot.vaultId, session.device.vaultId)) continue;
+      const readiness = await readinessOf(session, census, reader, snapshot);
+      if (readiness.state === 'waiting') await savePending(session, bytes, readiness.packs);
+      if (readiness.state !== 'ready') continue;
+      await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
+      published++;
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      session.problem({
+        item: 'a snapshot that is not in the catalog',
+        message: messageOf(error),
+        code: error.code,
+      });
     }
   }
   return published;

@@ -1,7 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
-import { KithError } from '../base/errors.ts';
+import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { blobKinds } from '../format/blob.ts';
 import type { Content } from '../format/content.ts';
@@ -96,10 +96,37 @@ class BackupRun {
       return await this.#publish(prepared, store, finished, spread, writer.bytesAdded);
     } catch (error) {
       // What reached its holders is kept on record, so that the next run goes on from there.
-      await store.settle().catch(() => undefined);
+      await writer.abandon();
+      await store.settle().catch((settling: unknown) => {
+        if (settling !== error) this.#tellNotSettled(settling);
+      });
       throw error;
     }
   }
+
+  #tellNotSettled(error: unknown): void {
+    this.#onProblem({
+      item: 'this computer',
+      message: `what was stored so far could not be put on record: ${messageOf(error)}`,
+      code: isKithError(error) ? error.code : 'internal',
+    });
+  }
+
+  /** Once: a damaged parent costs time, not data, but its owner should know of it. */
+  readonly #onParentProblem = (error: KithError): void => {
+    if (this.#parentTold) return;
+    this.#parentTold = true;
+    this.#onProblem({
+      item:
+        this.#parentSnapshot === undefined
+          ? 'earlier snapshot'
+          : `snapshot ${this.#parentSnapshot.id.slice(0, 8)}`,
+      message: `parts of the backup before this one can’t be read, so what they hold is read from the source again: ${messageOf(error)}`,
+      code: error.code,
+    });
+  };
+
+  #parentTold = false;
 
   #walkOptions(): WalkOptions {
     const { paths, excludes = [], excludeFiles = [], signal } = this.#options;
@@ -159,7 +186,7 @@ class BackupRun {
     const trees = new TreeReader(prepared.reader);
     const parent = this.#options.force === true ? undefined : await this.#parent(walkOptions.sources);
     this.#parentSnapshot = parent;
-    const beside = new ParentTree(trees, parent?.snapshot.root);
+    const beside = new ParentTree(trees, parent?.snapshot.root, this.#onParentProblem);
     const builder = new TreeBuilder(writer, this.#session.device.cutKey);
     const files = new FileBackup({
       storer: new FileStorer({
@@ -172,6 +199,7 @@ class BackupRun {
       counts: this.#counts,
       isKnown: (blobId) => this.#isKnown(blobId),
       onProblem: this.#onProblem,
+      onParentProblem: this.#onParentProblem,
       onItem: this.#options.onItem,
       onBytes: (path) => {
         this.#progress.current = displayText(path);
@@ -313,9 +341,17 @@ class BackupRun {
       if (plan !== undefined) await recordIndex(session, plan, store.newPacks);
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
     }
-    await this.#stages.wait('publish', () =>
+    const { reached } = await this.#stages.wait('publish', () =>
       session.exchangeLogs(prepared.here.map((drive) => drive.holder)),
     );
+    if (reached === 0 && waiting.length === 0) {
+      this.#onProblem({
+        item: 'catalog',
+        message:
+          'it is on no disk yet: without this computer the new snapshot could not be found. Run kith repair when a disk can be written to.',
+        code: 'nobody-reached',
+      });
+    }
     const tolerances = tolerancesOf(session, prepared.census, this.#used);
     return {
       snapshotId: toHex(snapshotId(bytes)),
@@ -342,6 +378,7 @@ class BackupRun {
     | 'filesChanged'
     | 'filesUnmodified'
     | 'filesUnreadable'
+    | 'filesChangedWhileRead'
     | 'foldersTotal'
     | 'totalFilesProcessed'
     | 'totalBytesProcessed'
@@ -353,6 +390,7 @@ class BackupRun {
       filesChanged,
       filesUnmodified,
       filesUnreadable: unreadable,
+      filesChangedWhileRead: this.#counts.changedWhileRead,
       foldersTotal: folders,
       totalFilesProcessed: filesNew + filesChanged + filesUnmodified,
       totalBytesProcessed: bytesProcessed,
@@ -370,7 +408,8 @@ class BackupRun {
       this.#onProblem,
     );
     const parent = await this.#parent(walkOptions.sources);
-    const beside = new ParentTree(new TreeReader(reader), parent?.snapshot.root);
+    this.#parentSnapshot = parent;
+    const beside = new ParentTree(new TreeReader(reader), parent?.snapshot.root, this.#onParentProblem);
     let bytesToRead = 0;
     for await (const event of walkSources(walkOptions)) {
       if (event.kind === 'enter') await beside.enter(event.entry.name);

@@ -32,6 +32,7 @@ export class BlobReader {
       places: new SessionPlaces(session, here, away),
       coder: session.surroundings.coder,
       onProblem,
+      onDamage: (holder, packId, index) => session.damage.add(holder.id, packId, index),
     });
     this.#packs = new PackReader({
       source: this.#shards,

@@ -1,5 +1,6 @@
 import { idKey } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
+import type { DamageBook } from './damage-book.ts';
 import type { KnownDrive } from './session.ts';
 import type { Problem } from './types.ts';
 
@@ -13,6 +14,9 @@ export interface CountedShard {
 
 const noShards: readonly number[] = [];
 
+/** Why a shard counts as damaged that an earlier operation found so. */
+const foundDamaged = 'it was found damaged before';
+
 /**
  * Which holder has which shard, from listings made now: the truth that ledger hints are held against. Kept small: one number a shard.
  */
@@ -22,34 +26,33 @@ export class Census {
   readonly #damaged = new Map<string, string>();
   readonly #packIds = new Map<string, Uint8Array>();
   readonly #failed = new Set<KnownDrive>();
+  readonly #book: DamageBook | undefined;
 
-  private constructor(drives: readonly KnownDrive[]) {
+  private constructor(drives: readonly KnownDrive[], book: DamageBook | undefined) {
     this.#drives = drives;
+    this.#book = book;
   }
 
   /** Lists every drive given. One that fails in the middle is left out and reported: its shards count as away. */
   static async take(
     drives: readonly KnownDrive[],
     onProblem: (problem: Problem) => void,
-    signal?: AbortSignal,
+    options: { readonly signal?: AbortSignal | undefined; readonly damage?: DamageBook } = {},
   ): Promise<{ census: Census; failed: KnownDrive[] }> {
-    const census = new Census(drives);
+    const { signal, damage } = options;
+    const census = new Census(drives, damage);
     const failed: KnownDrive[] = [];
     for (const [number, drive] of drives.entries()) {
       const found: { key: string; packId: Uint8Array; index: number; damaged: string | undefined }[] = [];
       try {
-        const options = signal === undefined ? {} : { signal };
         for await (const entry of drive.holder.inventory({
-          ...options,
+          ...(signal === undefined ? {} : { signal }),
           onProblem: ({ name, message }) =>
             onProblem({ item: `${drive.name}: ${name}`, message, code: 'malformed' }),
         })) {
-          found.push({
-            key: idKey(entry.packId),
-            packId: entry.packId,
-            index: entry.index,
-            damaged: entry.damaged,
-          });
+          const { packId, index } = entry;
+          const remembered = damage?.has(drive.id, packId, index) === true ? foundDamaged : undefined;
+          found.push({ key: idKey(packId), packId, index, damaged: entry.damaged ?? remembered });
         }
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
@@ -97,18 +100,25 @@ export class Census {
     return this.shards(packId).filter((shard) => shard.damaged === undefined);
   }
 
-  /** Notes that a shard turned out bad when its bytes were read. */
+  /** Notes that a shard turned out bad when its bytes were read; remembered beyond this operation. */
   markDamaged(packId: Uint8Array, index: number, drive: KnownDrive, reason: string): void {
     this.#damaged.set(`${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`, reason);
+    this.#book?.add(drive.id, packId, index);
   }
 
-  /** Notes a shard that was just put. */
+  /** Forgets what was only remembered as damaged: every byte is about to be read. */
+  forgetRemembered(): void {
+    for (const [key, reason] of this.#damaged) if (reason === foundDamaged) this.#damaged.delete(key);
+  }
+
+  /** Notes a shard that was just put, or whose every byte was read and is right. */
   markHeld(packId: Uint8Array, index: number, drive: KnownDrive): void {
     const number = this.#drives.indexOf(drive);
     if (number < 0) return;
     const key = idKey(packId);
     const code = number * 256 + index;
     this.#damaged.delete(`${key}${code}`);
+    this.#book?.remove(drive.id, packId, index);
     if (this.#shards.get(key)?.includes(code) !== true) this.#add(key, packId, index, number, undefined);
   }
 

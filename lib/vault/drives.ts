@@ -7,7 +7,7 @@ import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { initDrive, openDrive, readDriveMarker } from '../holders/drive.ts';
 import { Census } from './census.ts';
-import { packHealth } from './health.ts';
+import { wholeParts } from './health.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
 import type { DriveInfo, DriveOptions } from './types.ts';
 
@@ -97,6 +97,7 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   const stats = await disk.stat(path);
   if (stats === undefined) await makeDriveFolder(session, path);
   else if (!stats.isFolder) throw new KithError('usage', `${path} is not a folder.`);
+  else await settleDriveFolder(session, path);
   const name = options.name ?? known?.name ?? freeName(session, path.split('/').at(-1) || 'disk');
   const initial = await initDrive(disk, path, {
     name,
@@ -131,6 +132,13 @@ async function makeDriveFolder(session: Session, path: string): Promise<void> {
     );
   }
   await disk.makeFolder(path);
+}
+
+/** Makes a folder that is there last, and the marker in it: a process that died may only have given them their names. */
+async function settleDriveFolder(session: Session, path: string): Promise<void> {
+  const { disk } = session.surroundings;
+  await disk.makeFolder(path);
+  await disk.syncFolder(path);
 }
 
 function sameOptions(known: KnownDrive, options: DriveOptions): boolean {
@@ -224,17 +232,31 @@ export async function driveRemove(session: Session, nameOrId: string, force: boo
   return info;
 }
 
+/** Refuses if some pack can be restored, now or once all are back, with what the drive has and can't without it. */
 async function refuseIfNeeded(session: Session, drive: KnownDrive): Promise<void> {
   const { here } = await session.reachable();
-  const others = here.filter((other) => other.id !== drive.id);
-  const { census } = await Census.take(others, (problem) => session.problem(problem));
+  const { census } = await Census.take(here, (problem) => session.problem(problem), {
+    damage: session.damage,
+  });
+  const listed = new Set(census.drives.map(({ id }) => id));
   let needed = 0;
-  for (const pack of session.state.packs()) {
-    const without = new Map(
-      [...pack.hints].map(([index, ids]) => [index, new Set([...ids].filter((id) => id !== drive.id))]),
-    );
-    const health = packHealth(session, census, { ...pack, hints: without });
-    if (health.tolerates === undefined) needed++;
+  for (const { manifest, hints } of session.state.packs()) {
+    if (session.queue.has(manifest.packId)) continue;
+    const own = new Set<number>();
+    const now = new Set<number>();
+    const later = new Set<number>();
+    for (const shard of wholeParts(census, manifest))
+      (shard.drive.id === drive.id ? own : now).add(shard.index);
+    for (const [index, ids] of hints) {
+      if (index >= manifest.roots.length) continue;
+      for (const id of ids) {
+        if (listed.has(id) || session.drive(id) === undefined) continue;
+        (id === drive.id ? own : later).add(index);
+      }
+    }
+    const isKey = (others: ReadonlySet<number>): boolean =>
+      others.size < manifest.k && new Set([...others, ...own]).size >= manifest.k;
+    if (isKey(now) || isKey(new Set([...now, ...later]))) needed++;
   }
   if (needed === 0) return;
   throw new KithError(

@@ -1,5 +1,5 @@
 import { displayText } from '../base/bytes.ts';
-import { isKithError, messageOf } from '../base/errors.ts';
+import { isKithError, messageOf, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import type { Accounts } from '../source/accounts.ts';
@@ -21,6 +21,8 @@ export interface FileCounts {
   symlinks: number;
   others: number;
   unreadable: number;
+  /** Of those that are new or changed: they changed each time they were read. */
+  changedWhileRead: number;
   bytesProcessed: number;
 }
 
@@ -33,6 +35,7 @@ export function newFileCounts(): FileCounts {
     symlinks: 0,
     others: 0,
     unreadable: 0,
+    changedWhileRead: 0,
     bytesProcessed: 0,
   };
 }
@@ -46,6 +49,8 @@ export interface FileBackupOptions {
   /** True if the vault has a blob; notes that this backup needs it. */
   readonly isKnown: (blobId: Uint8Array) => boolean;
   readonly onProblem: (problem: Problem) => void;
+  /** Told when what the parent snapshot has can't be read. */
+  readonly onParentProblem: (error: KithError) => void;
   readonly onItem: BackupOptions['onItem'] | undefined;
   /** Called as bytes of a file are done. */
   readonly onBytes: (path: Uint8Array) => void;
@@ -97,6 +102,7 @@ export class FileBackup {
       return true;
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted') throw error;
+      this.#options.onParentProblem(error);
       return false;
     }
   }
@@ -161,6 +167,7 @@ export class FileBackup {
   }
 
   #tellChanged(path: Uint8Array): void {
+    this.#options.counts.changedWhileRead++;
     this.#options.onProblem({
       item: displayText(path),
       message: `it changed each of the ${attemptsMax} times it was read; what is stored may be a mixture of old and new`,

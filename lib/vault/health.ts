@@ -2,7 +2,8 @@ import type { KnownPack } from '../catalog/catalog-state.ts';
 import { toHex } from '../base/bytes.ts';
 import { householdOf } from '../placement/choose.ts';
 import { tolerance, type HeldShard } from '../placement/health.ts';
-import type { Census } from './census.ts';
+import type { Manifest } from '../format/manifest.ts';
+import type { Census, CountedShard } from './census.ts';
 import type { Session } from './session.ts';
 import type { PackPlace, ShardPlace } from './types.ts';
 
@@ -13,7 +14,10 @@ export interface PackHealth {
   readonly tolerates: number | undefined;
   /** The same, counting only households that aren't at home. */
   readonly offsiteTolerates: number | undefined;
-  /** Shards of the policy (index < n) that nobody has, as far as is known. */
+  /**
+   * Shards of the policy (index < n) that no holder of the spread has, as far as is known. What a `--whole` drive has
+   * is beside the spread: it would hide that a share of everybody else's is gone.
+   */
   readonly missing: readonly number[];
   /** Shards that only drives have which are away now. */
   readonly awayCount: number;
@@ -29,26 +33,32 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
   const offsite: HeldShard[] = [];
   const known = new Set<number>();
   const away = new Set<number>();
+  const placed = new Set<number>();
   const missing: number[] = [];
-  for (const { index, drive } of census.good(manifest.packId)) {
+  const inSpread = spreadMembers(session);
+  for (const { index, drive } of wholeParts(census, manifest)) {
     const household = householdOf(drive);
     held.push({ index, household });
     if (!isAtHome(drive)) offsite.push({ index, household });
     known.add(index);
+    if (inSpread(drive)) placed.add(index);
     shards.push({ index, holder: drive.name, holderId: drive.id, kind: 'drive', state: 'held' });
   }
   const here = new Set(census.drives.map((drive) => drive.id));
   for (const [index, ids] of hints) {
+    if (index >= manifest.roots.length) continue;
     for (const id of ids) {
       const drive = here.has(id) ? undefined : session.drive(id);
       if (drive === undefined) continue;
       away.add(index);
+      if (inSpread(drive)) placed.add(index);
       shards.push({ index, holder: drive.name, holderId: id, kind: 'drive', state: 'suspect' });
     }
   }
   for (let index = 0; index < manifest.n; index++) {
-    if (known.has(index) || away.has(index)) continue;
+    if (placed.has(index)) continue;
     missing.push(index);
+    if (known.has(index) || away.has(index)) continue;
     const state = hints.has(index) ? 'lost' : 'missing';
     shards.push({ index, holder: null, holderId: null, kind: null, state });
   }
@@ -67,6 +77,20 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
     awayCount: [...away].filter((index) => !known.has(index)).length,
     lost: new Set([...known, ...away]).size < manifest.k && !session.queue.has(manifest.packId),
   };
+}
+
+/** Shards of a pack that seem whole and can be part of it: a file under an index that its manifest has no root for is a stray. */
+export function wholeParts(census: Census, manifest: Manifest): CountedShard[] {
+  return census.good(manifest.packId).filter(({ index }) => index < manifest.roots.length);
+}
+
+/**
+ * Tells which drives share the spread. `--whole` ones have everything beside it, unless there are no others: then
+ * they are all that a pack is spread over.
+ */
+export function spreadMembers(session: Session): (drive: { readonly whole: boolean }) => boolean {
+  const onlyWhole = session.drives().every((drive) => drive.whole);
+  return (drive) => onlyWhole || !drive.whole;
 }
 
 /**

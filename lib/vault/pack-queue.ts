@@ -38,14 +38,22 @@ export class PackQueue {
   readonly #options: PackQueueOptions;
   readonly #folder: string;
   readonly #packs = new Map<string, QueuedPack>();
+  readonly #halfTaken = new Map<
+    string,
+    { packId: Uint8Array; indices: readonly number[]; known: QueuedPack | undefined }
+  >();
   #holder: Holder | undefined;
+  #making: Promise<Holder> | undefined;
 
   constructor(options: PackQueueOptions) {
     this.#options = options;
     this.#folder = join(options.home, 'queue');
   }
 
-  /** Reads what waits. Packs whose k data shards aren't all there were never taken in: what is there of them goes. */
+  /**
+   * Reads what waits. Removes nothing: a shard that is bad may be made again from those at holders, and a pack of which a data shard is
+   * absent was either never taken in, or a snapshot waits for it all the same; `dropHalfTaken` tells them apart.
+   */
   async load(): Promise<ReadonlySet<string>> {
     const { disk } = this.#options;
     const marker = await readDriveMarker(disk, this.#folder);
@@ -54,44 +62,49 @@ export class PackQueue {
     const found = new Map<string, { packId: Uint8Array; indices: number[] }>();
     for await (const entry of holder.inventory()) {
       const pack = found.get(idKey(entry.packId)) ?? { packId: entry.packId, indices: [] };
-      if (entry.damaged === undefined) pack.indices.push(entry.index);
-      else await holder.delete(entry);
+      pack.indices.push(entry.index);
       found.set(idKey(entry.packId), pack);
     }
     for (const [key, { packId, indices }] of found) {
-      const first = indices[0];
-      const manifestBytes = first === undefined ? undefined : await this.#manifest(holder, packId, first);
-      if (manifestBytes === 'unreadable') continue;
-      const manifest = manifestBytes === undefined ? undefined : decodeManifest(manifestBytes);
-      if (
-        manifestBytes !== undefined &&
-        manifest !== undefined &&
-        indices.filter((i) => i < manifest.k).length === manifest.k
-      ) {
-        this.#packs.set(key, { manifest, manifestBytes });
-      } else {
-        for (const index of indices) await holder.delete({ packId, index });
-      }
+      const known = await this.#manifest(holder, packId, indices);
+      const whole =
+        known !== undefined && indices.filter((i) => i < known.manifest.k).length === known.manifest.k;
+      if (known !== undefined && whole) this.#packs.set(key, known);
+      else this.#halfTaken.set(key, { packId, indices, known });
     }
     return new Set(this.#packs.keys());
   }
 
+  /** The pack's manifest from any of its shards that still has it. */
   async #manifest(
     holder: Holder,
     packId: Uint8Array,
-    index: number,
-  ): Promise<Uint8Array | 'unreadable' | undefined> {
-    try {
-      const bytes = await holder.manifest({ packId, index });
-      if (bytes === undefined) return undefined;
-      const manifest = verifyManifest(bytes, this.#options.authority.isDevice);
-      return equalBytes(manifest.packId, packId) ? bytes : undefined;
-    } catch (error) {
-      // Only what is surely bad may go; what can't be read now waits on.
-      if (isKithError(error, 'malformed', 'not-authentic', 'shard-damaged')) return undefined;
-      if (!isKithError(error)) throw error;
-      return 'unreadable';
+    indices: readonly number[],
+  ): Promise<QueuedPack | undefined> {
+    for (const index of indices) {
+      try {
+        const manifestBytes = await holder.manifest({ packId, index });
+        if (manifestBytes === undefined) continue;
+        const manifest = verifyManifest(manifestBytes, this.#options.authority.isDevice);
+        if (equalBytes(manifest.packId, packId)) return { manifest, manifestBytes };
+      } catch (error) {
+        if (!isKithError(error)) throw error;
+        // Another shard of the pack may have it.
+      }
     }
+    return undefined;
+  }
+
+  /**
+   * Removes packs that a backup was taking in when it died. Those that a snapshot waits for (`needed`, by id key) are kept and count as
+   * waiting, as far as anything is known of them: what they lack may be at holders.
+   */
+  async dropHalfTaken(needed: ReadonlySet<string>): Promise<void> {
+    for (const [key, { packId, indices, known }] of this.#halfTaken) {
+      if (!needed.has(key)) for (const index of indices) await this.#holder?.delete({ packId, index });
+      else if (known !== undefined) this.#packs.set(key, known);
+    }
+    this.#halfTaken.clear();
   }
 
   #open(id: string): Holder {
@@ -134,22 +147,33 @@ export class PackQueue {
     return this.#holder === undefined || this.#packs.size === 0 ? 0 : (await this.#holder.room()).usedBytes;
   }
 
+  /** The store, made with the first pack. Packs come several at a time: one of them makes it. */
+  async #store(): Promise<Holder> {
+    if (this.#holder !== undefined) return this.#holder;
+    this.#making ??= this.#make();
+    try {
+      return await this.#making;
+    } finally {
+      this.#making = undefined;
+    }
+  }
+
+  async #make(): Promise<Holder> {
+    const { disk, random, clock, device } = this.#options;
+    await disk.makeFolder(this.#folder, 0o700);
+    const marker = await initDrive(disk, this.#folder, {
+      name: 'queue',
+      vaultId: device.vaultId,
+      random,
+      now: new Date(Number(clock.nowNs() / 1_000_000n)).toISOString(),
+    });
+    return this.#open(marker.id);
+  }
+
   /** Takes a pack in; durable when it returns. KithError `queue-full` when `shard.queue` is used up. */
   async add(pack: CodedPack): Promise<void> {
-    const { disk, random, clock, device, maxBytes } = this.#options;
-    if (this.#holder === undefined) {
-      await disk.makeFolder(this.#folder, 0o700);
-      const created = new Date(Number(clock.nowNs() / 1_000_000n)).toISOString();
-      const marker = await initDrive(disk, this.#folder, {
-        name: 'queue',
-        vaultId: device.vaultId,
-        random,
-        now: created,
-      });
-      this.#open(marker.id);
-    }
-    const holder = this.#holder;
-    if (holder === undefined) throw new KithError('internal', 'the queue has no store');
+    const { maxBytes } = this.#options;
+    const holder = await this.#store();
     const { packId, k, keyEpoch, manifest } = pack;
     try {
       for (const shard of pack.shards.slice(0, k)) {
@@ -182,7 +206,10 @@ export class PackQueue {
     const refs = packIds.flatMap((packId) =>
       Array.from({ length: this.get(packId)?.manifest.k ?? 0 }, (_, index) => ({ packId, index })),
     );
-    await this.#holder?.settle(refs);
+    if (this.#holder === undefined || refs.length === 0) return;
+    await this.#options.disk.makeFolder(this.#folder, 0o700);
+    await this.#options.disk.syncFolder(this.#folder);
+    await this.#holder.settle(refs);
   }
 
   /** Drops a pack that enough holders have now. */

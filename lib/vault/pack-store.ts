@@ -31,7 +31,7 @@ export interface PackCounts {
 }
 
 /**
- * The way of a finished pack: verified, coded, placed; with k acknowledged shards into the ledger, with fewer into the queue.
+ * The way of a finished pack: coded, verified, placed; with k acknowledged shards into the ledger, with fewer into the queue.
  * One per backup.
  */
 export class PackStore {
@@ -79,7 +79,6 @@ export class PackStore {
   async commit(pack: SealedPack, builder: PackBuilder): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure.error;
     const { namer, compressor, surroundings, device } = this.#session;
-    await this.#stages.wait('verify', () => builder.verify(pack, namer, compressor));
     const release = await this.#permits.acquire();
     try {
       const coded = this.#stages.run('encode', () =>
@@ -90,6 +89,8 @@ export class PackStore {
           signer: device,
         }),
       );
+      // Only now: the shards are views of the payload, and a bit that flipped before they were hashed would be signed for ever.
+      await this.#stages.wait('verify', () => builder.verify(pack, namer, compressor));
       const indexed = { packId: coded.packId, directory: pack.directory };
       this.#session.index.addPack(coded.packId, pack.directory);
       this.#newPacks.push(indexed);
@@ -133,7 +134,8 @@ export class PackStore {
       await this.#recordLock.run(() => this.#session.indexCache.save([indexed]).then(() => undefined));
       return;
     }
-    const body = encodePackRecord({ manifest: coded.manifest, placements: placed });
+    // What a record has no room for is found by the next listing (settle-shards.ts).
+    const body = encodePackRecord({ manifest: coded.manifest, placements: placed.slice(0, rowCountMax) });
     this.#batch.push({ entry: { kind: recordKinds.pack, body }, pack: indexed });
     if (this.#batch.length >= packsPerRecordBatch) await this.#record();
   }

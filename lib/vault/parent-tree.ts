@@ -1,4 +1,4 @@
-import { isKithError } from '../base/errors.ts';
+import { isKithError, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { nameKey } from '../source/path.ts';
@@ -8,14 +8,16 @@ type Folder = ReadonlyMap<string, TreeEntry> | undefined;
 
 /**
  * The parent snapshot beside a walk: as the walk enters and leaves folders, the parent's entries of the same folder are at hand.
- * A parent that can't be read now counts as having nothing: files are then read again, nothing is lost.
+ * A parent that can't be read now counts as having nothing, and is told of: files are then read again, nothing is lost.
  */
 export class ParentTree {
   readonly #trees: TreeReader;
   readonly #root: Content | undefined;
+  readonly #onProblem: (error: KithError) => void;
   readonly #stack: Folder[] = [];
 
-  constructor(trees: TreeReader, root: Content | undefined) {
+  constructor(trees: TreeReader, root: Content | undefined, onProblem: (error: KithError) => void) {
+    this.#onProblem = onProblem;
     this.#trees = trees;
     this.#root = root;
   }
@@ -46,6 +48,7 @@ export class ParentTree {
       for await (const entry of this.#trees.entries(content)) entries.set(nameKey(entry.name), entry);
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted') throw error;
+      this.#onProblem(error);
       return undefined;
     }
     return entries;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { idKey, toHex } from '../base/bytes.ts';
 import { isKithError } from '../base/errors.ts';
+import { rowCountMax } from '../base/limits.ts';
 import { openRecord, sealRecord } from '../crypto/aead.ts';
 import { deriveKey } from '../crypto/hash.ts';
 import { writeDurably } from '../disk/write-durably.ts';
@@ -13,14 +14,16 @@ import {
   pendingHead,
   splitPending,
 } from '../format/pending-snapshot.ts';
+import type { Manifest } from '../format/manifest.ts';
 import { logRoles } from '../format/segment.ts';
 import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
 import type { CodedShard } from '../pipeline/coded-pack.ts';
 import type { BlobReader } from './blob-reader.ts';
-import type { Census } from './census.ts';
+import type { Census, CountedShard } from './census.ts';
+import { packHealth } from './health.ts';
 import { idBytes, type Session } from './session.ts';
 import { rebuildShards } from './rebuild.ts';
-import { packsOf, snapshotIsWhole } from './snapshot-check.ts';
+import { packsOf } from './snapshot-check.ts';
 import type { ShardPlacer } from './shard-placer.ts';
 
 /** A snapshot that waits for packs. */
@@ -114,10 +117,15 @@ export async function resumePending(
   let bytesSent = 0;
   let shardsPlaced = 0;
   const spoilt: Uint8Array[] = [];
+  await session.queue.dropHalfTaken(await neededByPending(session));
   for (const { manifest, manifestBytes } of session.queue.packs()) {
-    const held = census.good(manifest.packId);
+    const held = await soundShards(session, census, manifest);
     const have = new Set(held.map((shard) => shard.index));
-    const wanted = manifest.roots.map((_, row) => row).filter((row) => row < manifest.n && !have.has(row));
+    // What a --whole drive keeps comes on top of the n.
+    const placedRows = new Set(held.filter((shard) => !shard.drive.whole).map((shard) => shard.index));
+    const wanted = manifest.roots
+      .map((_, row) => row)
+      .filter((row) => row < manifest.n && !placedRows.has(row));
     let shards: CodedShard[];
     try {
       shards = await rebuildShards(reader, manifest, wanted, session.surroundings.coder);
@@ -149,50 +157,96 @@ export async function resumePending(
     }
     if (have.size < manifest.k) continue;
     const placements: Placement[] = [
-      ...held.map((shard) => ({ shardIndex: shard.index, holderId: idBytes(shard.drive.id) })),
       ...result.placed,
-    ];
+      ...held.map((shard) => ({ shardIndex: shard.index, holderId: idBytes(shard.drive.id) })),
+    ].slice(0, rowCountMax);
     const body = encodePackRecord({ manifest: manifestBytes, placements });
     await session.logs.append(logRoles.ledger, [{ kind: recordKinds.pack, body }]);
     await session.queue.remove(manifest.packId);
     packsPlaced++;
   }
-  const snapshotsPublished = await publishReady(session, reader, spoilt);
+  const snapshotsPublished = await publishReady(session, census, reader);
   await dropUnneeded(session, spoilt);
   return { packsPlaced, bytesSent, shardsPlaced, snapshotsPublished };
+}
+
+/** Keys of packs that pending snapshots name and that are in no ledger record yet. */
+async function neededByPending(session: Session): Promise<ReadonlySet<string>> {
+  const named = (await loadPending(session)).flatMap(({ packs }) => [...packs]);
+  return new Set(named.filter((packId) => session.state.pack(packId) === undefined).map(idKey));
+}
+
+/**
+ * Shards of a pack that holders have and whose every byte was read and is right: the copy that waits here is given up for them, so a
+ * listing isn't enough.
+ */
+async function soundShards(session: Session, census: Census, manifest: Manifest): Promise<CountedShard[]> {
+  const sound: CountedShard[] = [];
+  for (const shard of census.good(manifest.packId)) {
+    const { index, drive } = shard;
+    if (index >= manifest.n) continue;
+    try {
+      const state = await drive.holder.verify({ packId: manifest.packId, index });
+      if (state === 'good') sound.push(shard);
+      else census.markDamaged(manifest.packId, index, drive, state);
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      session.problem({ item: drive.name, message: error.message, code: error.code });
+    }
+  }
+  return sound;
 }
 
 /** Takes packs that went bad out of the queue, unless a snapshot still waits for what was in them. */
 async function dropUnneeded(session: Session, spoilt: readonly Uint8Array[]): Promise<void> {
   if (spoilt.length === 0) return;
-  const needed = new Set((await loadPending(session)).flatMap(({ packs }) => packs.map(idKey)));
+  const needed = await neededByPending(session);
   for (const packId of spoilt) if (!needed.has(idKey(packId))) await session.queue.remove(packId);
 }
 
-/** True if a snapshot has all its blobs in published packs, though one that it waited for went bad. */
-async function wholeWithout(session: Session, reader: BlobReader, snapshot: Snapshot): Promise<boolean> {
-  if (!(await snapshotIsWhole(session, reader, snapshot))) return false;
-  const { packs } = await packsOf(session, reader, snapshot.root);
-  return [...packs.values()].every((packId) => session.state.pack(packId) !== undefined);
+/** Whether a snapshot may be published now, waits for packs in the queue, or neither: something that it needs isn't there. */
+export type Readiness =
+  | { readonly state: 'ready' }
+  | { readonly state: 'waiting'; readonly packs: readonly Uint8Array[] }
+  | { readonly state: 'incomplete' };
+
+/**
+ * The commit rule: a snapshot is published only when every pack that it needs is in the ledger, with k acknowledged shards, and isn't lost.
+ * Reads its trees.
+ */
+export async function readinessOf(
+  session: Session,
+  census: Census,
+  reader: BlobReader,
+  snapshot: Snapshot,
+): Promise<Readiness> {
+  let needed: Awaited<ReturnType<typeof packsOf>>;
+  try {
+    needed = await packsOf(session, reader, snapshot.root);
+  } catch (error) {
+    if (!isKithError(error) || error.code === 'interrupted') throw error;
+    return { state: 'incomplete' };
+  }
+  if (needed.missingBlobs > 0) return { state: 'incomplete' };
+  const packs = [...needed.packs.values()];
+  for (const packId of packs) {
+    if (session.queue.has(packId)) continue;
+    const pack = session.state.pack(packId);
+    if (pack === undefined || packHealth(session, census, pack).lost) return { state: 'incomplete' };
+  }
+  const waiting = packs.filter((packId) => session.queue.has(packId));
+  return waiting.length > 0 ? { state: 'waiting', packs: waiting } : { state: 'ready' };
 }
 
-/** Publishes every pending snapshot none of whose packs waits any more. Returns how many. */
-async function publishReady(
-  session: Session,
-  reader: BlobReader,
-  spoilt: readonly Uint8Array[],
-): Promise<number> {
+/** Publishes every pending snapshot that waits for nothing any more. Returns how many. */
+async function publishReady(session: Session, census: Census, reader: BlobReader): Promise<number> {
   const { disk } = session.surroundings;
   let published = 0;
   for (const pending of await loadPending(session)) {
     const known = session.state.snapshot(pending.id) !== undefined || session.state.isForgotten(pending.id);
     if (!known) {
-      const ready = pending.packs.every(
-        (packId) => !session.queue.has(packId) && session.state.pack(packId) !== undefined,
-      );
-      const lost = new Set(spoilt.map(idKey));
-      const stored = !ready && pending.packs.some((packId) => lost.has(idKey(packId)));
-      if (!ready && !(stored && (await wholeWithout(session, reader, pending.snapshot)))) continue;
+      const { state } = await readinessOf(session, census, reader, pending.snapshot);
+      if (state !== 'ready') continue;
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: pending.bytes }]);
       published++;
     }

@@ -1,20 +1,22 @@
-import { toHex } from '../base/bytes.ts';
-import { throwIfAborted } from '../base/concurrency.ts';
+import { idKey, toHex } from '../base/bytes.ts';
+import { forEachLimited, throwIfAborted } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { classBytes } from '../base/limits.ts';
-import { parseDuration } from '../base/units.ts';
+import { countOf, parseDuration } from '../base/units.ts';
 import type { KnownPack } from '../catalog/catalog-state.ts';
 import type { LogEntry } from '../catalog/log-book.ts';
-import { encodePlacementRecord, type Placement } from '../format/ledger-records.ts';
-import { recordKinds } from '../format/log-kinds.ts';
+import type { Placement } from '../format/ledger-records.ts';
+import type { CodedShard } from '../pipeline/coded-pack.ts';
 import { logRoles } from '../format/segment.ts';
 import type { Census } from './census.ts';
-import { packHealth } from './health.ts';
+import { packHealth, spreadMembers, wholeParts } from './health.ts';
+import { healthOfPacks, neededPacks } from './needed.ts';
 import { resumePending } from './pending.ts';
 import { prepareRead, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import { rebuildShards } from './rebuild.ts';
 import { awayFor } from './seen.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
+import { placementEntries } from './settle-shards.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import type { RepairOptions, RepairSummary } from './types.ts';
 
@@ -22,6 +24,8 @@ import type { RepairOptions, RepairSummary } from './types.ts';
 const graceByTolerance = [parseDuration('12h'), parseDuration('72h'), parseDuration('14d')] as const;
 /** Placement records that are written at once. */
 const recordBatch = 256;
+/** Shards of a pack that are read where they lie at once: each holder reads one or a few. */
+const verifiesAtOnce = 64;
 
 /**
  * Finds shards that are missing or bad, rebuilds them from any k, and places them: at the same holder where one was damaged,
@@ -42,6 +46,7 @@ class RepairRun {
     shardsDamaged: 0,
     shardsRebuilt: 0,
     shardsStillMissing: 0,
+    packsFailed: 0,
     packsLost: 0,
     bytesSent: 0,
   };
@@ -63,7 +68,8 @@ class RepairRun {
     const placer = await ShardPlacer.create(here, onProblem, signal);
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
     if (this.#options.quick !== true) await this.#verifyAll(prepared);
-    const before = tolerancesOf(session, census, undefined);
+    const needed = await neededPacks(session, reader, healthOfPacks(session, census), signal);
+    const before = tolerancesOf(session, census, needed);
     const overdue = await awayFor(
       session,
       away.map(({ drive }) => drive),
@@ -73,8 +79,15 @@ class RepairRun {
       for (const [i, pack] of packs.entries()) {
         throwIfAborted(signal);
         this.#tell('repair', i, packs.length, undefined);
-        await this.#repairPack(pack, prepared, placer, overdue, before.tolerates, dryRun);
+        const isNeeded = needed?.has(idKey(pack.manifest.packId)) !== false;
+        try {
+          await this.#repairPack(pack, prepared, placer, overdue, before.tolerates, isNeeded);
+        } catch (error) {
+          this.#failed(pack, error);
+        }
+        if (this.#records.length >= recordBatch) await this.#flush();
       }
+      this.#tellStrays(packs, census);
     } finally {
       await this.#flush();
     }
@@ -82,7 +95,7 @@ class RepairRun {
       const holders = here.map((drive) => drive.holder);
       await session.exchangeLogs(holders, { thorough: this.#options.quick !== true });
     }
-    const after = tolerancesOf(session, census, undefined);
+    const after = tolerancesOf(session, census, needed);
     return {
       packsChecked: packs.length,
       ...this.#counts,
@@ -105,40 +118,42 @@ class RepairRun {
     const session = this.#session;
     const packs = [...session.state.packs()];
     const gone = new Set<string>();
+    census.forgetRemembered();
     const total = packs.reduce(
-      (sum, { manifest }) => sum + census.good(manifest.packId).length * (classBytes[manifest.class] ?? 0),
+      (sum, { manifest }) => sum + wholeParts(census, manifest).length * (classBytes[manifest.class] ?? 0),
       0,
     );
     for (const [i, { manifest }] of packs.entries()) {
       throwIfAborted(this.#options.signal);
       this.#tell('check', i, packs.length, total);
-      await Promise.all(
-        census.good(manifest.packId).map(async ({ index, drive }) => {
-          if (!here.includes(drive) || gone.has(drive.id)) return;
-          try {
-            const state = await drive.holder.verify({ packId: manifest.packId, index });
-            this.#bytesVerified += classBytes[manifest.class] ?? 0;
-            if (state === 'good') return;
-            census.markDamaged(manifest.packId, index, drive, state);
-            if (state === 'damaged') {
-              session.problem({
-                item: drive.name,
-                message: 'a part of your backup is damaged there; it is rebuilt',
-                code: 'shard-damaged',
-              });
-            }
-          } catch (error) {
-            if (!isKithError(error) || error.code === 'interrupted') throw error;
-            // A drive that went away meanwhile has lost nothing: its shards stay counted, and are read next time.
-            const away = error.code === 'holder-unavailable';
-            if (!away || !gone.has(drive.id)) {
-              session.problem({ item: drive.name, message: messageOf(error), code: error.code });
-            }
-            if (away) gone.add(drive.id);
-            else census.markDamaged(manifest.packId, index, drive, messageOf(error));
+      await forEachLimited(wholeParts(census, manifest), verifiesAtOnce, async ({ index, drive }) => {
+        if (!here.includes(drive) || gone.has(drive.id)) return;
+        try {
+          const state = await drive.holder.verify({ packId: manifest.packId, index });
+          this.#bytesVerified += classBytes[manifest.class] ?? 0;
+          if (state === 'good') {
+            census.markHeld(manifest.packId, index, drive);
+            return;
           }
-        }),
-      );
+          census.markDamaged(manifest.packId, index, drive, state);
+          if (state === 'damaged') {
+            session.problem({
+              item: drive.name,
+              message: 'a part of your backup is damaged there; it is rebuilt',
+              code: 'shard-damaged',
+            });
+          }
+        } catch (error) {
+          if (!isKithError(error) || error.code === 'interrupted') throw error;
+          // A drive that went away meanwhile has lost nothing: its shards stay counted, and are read next time.
+          const away = error.code === 'holder-unavailable';
+          if (!away || !gone.has(drive.id)) {
+            session.problem({ item: drive.name, message: messageOf(error), code: error.code });
+          }
+          if (away) gone.add(drive.id);
+          else census.markDamaged(manifest.packId, index, drive, messageOf(error));
+        }
+      });
     }
   }
 
@@ -148,12 +163,16 @@ class RepairRun {
     placer: ShardPlacer,
     overdue: ReadonlyMap<string, number>,
     tolerates: number | null,
-    dryRun: boolean,
+    isNeeded: boolean,
   ): Promise<void> {
     const session = this.#session;
     const { manifest, manifestBytes } = pack;
     const health = packHealth(session, census, pack);
-    const damaged = census.shards(manifest.packId).filter((shard) => shard.damaged !== undefined);
+    // What nobody needs and nothing can bring back is no task: its blobs were stored again.
+    if (!isNeeded && health.lost) return;
+    const damaged = census
+      .shards(manifest.packId)
+      .filter((shard) => shard.damaged !== undefined && shard.index < manifest.roots.length);
     const missing = [
       ...new Set([...health.missing, ...this.#overdueShards(pack, census, overdue, tolerates)]),
     ];
@@ -171,13 +190,16 @@ class RepairRun {
       this.#counts.shardsStillMissing += missing.length;
       return;
     }
-    if (dryRun) return;
-    const shards = await rebuildShards(
-      reader,
-      manifest,
-      [...wanted].sort((a, b) => a - b),
-      session.surroundings.coder,
-    );
+    if (this.#options.dryRun === true) return;
+    let shards: CodedShard[];
+    try {
+      const indices = [...wanted].sort((a, b) => a - b);
+      shards = await rebuildShards(reader, manifest, indices, session.surroundings.coder);
+    } catch (error) {
+      this.#failed(pack, error);
+      this.#counts.shardsStillMissing += missing.length;
+      return;
+    }
     const toPlace = {
       packId: manifest.packId,
       k: manifest.k,
@@ -186,16 +208,20 @@ class RepairRun {
       manifest: manifestBytes,
     };
     const placed: Placement[] = [];
+    const inSpread = spreadMembers(session);
+    const replaced = new Set<number>();
     for (const { index, drive } of damaged) {
+      // It is among what that drive lacks.
+      if (wholeWanted.some((whole) => whole.drive === drive && whole.indices.includes(index))) continue;
       const result = await placer.placeAt(
         toPlace,
         shards.filter((shard) => shard.index === index),
         drive,
       );
       placed.push(...result.placed);
+      if (result.placed.length > 0 && inSpread(drive)) replaced.add(index);
       this.#counts.bytesSent += result.bytesSent;
     }
-    const replaced = new Set(placed.map((placement) => placement.shardIndex));
     const taken = new Set(census.shards(manifest.packId).map((shard) => shard.drive.id));
     const homeless = shards.filter((shard) => missing.includes(shard.index) && !replaced.has(shard.index));
     const result = await placer.place(toPlace, homeless, taken);
@@ -216,23 +242,45 @@ class RepairRun {
       const drive = session.drive(toHex(holderId));
       if (drive !== undefined) census.markHeld(manifest.packId, shardIndex, drive);
     }
-    await this.#record(pack, census, new Set(placed.map((placement) => placement.shardIndex)));
+    this.#record(pack, census, new Set(placed.map((placement) => placement.shardIndex)));
   }
 
-  /** Notes where a pack's shards are now. */
-  async #record(pack: KnownPack, census: Census, indices: ReadonlySet<number>): Promise<void> {
+  /** Notes where shards of a pack are now; what drives have that are away stays on record. */
+  #record(pack: KnownPack, census: Census, indices: ReadonlySet<number>): void {
     if (indices.size === 0) return;
-    const { packId } = pack.manifest;
-    const placements = census
-      .good(packId)
+    const here = new Set(census.drives.map((drive) => drive.id));
+    const placements = wholeParts(census, pack.manifest)
       .filter((shard) => indices.has(shard.index))
       .map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
-    const atNs = this.#session.surroundings.clock.nowNs();
-    this.#records.push({
-      kind: recordKinds.placement,
-      body: encodePlacementRecord({ packId, placements, atNs }),
+    this.#records.push(...placementEntries(this.#session, pack, placements, (_index, id) => here.has(id)));
+  }
+
+  /** One pack that can't be repaired now doesn't keep the others from it. */
+  #failed(pack: KnownPack, error: unknown): void {
+    if (!isKithError(error) || error.code === 'interrupted' || error.code === 'internal') throw error;
+    this.#counts.packsFailed++;
+    this.#session.problem({
+      item: `pack ${toHex(pack.manifest.packId).slice(0, 12)}`,
+      message: `not repaired: ${messageOf(error)}`,
+      code: error.code,
     });
-    if (this.#records.length >= recordBatch) await this.#flush();
+  }
+
+  /** Names drives that have files under indices which the pack doesn't have. */
+  #tellStrays(packs: readonly KnownPack[], census: Census): void {
+    const strays = new Map<string, number>();
+    for (const { manifest } of packs) {
+      for (const { index, drive } of census.shards(manifest.packId)) {
+        if (index >= manifest.roots.length) strays.set(drive.name, (strays.get(drive.name) ?? 0) + 1);
+      }
+    }
+    for (const [name, count] of strays) {
+      this.#session.problem({
+        item: name,
+        message: `${countOf(count, 'file')} there ${count === 1 ? 'bears' : 'bear'} the number of a part that doesn’t exist; left alone`,
+        code: 'malformed',
+      });
+    }
   }
 
   async #flush(): Promise<void> {
@@ -251,11 +299,19 @@ class RepairRun {
     const setting = this.#session.settings.value('repair.grace');
     const grace =
       setting === 'auto' ? (graceByTolerance[Math.min(2, tolerates ?? 0)] ?? 0) : parseDuration(setting);
-    const held = new Set(census.good(pack.manifest.packId).map((shard) => shard.index));
+    const inSpread = spreadMembers(this.#session);
+    const held = new Set(
+      wholeParts(census, pack.manifest)
+        .filter((shard) => inSpread(shard.drive))
+        .map((shard) => shard.index),
+    );
     const overdue: number[] = [];
     for (const [index, ids] of pack.hints) {
       if (held.has(index) || index >= pack.manifest.n) continue;
-      const away = [...ids].filter((id) => awayMs.has(id));
+      const away = [...ids].filter((id) => {
+        const drive = this.#session.drive(id);
+        return awayMs.has(id) && drive !== undefined && inSpread(drive);
+      });
       if (away.length > 0 && away.every((id) => (awayMs.get(id) ?? 0) >= grace)) overdue.push(index);
     }
     return overdue;

@@ -7,15 +7,15 @@ import { blobKinds } from '../format/blob.ts';
 import { contentIds, type Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { Stages } from '../pipeline/stages.ts';
+import { listOf } from '../base/units.ts';
 import { insideSources, RestoreFilter } from '../source/include.ts';
 import { joinPath } from '../source/path.ts';
 import { RestoreWriter } from '../source/restore-writer.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { pathUnknown } from './list.ts';
-import { packHealth } from './health.ts';
+import { packHealth, wholeParts } from './health.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
-import { listOf } from './shard-reader.ts';
 import { packsOf } from './snapshot-check.ts';
 import { resolveSnapshot, type ResolvedPath } from './snapshots.ts';
 import { TreeReader } from './tree-reader.ts';
@@ -80,7 +80,7 @@ class RestoreRun {
   async check(): Promise<void> {
     const { census } = this.#prepared;
     const short = [...this.#session.state.packs()].filter((pack) => {
-      const good = new Set(census.good(pack.manifest.packId).map((shard) => shard.index));
+      const good = new Set(wholeParts(census, pack.manifest).map((shard) => shard.index));
       return good.size < pack.manifest.k && !this.#session.queue.has(pack.manifest.packId);
     });
     if (short.length === 0) return;

@@ -19,6 +19,7 @@ import { plainCoder, type ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
 import { adoptKeyRecord, epochKeys, withEpochsOf, type DeviceKeys } from '../trust/identity.ts';
 import { openKeyStore } from '../trust/key-store.ts';
+import { DamageBook } from './damage-book.ts';
 import { IndexCache } from './index-cache.ts';
 import { PackQueue } from './pack-queue.ts';
 import { ProblemDesk } from './problem-desk.ts';
@@ -72,6 +73,7 @@ export class Session {
   readonly index: BlobIndex;
   readonly indexCache: IndexCache;
   readonly queue: PackQueue;
+  readonly damage: DamageBook;
   readonly namer: BlobNamer;
   readonly compressor: Compressor;
   readonly #lock: DiskLock;
@@ -91,6 +93,7 @@ export class Session {
     this.index = new BlobIndex();
     this.indexCache = parts.indexCache;
     this.queue = parts.queue;
+    this.damage = parts.damage;
     this.namer = new BlobNamer(parts.device.blobIdKey);
     this.compressor = createCompressor();
     this.#keyRecord = parts.keyRecord;
@@ -279,7 +282,11 @@ export class Session {
   }
 
   async close(): Promise<void> {
-    await this.#lock.release();
+    try {
+      await this.damage.save();
+    } finally {
+      await this.#lock.release();
+    }
   }
 }
 
@@ -293,6 +300,7 @@ interface SessionParts {
   readonly settings: Settings;
   readonly indexCache: IndexCache;
   readonly queue: PackQueue;
+  readonly damage: DamageBook;
   readonly keyRecord: Uint8Array;
   readonly devices: Set<string>;
   readonly lock: DiskLock;
@@ -357,6 +365,7 @@ async function openParts(
   });
   const settings = await Settings.load(disk, home, state);
   const indexCache = new IndexCache({ disk, home, device, random });
+  const damage = await DamageBook.load(disk, home);
   const queue = new PackQueue({
     disk,
     home,
@@ -376,6 +385,7 @@ async function openParts(
     settings,
     indexCache,
     queue,
+    damage,
     keyRecord,
     devices,
     lock,

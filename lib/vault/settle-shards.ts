@@ -1,6 +1,8 @@
 import { rowCountMax } from '../base/limits.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
+import type { KnownPack } from '../catalog/catalog-state.ts';
 import type { LogEntry } from '../catalog/log-book.ts';
+import { idKey, toHex } from '../base/bytes.ts';
 import { encodePlacementRecord, type Placement } from '../format/ledger-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
@@ -18,8 +20,14 @@ const recordBatch = 256;
 export async function settleUnrecorded(session: Session, census: Census): Promise<void> {
   const found = new Map<KnownDrive, { packId: Uint8Array; index: number }[]>();
   const unrecorded = (packId: Uint8Array): CountedShard[] => {
-    const hints = session.state.pack(packId)?.hints;
-    return census.good(packId).filter(({ index, drive }) => hints?.get(index)?.has(drive.id) !== true);
+    const pack = session.state.pack(packId);
+    return census
+      .good(packId)
+      .filter(
+        ({ index, drive }) =>
+          index < (pack?.manifest.roots.length ?? rowCountMax) &&
+          pack?.hints.get(index)?.has(drive.id) !== true,
+      );
   };
   for (const packId of census.packIds()) {
     for (const { index, drive } of unrecorded(packId)) {
@@ -37,13 +45,14 @@ export async function settleUnrecorded(session: Session, census: Census): Promis
       for (const { packId, index } of refs) census.markDamaged(packId, index, drive, messageOf(error));
     }
   }
-  const packIds = new Set([...found.values()].flatMap((refs) => refs.map(({ packId }) => packId)));
-  await recordPlacements(session, packIds, unrecorded);
+  const refs = [...found.values()].flat();
+  const packIds = new Map(refs.map(({ packId }) => [idKey(packId), packId]));
+  await recordPlacements(session, packIds.values(), unrecorded);
 }
 
 async function recordPlacements(
   session: Session,
-  packIds: ReadonlySet<Uint8Array>,
+  packIds: Iterable<Uint8Array>,
   unrecorded: (packId: Uint8Array) => CountedShard[],
 ): Promise<void> {
   let records: LogEntry[] = [];
@@ -52,17 +61,43 @@ async function recordPlacements(
     if (pack === undefined) continue;
     const fresh = unrecorded(packId);
     if (fresh.length === 0) continue;
-    const found = fresh.map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
-    // A placement replaces what was known of its indices: what the ledger has of them is said again.
-    const known = found.flatMap(({ shardIndex }) =>
-      [...(pack.hints.get(shardIndex) ?? [])].map((id) => ({ shardIndex, holderId: idBytes(id) })),
-    );
-    const placements: Placement[] = [...found, ...known].slice(0, rowCountMax);
-    const atNs = session.surroundings.clock.nowNs();
-    records.push({ kind: recordKinds.placement, body: encodePlacementRecord({ packId, placements, atNs }) });
+    const placements = fresh.map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+    records.push(...placementEntries(session, pack, placements));
     if (records.length < recordBatch) continue;
     await session.logs.append(logRoles.ledger, records);
     records = [];
   }
   await session.logs.append(logRoles.ledger, records);
+}
+
+/**
+ * Records of where shards of a pack were found or put. A placement replaces what was known of its indices, so what the
+ * ledger says of them is said again, but for holders that are known not to have them (`gone`). A record takes
+ * rowCountMax placements: indices are shared out over several, and what one index has beyond it is left out. They are hints.
+ */
+export function placementEntries(
+  session: Session,
+  pack: KnownPack,
+  placed: readonly Placement[],
+  gone: (shardIndex: number, holderId: string) => boolean = () => false,
+): LogEntry[] {
+  const byIndex = new Map<number, Set<string>>();
+  for (const { shardIndex, holderId } of placed) {
+    const holders = byIndex.get(shardIndex) ?? new Set<string>();
+    byIndex.set(shardIndex, holders.add(toHex(holderId)));
+  }
+  const batches: Placement[][] = [];
+  for (const [shardIndex, holders] of byIndex) {
+    for (const id of pack.hints.get(shardIndex) ?? []) if (!gone(shardIndex, id)) holders.add(id);
+    const all = [...holders].slice(0, rowCountMax).map((id) => ({ shardIndex, holderId: idBytes(id) }));
+    const last = batches.at(-1);
+    if (last !== undefined && last.length + all.length <= rowCountMax) last.push(...all);
+    else batches.push(all);
+  }
+  const { packId } = pack.manifest;
+  const atNs = session.surroundings.clock.nowNs();
+  return batches.map((placements) => ({
+    kind: recordKinds.placement,
+    body: encodePlacementRecord({ packId, placements, atNs }),
+  }));
 }

@@ -8,6 +8,8 @@ import type { Problem } from './types.ts';
 
 /** Room that shards leave on a holder with a quota, so that the logs of the same backup still fit. */
 const logReserveBytes = 512 * 1024;
+/** I/O errors in a row after which a holder is left alone: one bad sector is no dead disk. */
+const ioErrorsMax = 3;
 
 /** A pack whose shards are to be placed. */
 export interface PackToPlace {
@@ -27,12 +29,17 @@ export interface PlacementResult {
 
 /**
  * Puts shards at holders: ranks holders per pack, sends all shards at once, and goes to the next holder when one is full,
- * slow to exist, or gone. Remembers rooms and failures for as long as it lives (one operation).
+ * slow to exist, or gone. Remembers rooms and failures for as long as it lives (one operation). A holder is given up when it is
+ * unavailable, or fails at one write after another; another error says something of one shard only.
  */
 export class ShardPlacer {
   readonly #drives: readonly KnownDrive[];
   readonly #free = new Map<string, number>();
   readonly #failed = new Set<string>();
+  /** Bytes of the smallest shard that a holder had no room for: only smaller ones are tried. */
+  readonly #tooLarge = new Map<string, number>();
+  readonly #ioErrors = new Map<string, number>();
+  readonly #told = new Set<string>();
   readonly #onProblem: (problem: Problem) => void;
   readonly #signal: AbortSignal | undefined;
 
@@ -58,7 +65,7 @@ export class ShardPlacer {
         const room = await drive.holder.room();
         placer.#free.set(drive.id, room.freeBytes);
       } catch (error) {
-        placer.#note(drive, error);
+        placer.#note(drive, error, undefined);
       }
     }
     return placer;
@@ -69,17 +76,30 @@ export class ShardPlacer {
     return this.#drives.filter((drive) => !this.#failed.has(drive.id));
   }
 
-  #note(drive: KnownDrive, error: unknown): void {
+  #note(drive: KnownDrive, error: unknown, shardBytes: number | undefined): void {
     if (!isKithError(error) || error.code === 'interrupted' || error.code === 'internal') throw error;
     if (error.code === 'quota-exceeded' || error.code === 'disk-full') {
-      const known = (this.#free.get(drive.id) ?? 0) > 0;
-      this.#free.set(drive.id, 0);
-      if (known) this.#onProblem({ item: drive.name, message: messageOf(error), code: error.code });
-      return;
+      const before = this.#tooLarge.get(drive.id) ?? Number.POSITIVE_INFINITY;
+      this.#tooLarge.set(drive.id, Math.min(before, shardBytes ?? before));
+    } else if (error.code === 'io-error') {
+      const inARow = (this.#ioErrors.get(drive.id) ?? 0) + 1;
+      this.#ioErrors.set(drive.id, inARow);
+      if (inARow >= ioErrorsMax) this.#failed.add(drive.id);
+    } else if (error.code === 'holder-unavailable') {
+      this.#failed.add(drive.id);
     }
-    if (this.#failed.has(drive.id)) return;
-    this.#failed.add(drive.id);
+    // Once a kind: a disk that is full says so for every shard.
+    const key = `${drive.id} ${error.code}`;
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
     this.#onProblem({ item: drive.name, message: messageOf(error), code: error.code });
+  }
+
+  /** Bytes of a shard that a holder may be asked to take. */
+  #roomAt(drive: KnownDrive): number {
+    const reserve = drive.quotaBytes === undefined ? 0 : logReserveBytes;
+    const tooLarge = this.#tooLarge.get(drive.id) ?? Number.POSITIVE_INFINITY;
+    return Math.max(0, Math.min((this.#free.get(drive.id) ?? 0) - reserve, tooLarge - 1));
   }
 
   #candidates(): Candidate[] {
@@ -88,10 +108,7 @@ export class ShardPlacer {
       .map((drive) => ({
         id: drive.id,
         household: drive.household,
-        freeBytes: Math.max(
-          0,
-          (this.#free.get(drive.id) ?? 0) - (drive.quotaBytes === undefined ? 0 : logReserveBytes),
-        ),
+        freeBytes: this.#roomAt(drive),
       }));
   }
 
@@ -114,7 +131,8 @@ export class ShardPlacer {
       const ranked = rankHolders(pack.packId, this.#candidates(), shardBytes, used);
       const round = waiting.slice(0, ranked.length);
       if (round.length === 0) break;
-      const results = await Promise.all(
+      // All of them end before an error is thrown: nothing may be under way when the operation gives up its lock.
+      const outcomes = await Promise.allSettled(
         round.map(async (shard, i) => {
           const drive = this.#drives.find((candidate) => candidate.id === ranked[i]);
           if (drive === undefined) return undefined;
@@ -122,7 +140,9 @@ export class ShardPlacer {
           return (await this.#send(pack, shard, drive, shardBytes)) ? { shard, drive } : undefined;
         }),
       );
-      for (const result of results) {
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        const result = outcome.value;
         if (result === undefined) continue;
         placed.push({ shardIndex: result.shard.index, holderId: idBytes(result.drive.id) });
         bytesSent += shardBytes;
@@ -143,7 +163,10 @@ export class ShardPlacer {
     const placed: Placement[] = [];
     const missing: number[] = [];
     for (const shard of shards) {
-      if (!this.#failed.has(drive.id) && (await this.#send(pack, shard, drive, shardBytes))) {
+      throwIfAborted(this.#signal);
+      // A damaged shard is replaced where it was, which may take no room; a copy for a full drive isn't even tried.
+      const isFull = drive.whole && shardBytes >= (this.#tooLarge.get(drive.id) ?? Number.POSITIVE_INFINITY);
+      if (!isFull && !this.#failed.has(drive.id) && (await this.#send(pack, shard, drive, shardBytes))) {
         placed.push({ shardIndex: shard.index, holderId: idBytes(drive.id) });
       } else {
         missing.push(shard.index);
@@ -172,12 +195,13 @@ export class ShardPlacer {
       } finally {
         reservation.release();
       }
+      this.#ioErrors.delete(drive.id);
       return true;
     } catch (error) {
       throwIfAborted(this.#signal);
       if (!(error instanceof KithError)) throw error;
       this.#free.set(drive.id, (this.#free.get(drive.id) ?? 0) + shardBytes);
-      this.#note(drive, error);
+      this.#note(drive, error, shardBytes);
       return false;
     }
   }

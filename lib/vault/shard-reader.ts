@@ -1,15 +1,17 @@
-import { equalBytes, idKey } from '../base/bytes.ts';
+import { idKey } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
+import { listOf } from '../base/units.ts';
 import { leafHashes, verifyRange } from '../crypto/merkle.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import type { LeafSource } from '../pipeline/pack-reader.ts';
+import { shardKey } from './damage-book.ts';
 import type { Problem } from './types.ts';
 
 /** Leaves that are fetched together: 512 KiB, about a frame. */
-const windowLeaves = 8;
+export const windowLeaves = 8;
 /** Windows that are remembered: 48 MiB. */
 const windowsMax = 96;
 
@@ -30,7 +32,11 @@ export class ShardReader implements LeafSource {
   readonly #coder: ErasureCoder;
   readonly #onProblem: (problem: Problem) => void;
   readonly #windows = new Map<string, Promise<Uint8Array>>();
+  /** Shards of which some range was bad: told once. Other ranges of them may still serve. */
   readonly #bad = new Set<string>();
+  /** Shards that their holder can't give at all. */
+  readonly #unusable = new Set<string>();
+  readonly #onDamage: (holder: Holder, packId: Uint8Array, index: number) => void;
   #replaced = 0;
   #bytesRead = 0;
 
@@ -38,7 +44,10 @@ export class ShardReader implements LeafSource {
     readonly places: ShardPlaces;
     readonly coder: ErasureCoder;
     readonly onProblem: (problem: Problem) => void;
+    /** Told of each shard that turned out bad, to be remembered. */
+    readonly onDamage?: (holder: Holder, packId: Uint8Array, index: number) => void;
   }) {
+    this.#onDamage = options.onDamage ?? ((): void => undefined);
     this.#places = options.places;
     this.#coder = options.coder;
     this.#onProblem = options.onProblem;
@@ -97,7 +106,23 @@ export class ShardReader implements LeafSource {
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
     const direct = await this.verified(manifest, index, firstLeaf, leafCount);
     if (direct !== undefined) return direct;
-    const rows = manifest.roots.map((_, row) => row).filter((row) => row !== index);
+    const available = await this.anyRows(manifest, firstLeaf, leafCount, index);
+    const [decoded] = this.#coder.reconstruct(manifest.k, available, [index]);
+    if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
+    return decoded;
+  }
+
+  /**
+   * The same range of k different shards, each verified, from whoever has them: what is bad in one place may be good in another, so
+   * this is asked range by range. KithError `not-restorable` if fewer can be had.
+   */
+  async anyRows(
+    manifest: Manifest,
+    firstLeaf: number,
+    leafCount: number,
+    except?: number,
+  ): Promise<{ index: number; bytes: Uint8Array }[]> {
+    const rows = manifest.roots.map((_, row) => row).filter((row) => row !== except);
     const available: { index: number; bytes: Uint8Array }[] = [];
     for (let at = 0; at < rows.length && available.length < manifest.k;) {
       const batch = rows.slice(at, at + manifest.k - available.length);
@@ -109,9 +134,7 @@ export class ShardReader implements LeafSource {
     }
     if (available.length < manifest.k)
       throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
-    const [decoded] = this.#coder.reconstruct(manifest.k, available, [index]);
-    if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
-    return decoded;
+    return available;
   }
 
   /** A range of one shard as some holder has it, verified; undefined if none has it whole. */
@@ -126,8 +149,8 @@ export class ShardReader implements LeafSource {
     const total = (classBytes[manifest.class] ?? 0) / leafBytes;
     const ref = { packId: manifest.packId, index };
     for (const holder of this.#places.holdersOf(manifest, index)) {
-      const badKey = `${holder.id}/${index}/${idKey(manifest.packId)}`;
-      if (this.#bad.has(badKey)) continue;
+      const shard = shardKey(holder.id, manifest.packId, index);
+      if (this.#unusable.has(shard)) continue;
       try {
         const range = await holder.get(ref, firstLeaf, leafCount);
         if (range === undefined) continue;
@@ -135,21 +158,24 @@ export class ShardReader implements LeafSource {
         const whole = range.bytes.length === leafCount * leafBytes;
         if (whole && verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
           return range.bytes;
-        this.#reject(badKey, holder, 'a part of what it holds was altered; another copy is used');
+        this.#reject(holder, manifest, index, 'a part of what it holds was altered; another copy is used');
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
         if (error.code === 'holder-unavailable') continue;
-        this.#reject(badKey, holder, messageOf(error));
+        this.#unusable.add(shard);
+        this.#reject(holder, manifest, index, messageOf(error));
       }
     }
     return undefined;
   }
 
-  #reject(badKey: string, holder: Holder, message: string): void {
-    if (this.#bad.has(badKey)) return;
-    this.#bad.add(badKey);
+  #reject(holder: Holder, manifest: Manifest, index: number, message: string): void {
+    const shard = shardKey(holder.id, manifest.packId, index);
+    if (this.#bad.has(shard)) return;
+    this.#bad.add(shard);
     this.#replaced++;
     this.#onProblem({ item: holder.name, message, code: 'shard-damaged' });
+    this.#onDamage(holder, manifest.packId, index);
   }
 }
 
@@ -164,15 +190,4 @@ export function tooFew(manifest: Manifest, here: number, away: readonly string[]
     `cannot be restored now: ${here} of the ${manifest.k} parts that are needed can be reached. ${unlock}`,
     { details: { needed: manifest.k, reached: here, away: [...away] } },
   );
-}
-
-/** `a`, `a or b`, `a, b or c`. */
-export function listOf(names: readonly string[], conjunction: 'and' | 'or'): string {
-  if (names.length <= 1) return names.join('');
-  return `${names.slice(0, -1).join(', ')} ${conjunction} ${names.at(-1) ?? ''}`;
-}
-
-/** True if two manifests speak of the same pack. */
-export function samePack(a: Manifest, b: Manifest): boolean {
-  return equalBytes(a.packId, b.packId);
 }

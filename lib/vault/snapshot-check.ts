@@ -1,8 +1,7 @@
 import { idKey } from '../base/bytes.ts';
-import { isKithError } from '../base/errors.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
 import { entryTypes } from '../format/tree.ts';
 import type { Content } from '../format/content.ts';
-import type { Snapshot } from '../format/snapshot.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { Session } from './session.ts';
 import { TreeReader } from './tree-reader.ts';
@@ -11,25 +10,25 @@ import { TreeReader } from './tree-reader.ts';
 type BlobVisitor = (packId: Uint8Array | undefined) => void;
 
 /**
- * Visits every blob below a content: trees, lists and, for files, chunks. `seen` holds trees that were visited, by content id, so that
- * what snapshots share is read once; pass a fresh one for a complete answer.
+ * Visits every blob below a content: trees, lists and, for files, chunks. A folder that stands in it several times is
+ * looked into once, one that is in `skip` not at all. Gives the folders that were visited, by key, for a later `skip`.
  */
 export async function visitBlobs(
   session: Session,
   reader: BlobReader,
   root: Content,
   visit: BlobVisitor,
-  signal?: AbortSignal,
-): Promise<void> {
+  options: { readonly signal?: AbortSignal | undefined; readonly skip?: ReadonlySet<string> } = {},
+): Promise<ReadonlySet<string>> {
   const trees = new TreeReader(reader);
   const seen = new Set<string>();
   const visitContent = async (content: Content): Promise<void> => {
     for await (const { id } of trees.blobIds(content)) visit(session.index.get(id)?.packId);
   };
   const visitFolder = async (content: Content): Promise<void> => {
-    signal?.throwIfAborted();
-    const key = content.ids.map(idKey).join('');
-    if (seen.has(key)) return;
+    throwIfAborted(options.signal);
+    const key = `${content.level}${content.ids.map(idKey).join('')}`;
+    if (seen.has(key) || options.skip?.has(key) === true) return;
     seen.add(key);
     await visitContent(content);
     for await (const entry of trees.entries(content)) {
@@ -39,25 +38,7 @@ export async function visitBlobs(
     }
   };
   await visitFolder(root);
-}
-
-/** True if every blob of a snapshot is in some known pack; its trees are read. */
-export async function snapshotIsWhole(
-  session: Session,
-  reader: BlobReader,
-  snapshot: Snapshot,
-): Promise<boolean> {
-  let whole = true;
-  try {
-    await visitBlobs(session, reader, snapshot.root, (packId) => {
-      if (packId === undefined) whole = false;
-    });
-  } catch (error) {
-    if (!isKithError(error, 'blob-missing', 'not-restorable', 'damaged', 'malformed', 'not-authentic'))
-      throw error;
-    return false;
-  }
-  return whole;
+  return seen;
 }
 
 /** Ids (as keys) of the packs that a content needs, or undefined among them for blobs that no known pack has. */
@@ -77,7 +58,7 @@ export async function packsOf(
       if (packId === undefined) missingBlobs++;
       else packs.set(idKey(packId), packId);
     },
-    signal,
+    { signal },
   );
   return { packs, missingBlobs };
 }

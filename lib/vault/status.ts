@@ -1,36 +1,33 @@
 import { idKey } from '../base/bytes.ts';
-import { isKithError } from '../base/errors.ts';
-import { countOf, formatSize } from '../base/units.ts';
+import { countOf, formatSize, listOf } from '../base/units.ts';
 import { verdictOf } from '../placement/verdict.ts';
-import { packHealth, type PackHealth } from './health.ts';
+import type { PackHealth } from './health.ts';
 import { driveInfo } from './drives.ts';
+import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNeeds } from './needed.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
-import { listOf } from './shard-reader.ts';
-import { packsOf } from './snapshot-check.ts';
 import { allSnapshots, type FoundSnapshot } from './snapshots.ts';
 import type { DriveInfo, StatusResult } from './types.ts';
 
-/** How a snapshot stands. `packs` are those that it needs; undefined where that can't be told now. */
+/** How a snapshot stands, and what it needs; undefined for one that waits. */
 interface SnapshotHealth {
   readonly shown: StatusResult['snapshots'][number];
   readonly lost: boolean;
-  readonly packs: readonly PackHealth[] | undefined;
+  readonly needs: SnapshotNeeds | undefined;
 }
 
-/** How the vault stands, by listings made now. Reads trees only where some pack is below its policy. */
+/** How the vault stands, by listings made now. Reads the trees of every snapshot, once in a session while all is well. */
 export async function status(session: Session): Promise<StatusResult> {
   const prepared = await prepareRead(session, (problem) => session.problem(problem));
-  const health = new Map<string, PackHealth>();
-  for (const pack of session.state.packs())
-    health.set(idKey(pack.manifest.packId), packHealth(session, prepared.census, pack));
+  const health = healthOfPacks(session, prepared.census);
   const found = await allSnapshots(session);
   const snapshots: SnapshotHealth[] = [];
   for (const snapshot of found) snapshots.push(await snapshotHealth(session, prepared, health, snapshot));
   const drives: DriveInfo[] = [];
   for (const drive of session.drives()) drives.push(await driveInfo(drive));
   const published = snapshots.filter(({ shown }) => shown.state !== 'pending');
-  const all = neededBy(published, health);
+  const needed = neededByAll(published.flatMap(({ needs }) => needs ?? []));
+  const all = [...health].filter(([key]) => needed?.has(key) !== false).map(([, pack]) => pack);
   const tolerates = least(all.map((pack) => pack.tolerates));
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
   const waitingBytes = await session.queue.usedBytes();
@@ -70,22 +67,6 @@ export async function status(session: Session): Promise<StatusResult> {
   };
 }
 
-/**
- * The packs that published snapshots need. A lost pack whose blobs were stored again is needed by none, and takes
- * nothing from what can be restored.
- */
-function neededBy(
-  published: readonly SnapshotHealth[],
-  health: ReadonlyMap<string, PackHealth>,
-): readonly PackHealth[] {
-  const needed = new Set<PackHealth>();
-  for (const { packs } of published) {
-    if (packs === undefined) return [...health.values()];
-    for (const pack of packs) needed.add(pack);
-  }
-  return published.length === 0 ? [...health.values()] : [...needed];
-}
-
 function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];
   return [
@@ -110,47 +91,43 @@ function least(values: readonly (number | undefined)[]): number | null {
 async function snapshotHealth(
   session: Session,
   prepared: Prepared,
-  health: ReadonlyMap<string, PackHealth>,
+  health: HealthByPack,
   { id, snapshot, pending }: FoundSnapshot,
 ): Promise<SnapshotHealth> {
   const state = pending ? 'pending' : snapshot.partial ? 'partial' : 'complete';
   const base = { id, timeNs: snapshot.timeNs, state } as const;
+  const notRestorable = (words: string): SnapshotHealth['shown'] => ({
+    ...base,
+    tolerates: null,
+    restorable: false,
+    health: words,
+  });
   if (pending) {
-    const words = 'waits for disks: not safe yet';
-    const shown = { ...base, tolerates: null, restorable: false, health: words };
-    return { shown, lost: false, packs: undefined };
+    return { shown: notRestorable('waits for disks: not safe yet'), lost: false, needs: undefined };
   }
-  const uneven = new Set([...health.values()].map((pack) => pack.tolerates)).size > 1;
-  let packs = [...health.values()];
-  let missingBlobs = 0;
-  if (uneven) {
-    try {
-      const used = await packsOf(session, prepared.reader, snapshot.root);
-      packs = [...used.packs.keys()].map((key) => health.get(key)).filter((pack) => pack !== undefined);
-      missingBlobs = used.missingBlobs;
-    } catch (error) {
-      if (!isKithError(error) || error.code === 'interrupted') throw error;
-      const lost = packs.some((pack) => pack.lost);
-      const words = notNow(prepared, packs, lost);
-      return {
-        shown: { ...base, tolerates: null, restorable: false, health: words },
-        lost,
-        packs: undefined,
-      };
-    }
-  }
-  const tolerates = least(packs.map((pack) => pack.tolerates));
+  const needs = await needsOf(session, prepared.reader, health, { id, snapshot });
+  const packs = [...health].filter(([key]) => needs.packs?.has(key) !== false).map(([, pack]) => pack);
   // Blobs may be in packs that are away, and of which this home has no directory.
-  const gone = missingBlobs > 0 && !mayBeElsewhere(session, health);
+  const gone = needs.missingBlobs > 0 && !mayBeElsewhere(session, prepared, health);
   const lost = gone || packs.some((pack) => pack.lost);
-  const restorable = missingBlobs === 0 && packs.every((pack) => pack.tolerates !== undefined);
-  const words = restorable ? `restorable; ${survives(tolerates)}` : notNow(prepared, packs, lost);
-  const shown = { ...base, tolerates: restorable ? tolerates : null, restorable, health: words };
-  return { shown, lost, packs: missingBlobs === 0 ? packs : undefined };
+  const tolerates = least(packs.map((pack) => pack.tolerates));
+  const restorable =
+    needs.packs !== undefined &&
+    needs.missingBlobs === 0 &&
+    !needs.waits &&
+    packs.every((pack) => pack.tolerates !== undefined);
+  if (restorable) {
+    const shown = { ...base, tolerates, restorable, health: `restorable; ${survives(tolerates)}` };
+    return { shown, lost, needs };
+  }
+  const waits = needs.waits && needs.missingBlobs === 0 && !lost;
+  const words = waits ? 'parts of it wait for disks: not safe yet' : notNow(prepared, packs, lost);
+  return { shown: notRestorable(words), lost, needs };
 }
 
-/** True if some pack that isn't lost can't be looked into now. */
-function mayBeElsewhere(session: Session, health: ReadonlyMap<string, PackHealth>): boolean {
+/** True if some drive, or some pack that isn't lost, can't be looked into now. */
+function mayBeElsewhere(session: Session, prepared: Prepared, health: HealthByPack): boolean {
+  if (prepared.away.length > 0) return true;
   for (const { manifest } of session.state.packs()) {
     if (!session.index.hasPack(manifest.packId) && health.get(idKey(manifest.packId))?.lost !== true)
       return true;
@@ -174,5 +151,7 @@ function notNow(prepared: Prepared, packs: readonly PackHealth[], lost: boolean)
   );
   const names = [...away].filter((name) => name !== '').sort();
   const fallback = prepared.away.map(({ drive }) => drive.name);
-  return `not restorable until ${listOf(names.length > 0 ? names : fallback, 'or')} is back`;
+  const missed = names.length > 0 ? names : fallback;
+  if (missed.length === 0) return 'parts of it can’t be read';
+  return `not restorable until ${listOf(missed, 'or')} is back`;
 }

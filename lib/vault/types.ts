@@ -64,6 +64,8 @@ export interface BackupSummary {
   readonly filesChanged: number;
   readonly filesUnmodified: number;
   readonly filesUnreadable: number;
+  /** Files that changed each time they were read: what is stored of them may be a mixture. */
+  readonly filesChangedWhileRead: number;
   readonly foldersTotal: number;
   readonly totalFilesProcessed: number;
   readonly totalBytesProcessed: number;
@@ -231,7 +233,10 @@ export interface RepairSummary {
   /** Shards that still lack a place. */
   readonly shardsStillMissing: number;
   readonly packsAdopted: number;
+  /** Packs that a snapshot needs and that even all drives together can't give back. */
   readonly packsLost: number;
+  /** Packs that could not be repaired for another reason; told as problems. */
+  readonly packsFailed: number;
   readonly snapshotsPublished: number;
   readonly bytesRead: number;
   readonly bytesSent: number;

@@ -13,7 +13,7 @@ const manifestAt = leavesAt + 32;
 
 /** The drive with shard `index` of the first pack, and the shard's path. */
 async function shardAt(fixture: VaultFixture, index: number): Promise<{ drive: number; path: string }> {
-  for (const drive of [0, 1, 2, 3]) {
+  for (const drive of [0, 1, 2, 3, 4]) {
     const path = (await fixture.shardFiles(drive)).find((file) => file.endsWith(`-0${index}.shard`));
     if (path !== undefined) return { drive, path };
   }

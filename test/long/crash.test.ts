@@ -12,7 +12,6 @@ const floors: Readonly<Record<string, number>> = {
   backup: 105,
   'first backup': 95,
   'backup, home lost': 105,
-  'backup, cut twice': 105,
   init: 35,
   'drive add': 85,
   recover: 175,
@@ -20,6 +19,13 @@ const floors: Readonly<Record<string, number>> = {
   'repair, damaged': 54,
   'pending backup': 70,
   resume: 185,
+  'backup, cut twice': 105,
+  'init, cut twice': 35,
+  'drive add, cut twice': 85,
+  'recover, cut twice': 175,
+  'repair, cut twice': 50,
+  'pending backup, cut twice': 70,
+  'resume, cut twice': 185,
 };
 
 const kinds: readonly { readonly mode: CrashMode; readonly seed: number }[] = [
@@ -33,7 +39,9 @@ describe('whatever dies at any step leaves a whole vault', () => {
     assert.deepEqual(Object.keys(scenarios), Object.keys(floors));
   });
   for (const [scenario, floor] of Object.entries(floors)) {
-    for (const kind of kinds) {
+    // What comes after a second cut is lost or mixed anyway; the first leaves most when only the process dies.
+    const twice = scenario.endsWith('cut twice');
+    for (const kind of kinds.filter(({ mode }) => !twice || mode === 'process-killed')) {
       it(`${scenario}, ${kind.mode}`, (t) => countCrashPoints(t, scenario, kind, floor));
     }
   }

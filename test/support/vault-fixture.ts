@@ -28,6 +28,7 @@ import {
   type VaultApi,
 } from '../../lib/vault/index.ts';
 import { tempFolder } from './temp-folder.ts';
+import { quickDisk } from './vault-fixture-disk.ts';
 
 /** A clock of which no two readings are the same, from a fixed day on, so that snapshots have an order. */
 export function tickingClock(): Clock & { forward(ms: number): void } {
@@ -91,7 +92,7 @@ export class VaultFixture {
     this.surroundings = {
       ...systemSurroundings,
       clock: this.clock,
-      ...(options.disk === undefined ? {} : { disk: options.disk }),
+      disk: options.disk ?? quickDisk,
     };
     this.spread = options.spread;
   }
