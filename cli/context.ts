@@ -83,7 +83,10 @@ export function keyOptions(context: Context): { home: string; passphrase?: strin
 /** Opens the vault, works, and closes it whatever happens. The vault's code is loaded only here: help stays quick. */
 export async function withVault<T>(context: Context, work: (vault: VaultApi) => Promise<T>): Promise<T> {
   const { openVault } = await import('../lib/vault/index.ts');
-  const vault = await openVault(keyOptions(context));
+  const vault = await openVault({
+    ...keyOptions(context),
+    onProblem: (problem) => context.output.problem(problem),
+  });
   try {
     return await work(vault);
   } finally {

@@ -46,7 +46,7 @@ export class CatalogState {
     this.#authority = authority;
   }
 
-  /** Applies an opened record of a known kind. KithError `malformed` or `not-authentic` leaves the state as it was. */
+  /** Applies an opened record of a known kind. KithError `malformed` or `not-authentic`: what it says doesn't count. */
   apply(kind: number, body: Uint8Array): void {
     switch (kind) {
       case recordKinds.snapshot:

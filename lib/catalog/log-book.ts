@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { concatBytes, equalBytes, toHex } from '../base/bytes.ts';
+import { concatBytes, equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { Semaphore } from '../base/concurrency.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { appendKeysBytesMax } from '../format/append-keys.ts';
-import { encodeLogOpened } from '../format/catalog-records.ts';
+import { decodeLogOpened, encodeLogOpened } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { openLogRecord, readRecordHead, sealLogRecord, unknownKindAction } from '../format/log-record.ts';
 import type { LogPosition } from '../format/log-position.ts';
@@ -42,13 +42,28 @@ export interface LogEntry {
 const segmentRecordBytes = 4 * 1024 * 1024;
 const segmentRecordsMax = 16_384;
 
-/** What an exchange of logs with a holder did. */
-export interface Exchange {
-  readonly segmentsPulled: number;
-  readonly segmentsPushed: number;
-  /** True if the holder had the same heads or longer ones before anything was pushed. */
-  readonly upToDate: boolean;
+/** What a holder had of the logs when it was heard, and what is to be said of it. */
+export interface Heard {
+  readonly held: readonly HeldLog[];
+  /** Logs (hex) of which it has another branch than we: they are left as they are on either side. */
+  readonly forked: ReadonlySet<string>;
+  /** Its segments that are no good, as `log key/first index`. */
+  readonly damaged: Set<string>;
+  /** True if it had a branch whose records were new here. */
+  readonly apart: boolean;
 }
+
+/** A log of which a holder has other records than we, from some place on. */
+interface Fork {
+  readonly logKey: Uint8Array;
+  /** The holder's segments from there on, as far as they are authentic. */
+  readonly theirs: readonly Segment[];
+  /** False if some of them couldn't be read, or weren't. */
+  readonly whole: boolean;
+}
+
+/** Heads that one closing record takes, as pairs. */
+const closedHeadsMax = 64;
 
 /**
  * The vault's logs as the owner sees them: sealed records in, opened records out into the state. Knows which logs this
@@ -66,6 +81,8 @@ export class LogBook {
   readonly #lock = new Semaphore(1);
   #logs: SegmentLogs;
   #current: AppendLog[] = [];
+  /** Heads of branches whose records were all written again to other logs. */
+  readonly #joined = new Set<string>();
   #stop: KithError | undefined;
 
   private constructor(options: LogBookOptions, logs: SegmentLogs) {
@@ -105,35 +122,44 @@ export class LogBook {
     return book;
   }
 
-  /** Opens this device's two logs where there are none. */
+  /** Opens this device's two logs where there are none, or where one is damaged: that one is never gone on with. */
   async ensureCurrent(reason: string): Promise<void> {
     if (this.#current.length === 0) await this.openFreshLogs(reason);
+    else if (this.#current.some(({ logKey }) => this.#logs.isBroken(logKey)))
+      await this.openFreshLogs('a log of this device is damaged in its home');
   }
 
   #apply(record: CarriedRecord): void {
-    const item = `record ${record.index} of log ${toHex(record.logKey).slice(0, 8)}`;
-    let stop: KithError | undefined;
     try {
-      const head = readRecordHead(record.bytes);
-      const action = unknownKindAction(head.kind, head.flags, head.version);
-      if (action === 'skip') return;
-      if (action === 'stop') {
-        stop = new KithError(
-          'too-new',
-          `${item} was written by a newer kith and must not be ignored. Update kith.`,
-          {
-            details: { kind: head.kind },
-          },
-        );
-        this.#stop = stop;
-        throw stop;
-      }
-      const opened = this.#open(record, head.keyEpoch);
-      this.#state.apply(opened.kind, opened.body);
+      const entry = this.#entryOf(record);
+      if (entry !== undefined) this.#take(entry, record.index);
     } catch (error) {
-      if (error === stop || !isKithError(error)) throw error;
-      this.#onProblem({ item, message: `left out: ${messageOf(error)}` });
+      if (!isKithError(error) || error === this.#stop) throw error;
+      this.#onProblem({ item: itemOf(record), message: `left out: ${messageOf(error)}` });
     }
+  }
+
+  /** What a record says; undefined for a kind that is to be skipped. KithError: it doesn't open, or stops us. */
+  #entryOf(record: CarriedRecord): LogEntry | undefined {
+    const head = readRecordHead(record.bytes);
+    const action = unknownKindAction(head.kind, head.flags, head.version);
+    if (action === 'skip') return undefined;
+    if (action === 'stop') {
+      this.#stop = new KithError(
+        'too-new',
+        `${itemOf(record)} was written by a newer kith and must not be ignored. Update kith.`,
+        { details: { kind: head.kind } },
+      );
+      throw this.#stop;
+    }
+    return this.#open(record, head.keyEpoch);
+  }
+
+  /** Takes in what a record says. A _log opened_ that isn't the first record of its log closes what it names. */
+  #take({ kind, body }: LogEntry, index: number): void {
+    if (kind !== recordKinds.logOpened) this.#state.apply(kind, body);
+    else if (index > 0)
+      for (const head of decodeLogOpened(body).predecessors) this.#joined.add(headKey(head));
   }
 
   #open(record: CarriedRecord, keyEpoch: number): { kind: number; body: Uint8Array } {
@@ -176,6 +202,7 @@ export class LogBook {
   async #append(role: LogRole, entries: readonly LogEntry[]): Promise<void> {
     const log = this.#current.find((candidate) => candidate.role === role);
     if (log === undefined) throw new KithError('internal', 'no log to append to');
+    if (this.#stop !== undefined) throw this.#stop;
     const epoch = currentEpoch(this.#device);
     const key = role === logRoles.catalog ? epoch.catalog : epoch.custody;
     let batch: Uint8Array[] = [];
@@ -183,8 +210,9 @@ export class LogBook {
     let from = 0;
     const flush = async (to: number): Promise<void> => {
       if (batch.length === 0) return;
+      const first = this.#logs.length(log.logKey);
       await this.#logs.append(log, batch);
-      for (const entry of entries.slice(from, to)) this.#state.apply(entry.kind, entry.body);
+      for (const [i, entry] of entries.slice(from, to).entries()) this.#takeOwn(entry, first + i);
       batch = [];
       batchBytes = 0;
       from = to;
@@ -204,15 +232,24 @@ export class LogBook {
     await flush(entries.length);
   }
 
-  /** Opens a fresh log of each role; their first records name all logs of the vault that they follow. */
-  async openFreshLogs(reason: string, alsoClosed: readonly LogPosition[] = []): Promise<void> {
+  /** The same for a record that is durable already: what it says counts or doesn't, as when it is read again. */
+  #takeOwn(entry: LogEntry, index: number): void {
+    try {
+      this.#take(entry, index);
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      this.#onProblem({ item: 'a record just written', message: `left out: ${messageOf(error)}` });
+    }
+  }
+
+  /** Opens a fresh log of each role; their first records name this device's logs that they follow. */
+  async openFreshLogs(reason: string): Promise<void> {
     await this.#lock.run(async () => {
-      const own = this.#logs
+      const predecessors = this.#logs
         .heads()
         .filter((head) => equalBytes(head.deviceId, this.#device.deviceId))
-        .slice(-63)
+        .slice(-64)
         .map((head) => ({ logKey: head.logKey, length: head.length, hash: head.hash }));
-      const predecessors = [...alsoClosed, ...own].slice(0, 64);
       const fresh = [logRoles.catalog, logRoles.ledger].map((role) =>
         newAppendLog(role, this.#device, this.#random),
       );
@@ -231,28 +268,24 @@ export class LogBook {
   }
 
   /**
-   * Takes what a holder has and we lack, then gives it what it lacks. If it has more of a log that this device appends to, that log is
-   * never continued: fresh ones are opened. If it has another branch of a log (a home was put back, and went on before it saw the
-   * holder), the records of both branches are written to fresh logs: nothing that either says is lost.
+   * Takes what a holder has and we lack. If it has more of a log that this device appends to, that log is never continued: fresh ones
+   * are opened. If it has another branch of a log (a home was put back, and went on before it saw the holder), the records of both
+   * branches are written to fresh logs: nothing that either says is lost. What can't be read of one log doesn't keep the others from
+   * being heard. KithError `too-new` for a record that must not be ignored: then nothing may go on.
    */
-  async exchange(holder: Holder, options: { readonly thorough?: boolean } = {}): Promise<Exchange> {
+  async hear(holder: Holder): Promise<Heard> {
     const held = await holder.logs.list();
-    const forked = new Set<string>();
+    const forks: Fork[] = [];
     const damaged = new Set<string>();
-    let segmentsPulled = 0;
     let longer = false;
     for (const log of held) {
       const found = await this.#compare(holder, log);
       if (found.state === 'forked') {
-        forked.add(toHex(log.logKey));
-        await this.#joinBranches(holder, log.logKey, found.branch);
+        forks.push(found.fork);
         continue;
       }
       if (found.state === 'damaged') damaged.add(`${toHex(log.logKey)}/${found.firstIndex}`);
-      const pulled = await this.#pull(holder, log);
-      segmentsPulled += pulled;
-      if (pulled > 0 && this.#current.some((current) => equalBytes(current.logKey, log.logKey)))
-        longer = true;
+      if ((await this.#pull(holder, log, damaged)) > 0 && this.#isCurrent(log.logKey)) longer = true;
     }
     if (longer) {
       this.#onProblem({
@@ -262,13 +295,68 @@ export class LogBook {
       });
       await this.openFreshLogs('a holder had a longer copy');
     }
-    if (options.thorough === true) await this.#findDamaged(holder, held, forked, damaged);
-    const lacking = this.#lackedBy(held, forked, damaged);
-    for (const { logKey, place } of lacking) {
-      await this.#logs.settle(logKey);
-      await holder.logs.putSegment(logKey, place.firstIndex, await this.#logs.segmentBytes(logKey, place));
+    const forked = new Set(forks.map(({ logKey }) => toHex(logKey)));
+    const apart = await this.#joinBranches(holder, forks, forked);
+    return { held, forked, damaged, apart };
+  }
+
+  #isCurrent(logKey: Uint8Array): boolean {
+    return this.#current.some((current) => equalBytes(current.logKey, logKey));
+  }
+
+  /**
+   * Gives a holder that was heard what it lacks. `thorough` reads all that it has, and replaces what is damaged. A log that it can't
+   * take is reported, and the others are given. True if it took all.
+   */
+  async give(holder: Holder, heard: Heard, options: { readonly thorough?: boolean } = {}): Promise<boolean> {
+    if (options.thorough === true) await this.#findDamaged(holder, heard);
+    const refused = new Set<string>();
+    for (const { logKey, place } of this.#lackedBy(heard)) {
+      const key = toHex(logKey);
+      if (refused.has(key)) continue;
+      try {
+        await this.#logs.settle(logKey);
+        await holder.logs.putSegment(logKey, place.firstIndex, await this.#logs.segmentBytes(logKey, place));
+      } catch (error) {
+        if (!isKithError(error, 'io-error', 'damaged', 'limit-exceeded', 'log-forked')) throw error;
+        refused.add(key);
+        this.#onProblem({
+          item: holder.name,
+          message: `its copy of log ${key.slice(0, 8)} was not brought up to date: ${messageOf(error)}`,
+          code: error.code,
+        });
+      }
     }
-    return { segmentsPulled, segmentsPushed: lacking.length, upToDate: lacking.length === 0 };
+    return refused.size === 0;
+  }
+
+  /**
+   * True if a holder, when it was heard, had all that is known now of the other devices' logs: it bears witness that there was
+   * nothing newer. What this device wrote itself is left aside.
+   */
+  isAbreast(heard: Heard): boolean {
+    const own = new Set(
+      this.#logs
+        .heads()
+        .filter(({ deviceId }) => equalBytes(deviceId, this.#device.deviceId))
+        .map(({ logKey }) => toHex(logKey)),
+    );
+    return !heard.apart && this.#lackedBy(heard).every(({ logKey }) => own.has(toHex(logKey)));
+  }
+
+  /** A holder's segment as it lies there, or undefined where it lacks it or can't read it; the latter is reported. */
+  async #fetch(holder: Holder, logKey: Uint8Array, firstIndex: number): Promise<Uint8Array | undefined> {
+    try {
+      return await holder.logs.getSegment(logKey, firstIndex);
+    } catch (error) {
+      if (!isKithError(error, 'io-error', 'limit-exceeded', 'malformed')) throw error;
+      this.#onProblem({
+        item: holder.name,
+        message: `log ${toHex(logKey).slice(0, 8)} can't be read from record ${firstIndex} on: ${messageOf(error)}`,
+        code: error.code,
+      });
+      return undefined;
+    }
   }
 
   /** Compares a holder's copy of a log with ours at the last segment that both have; the chain vouches for those before. */
@@ -278,19 +366,20 @@ export class LogBook {
   ): Promise<
     | { readonly state: 'same' }
     | { readonly state: 'damaged'; readonly firstIndex: number }
-    | { readonly state: 'forked'; readonly branch: readonly Segment[] }
+    | { readonly state: 'forked'; readonly fork: Fork }
   > {
     const theirs = new Set(log.segments.map((segment) => segment.firstIndex));
     const common = this.#logs.segments(log.logKey).filter((place) => theirs.has(place.firstIndex));
     const last = common.at(-1);
     if (last === undefined) return { state: 'same' };
-    const bytes = await holder.logs.getSegment(log.logKey, last.firstIndex);
+    const bytes = await this.#fetch(holder, log.logKey, last.firstIndex);
     if (bytes !== undefined && equalBytes(segmentHash(bytes), last.hash)) return { state: 'same' };
     if (this.#authentic(bytes, log.logKey) === undefined)
       return { state: 'damaged', firstIndex: last.firstIndex };
     const branch: Segment[] = [];
+    let whole = true;
     for (const { firstIndex } of log.segments.toReversed()) {
-      const segmentBytes = await holder.logs.getSegment(log.logKey, firstIndex);
+      const segmentBytes = await this.#fetch(holder, log.logKey, firstIndex);
       const ours = common.find((place) => place.firstIndex === firstIndex);
       if (
         segmentBytes !== undefined &&
@@ -299,18 +388,14 @@ export class LogBook {
       )
         break;
       const segment = this.#authentic(segmentBytes, log.logKey);
-      if (segment !== undefined) branch.unshift(segment);
+      if (segment === undefined) whole = false;
+      else branch.unshift(segment);
     }
-    return { state: 'forked', branch };
+    return { state: 'forked', fork: { logKey: log.logKey, theirs: branch, whole } };
   }
 
   /** Adds the segments whose bytes at the holder aren't what they were to `damaged`, as log key and first index. */
-  async #findDamaged(
-    holder: Holder,
-    held: readonly HeldLog[],
-    forked: ReadonlySet<string>,
-    damaged: Set<string>,
-  ): Promise<void> {
+  async #findDamaged(holder: Holder, { held, forked, damaged }: Heard): Promise<void> {
     for (const log of held) {
       const key = toHex(log.logKey);
       const hashes = new Map(
@@ -319,7 +404,8 @@ export class LogBook {
       for (const { firstIndex } of forked.has(key) ? [] : log.segments) {
         const hash = hashes.get(firstIndex);
         if (hash === undefined) continue;
-        const bytes = await holder.logs.getSegment(log.logKey, firstIndex);
+        if (damaged.has(`${key}/${firstIndex}`)) continue;
+        const bytes = await this.#fetch(holder, log.logKey, firstIndex);
         if (bytes === undefined || !equalBytes(segmentHash(bytes), hash)) damaged.add(`${key}/${firstIndex}`);
       }
     }
@@ -340,53 +426,105 @@ export class LogBook {
     }
   }
 
-  /** Writes the records that stand in only one of two branches to fresh logs, unless that was done before. */
-  async #joinBranches(holder: Holder, logKey: Uint8Array, branch: readonly Segment[]): Promise<void> {
-    const first = branch[0];
-    const last = branch.at(-1);
-    if (first === undefined || last === undefined) return;
-    const head = {
-      logKey,
-      length: last.head.firstIndex + last.records.length,
-      hash: segmentHash(concatBytes(last.signedBytes, last.signature)),
-    };
-    if (this.#state.isClosed(head)) return;
-    this.#onProblem({
-      item: holder.name,
-      message:
-        'it has another branch of one of your logs, as after a disk was put back; both are kept and go on in fresh logs',
-    });
-    const sealed = branch.flatMap((segment) => carriedRecords(segment));
-    for (const place of this.#logs.segments(logKey)) {
-      if (place.firstIndex < first.head.firstIndex) continue;
-      sealed.push(...carriedRecords(decodeSegment(await this.#logs.segmentBytes(logKey, place))));
+  /**
+   * Writes what stands in only one of two branches to fresh logs, unless that was done before; a record that closes both heads comes
+   * last, so that whatever dies before is done again. True if there was something to join.
+   */
+  async #joinBranches(holder: Holder, forks: readonly Fork[], forked: ReadonlySet<string>): Promise<boolean> {
+    const open = forks.filter(
+      (fork) => !this.#headsOf(fork).every((head) => this.#joined.has(headKey(head))),
+    );
+    const entries = new Map<string, LogEntry & { readonly role: LogRole }>();
+    const closed: LogPosition[] = [];
+    for (const fork of open) {
+      const lost = await this.#addEntries(fork, entries);
+      this.#onProblem({
+        item: holder.name,
+        message:
+          'it has another branch of one of your logs, as after a disk was put back; both are kept and go on in fresh logs' +
+          (lost ? ', but for records that can’t be read; they are kept where they are' : ''),
+      });
+      if (!lost) closed.push(...this.#headsOf(fork));
     }
-    const entries: LogEntry[] = [];
-    for (const record of sealed) {
-      const entry = this.#opened(record);
-      if (entry !== undefined && entry.kind !== recordKinds.logOpened) entries.push(entry);
+    const currentForked = this.#current.some(({ logKey }) => forked.has(toHex(logKey)));
+    if (currentForked || (await this.#lacksAny(entries))) {
+      await this.openFreshLogs('two branches of one log');
+      for (const role of [logRoles.catalog, logRoles.ledger])
+        await this.append(
+          role,
+          [...entries.values()].filter((entry) => entry.role === role),
+        );
     }
-    await this.openFreshLogs('two branches of one log', [head]);
-    await this.append(first.head.role, entries);
+    for (let at = 0; at < closed.length; at += closedHeadsMax) {
+      const body = encodeLogOpened({
+        role: logRoles.catalog,
+        openedNs: this.#nowNs(),
+        predecessors: closed.slice(at, at + closedHeadsMax),
+        reason: 'their branches were joined',
+      });
+      await this.append(logRoles.catalog, [{ kind: recordKinds.logOpened, body }]);
+    }
+    return open.length > 0;
   }
 
-  /** A record's kind and body, or undefined for one that doesn't open or isn't known. */
-  #opened(record: CarriedRecord): LogEntry | undefined {
+  /** The heads of both branches. */
+  #headsOf({ logKey, theirs }: Fork): LogPosition[] {
+    const ours = this.#logs.heads().find((head) => equalBytes(head.logKey, logKey));
+    const last = theirs.at(-1);
+    const heads: LogPosition[] = ours === undefined ? [] : [{ logKey, length: ours.length, hash: ours.hash }];
+    if (last !== undefined) {
+      const length = last.head.firstIndex + last.records.length;
+      heads.push({ logKey, length, hash: segmentHash(concatBytes(last.signedBytes, last.signature)) });
+    }
+    return heads;
+  }
+
+  /** Adds what the records of both branches say, each once. True if some can't be read, so that the branches must stay open. */
+  async #addEntries(
+    { logKey, theirs, whole }: Fork,
+    entries: Map<string, LogEntry & { readonly role: LogRole }>,
+  ): Promise<boolean> {
+    let lost = !whole;
+    const from = theirs[0]?.head.firstIndex ?? 0;
+    const records = theirs.flatMap((segment) => carriedRecords(segment));
+    for (const place of this.#logs.segments(logKey)) {
+      if (place.firstIndex >= from)
+        records.push(...carriedRecords(decodeSegment(await this.#logs.segmentBytes(logKey, place))));
+    }
+    for (const record of records) {
+      const entry = this.#readable(record);
+      if (entry === undefined) lost = true;
+      else if (!isOpening(entry, record.index))
+        entries.set(entryKey(record.role, entry), { ...entry, role: record.role });
+    }
+    return lost;
+  }
+
+  /** What a record says, or undefined for one that doesn't open or isn't known. KithError `too-new` if it stops us. */
+  #readable(record: CarriedRecord): LogEntry | undefined {
     try {
-      const head = readRecordHead(record.bytes);
-      if (unknownKindAction(head.kind, head.flags, head.version) !== 'known') return undefined;
-      return this.#open(record, head.keyEpoch);
+      return this.#entryOf(record);
     } catch (error) {
-      if (!isKithError(error)) throw error;
+      if (!isKithError(error) || error === this.#stop) throw error;
       return undefined;
     }
   }
 
-  #lackedBy(
-    held: readonly HeldLog[],
-    forked: ReadonlySet<string>,
-    damaged: ReadonlySet<string>,
-  ): { logKey: Uint8Array; place: SegmentPlace }[] {
+  /** True if some of the entries don't stand in the logs that this device appends to. */
+  async #lacksAny(entries: ReadonlyMap<string, unknown>): Promise<boolean> {
+    const lacking = new Set(entries.keys());
+    for (const { logKey } of lacking.size === 0 ? [] : this.#current) {
+      for (const place of this.#logs.segments(logKey)) {
+        for (const record of carriedRecords(decodeSegment(await this.#logs.segmentBytes(logKey, place)))) {
+          const entry = this.#readable(record);
+          if (entry !== undefined) lacking.delete(entryKey(record.role, entry));
+        }
+      }
+    }
+    return lacking.size > 0;
+  }
+
+  #lackedBy({ held, forked, damaged }: Heard): { logKey: Uint8Array; place: SegmentPlace }[] {
     const sizes = new Map<string, number>();
     for (const log of held) {
       for (const segment of log.segments)
@@ -403,13 +541,16 @@ export class LogBook {
   }
 
   /** Takes the segments of a log that go beyond ours. Returns how many. */
-  async #pull(holder: Holder, log: HeldLog): Promise<number> {
+  async #pull(holder: Holder, log: HeldLog, damaged: Set<string>): Promise<number> {
     let count = 0;
     try {
       for (const segment of log.segments) {
         if (segment.firstIndex < this.#logs.length(log.logKey)) continue;
-        const bytes = await holder.logs.getSegment(log.logKey, segment.firstIndex);
-        if (bytes === undefined) break;
+        const bytes = await this.#fetch(holder, log.logKey, segment.firstIndex);
+        if (bytes === undefined) {
+          damaged.add(`${toHex(log.logKey)}/${segment.firstIndex}`);
+          break;
+        }
         if (await this.#logs.put(bytes, (record) => this.#apply(record))) count++;
       }
     } catch (error) {
@@ -422,6 +563,23 @@ export class LogBook {
     }
     return count;
   }
+}
+
+function itemOf(record: CarriedRecord): string {
+  return `record ${record.index} of log ${toHex(record.logKey).slice(0, 8)}`;
+}
+
+function headKey(head: LogPosition): string {
+  return idKey(head.logKey) + idKey(head.hash);
+}
+
+function entryKey(role: LogRole, { kind, body }: LogEntry): string {
+  return `${role}/${kind}/${idKey(body)}`;
+}
+
+/** True for the first record of a log, which says how it began, and that alone. */
+function isOpening(entry: LogEntry, index: number): boolean {
+  return entry.kind === recordKinds.logOpened && index === 0;
 }
 
 /** What a log book is opened with. */

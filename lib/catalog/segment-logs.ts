@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes, toHex } from '../base/bytes.ts';
-import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { KithError, isKithError, messageOf, type ErrorCode } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import {
@@ -53,8 +53,12 @@ interface KnownLog {
   length: number;
 }
 
-/** Something about a log that was left out, and why. */
-export type LogProblem = (problem: { readonly item: string; readonly message: string }) => void;
+/** Something about a log that was left out, and why; `damaged` where no code is given. */
+export type LogProblem = (problem: {
+  readonly item: string;
+  readonly message: string;
+  readonly code?: ErrorCode;
+}) => void;
 
 /** Who may write logs of this vault. */
 export interface LogAuthority {
@@ -78,6 +82,7 @@ export class SegmentLogs {
   readonly #authority: LogAuthority;
   readonly #logs = new Map<string, KnownLog>();
   readonly #settled = new Set<string>();
+  readonly #broken = new Set<string>();
 
   private constructor(disk: Disk, folder: string, tempFolder: string, authority: LogAuthority) {
     this.#disk = disk;
@@ -125,6 +130,7 @@ export class SegmentLogs {
         for (const [i, record] of segment.records.entries()) onRecord(carried(segment, i, record));
       } catch (error) {
         if (!isKithError(error)) throw error;
+        this.#broken.add(name);
         onProblem({
           item: `log ${name.slice(0, 8)}`,
           message: `ends at record ${this.#lengthOf(name)}: ${messageOf(error)}`,
@@ -132,6 +138,14 @@ export class SegmentLogs {
         return;
       }
     }
+  }
+
+  /**
+   * True if, when the folder was read, the log ended at a segment that is no good, or before one that doesn't follow: it must not be
+   * appended to, since others may have what is lost here, and what lies behind the gap would stand in the way.
+   */
+  isBroken(logKey: Uint8Array): boolean {
+    return this.#broken.has(toHex(logKey));
   }
 
   #lengthOf(name: string): number {
@@ -256,7 +270,7 @@ export class SegmentLogs {
     if (log !== undefined && last !== undefined) log.length -= last.count;
   }
 
-  /** Appends sealed records as one durable segment. */
+  /** Appends sealed records as one durable segment. KithError `damaged` for a log that is broken. */
   async append(
     log: {
       readonly logKey: Uint8Array;
@@ -267,6 +281,7 @@ export class SegmentLogs {
     },
     records: readonly Uint8Array[],
   ): Promise<void> {
+    if (this.isBroken(log.logKey)) throw new KithError('damaged', 'a broken log is not appended to');
     const firstIndex = this.length(log.logKey);
     const bytes = encodeSegment(
       {

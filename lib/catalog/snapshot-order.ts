@@ -18,18 +18,17 @@ export function orderSnapshots<T extends { readonly id: string; readonly snapsho
 ): T[] {
   const byTime = snapshots.toSorted((a, b) => compare(a.snapshot.timeNs, b.snapshot.timeNs, a.id, b.id));
   const known = new Map(byTime.map((item) => [item.id, item]));
-  const lineOf = (item: T): T[] => {
-    // Ids are hashes of what they name, so a line of parents ends; the set is for snapshots that nobody could have made.
-    const line = new Set<T>();
-    for (let at: T | undefined = item; at !== undefined && !line.has(at); at = parentOf(at, known))
-      line.add(at);
-    return [...line];
-  };
   const times = new Map<T, bigint>();
   const depths = new Map<T, number>();
+  // An id is the hash of what names the parent, so a line of parents ends.
+  const lineOf = (item: T): T[] => {
+    const line: T[] = [];
+    for (let at: T | undefined = item; at !== undefined && !times.has(at); at = parentOf(at, known))
+      line.push(at);
+    return line;
+  };
   const settle = (item: T): void => {
     for (const one of lineOf(item).reverse()) {
-      if (times.has(one)) continue;
       const parent = parentOf(one, known);
       depths.set(one, parent === undefined ? 0 : (depths.get(parent) ?? 0) + 1);
       const own = one.snapshot.timeNs;

@@ -1,4 +1,4 @@
-import { equalBytes } from '../base/bytes.ts';
+import { equalBytes, toHex } from '../base/bytes.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { newPhrase, rootOfPhrase } from '../crypto/phrase.ts';
 import type { RandomSource } from '../crypto/random.ts';
@@ -36,8 +36,11 @@ export { vaultIdOfRoot } from './root-keys.ts';
 
 /** What making a device takes. */
 export interface DeviceOptions {
-  /** The device's name, at most 255 bytes: it stands in the certificate, which holders can read. */
-  readonly name: string;
+  /**
+   * The device's name, at most 255 bytes: it stands in the certificate, **which holders can read**. `device` and four digits of its
+   * key unless given.
+   */
+  readonly name?: string;
   readonly random: RandomSource;
   readonly nowNs: () => bigint;
   /** For tests: is told of every secret made from the phrase. All are zeroed when the call has ended. */
@@ -99,9 +102,10 @@ function newDevice(
   const boxSeed = options.random(32);
   const { publicKey: deviceId, secretKey: deviceSecretKey } = signKeyPair(deviceSeed);
   const boxKeys = boxKeyPair(boxSeed);
+  const name = options.name ?? `device ${toHex(deviceId).slice(0, 4)}`;
   const certificate = certifyDevice(
     root,
-    { deviceId, boxKey: boxKeys.publicKey, name: options.name, createdNs: options.nowNs() },
+    { deviceId, boxKey: boxKeys.publicKey, name, createdNs: options.nowNs() },
     options.witness,
   );
   const device: DeviceKeys = {

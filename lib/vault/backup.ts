@@ -24,9 +24,10 @@ import { FileStorer } from './file-storer.ts';
 import { indexPacks, recordIndex, type IndexPlan } from './index-blobs.ts';
 import { PackStore } from './pack-store.ts';
 import { looksUnchanged, ParentTree } from './parent-tree.ts';
-import { loadPending, resumePending, savePending, waitingAmong } from './pending.ts';
+import { resumePending, savePending, waitingAmong } from './pending.ts';
 import { dropLostPacks, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
+import { allSnapshots } from './snapshots.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import { TreeBuilder } from './tree-builder.ts';
 import { TreeReader } from './tree-reader.ts';
@@ -235,7 +236,7 @@ class BackupRun {
 
   /** The latest snapshot of the same sources on this host, waiting ones included. */
   async #parent(sources: readonly Uint8Array[]): Promise<{ id: string; snapshot: Snapshot } | undefined> {
-    const all = [...this.#session.state.snapshots(), ...(await loadPending(this.#session))];
+    const all = await allSnapshots(this.#session);
     const host = hostname();
     const same = all.filter(
       ({ snapshot }) =>
@@ -243,7 +244,6 @@ class BackupRun {
         snapshot.sources.length === sources.length &&
         snapshot.sources.every((source, i) => equalBytes(source, sources[i] ?? new Uint8Array(0))),
     );
-    same.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
     return same.at(-1);
   }
 

@@ -25,6 +25,8 @@ export class Census {
   readonly #shards = new Map<string, number[]>();
   readonly #damaged = new Map<string, string>();
   readonly #packIds = new Map<string, Uint8Array>();
+  /** Damaged ones that are of the right length. */
+  readonly #partly = new Set<string>();
   readonly #failed = new Set<KnownDrive>();
   readonly #book: DamageBook | undefined;
 
@@ -81,6 +83,7 @@ export class Census {
       shards.push(code);
     }
     if (damaged !== undefined) this.#damaged.set(`${key}${code}`, damaged);
+    if (damaged === foundDamaged) this.#partly.add(`${key}${code}`);
   }
 
   /** All shards of a pack, in order of drives. */
@@ -100,9 +103,22 @@ export class Census {
     return this.shards(packId).filter((shard) => shard.damaged === undefined);
   }
 
+  /**
+   * Shards of a pack that are there in full length, those included of which some bytes were found bad: other ranges of them may still
+   * serve where too few whole ones are left.
+   */
+  readable(packId: Uint8Array): CountedShard[] {
+    const key = idKey(packId);
+    return this.shards(packId).filter(({ index, drive, damaged }) => {
+      return damaged === undefined || this.#partly.has(`${key}${this.#drives.indexOf(drive) * 256 + index}`);
+    });
+  }
+
   /** Notes that a shard turned out bad when its bytes were read; remembered beyond this operation. */
   markDamaged(packId: Uint8Array, index: number, drive: KnownDrive, reason: string): void {
-    this.#damaged.set(`${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`, reason);
+    const key = `${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`;
+    this.#damaged.set(key, reason);
+    this.#partly.add(key);
     this.#book?.add(drive.id, packId, index);
   }
 
@@ -118,6 +134,7 @@ export class Census {
     const key = idKey(packId);
     const code = number * 256 + index;
     this.#damaged.delete(`${key}${code}`);
+    this.#partly.delete(`${key}${code}`);
     this.#book?.remove(drive.id, packId, index);
     if (this.#shards.get(key)?.includes(code) !== true) this.#add(key, packId, index, number, undefined);
   }

@@ -1,8 +1,13 @@
 import { dirname, resolve } from 'node:path';
-import { utf8 } from '../base/bytes.ts';
+import { toHex, utf8 } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { countOf } from '../base/units.ts';
-import { encodeHolderRecord, holderKindNumbers, holderStateNumbers } from '../format/catalog-records.ts';
+import {
+  encodeHolderRecord,
+  holderKindNumbers,
+  holderStateNumbers,
+  type HolderRecord,
+} from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { initDrive, openDrive, readDriveMarker } from '../holders/drive.ts';
@@ -98,7 +103,9 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   if (stats === undefined) await makeDriveFolder(session, path);
   else if (!stats.isFolder) throw new KithError('usage', `${path} is not a folder.`);
   else await settleDriveFolder(session, path);
-  const name = options.name ?? known?.name ?? freeName(session, path.split('/').at(-1) || 'disk');
+  const before = marker === undefined ? undefined : holderRecord(session, marker.id);
+  const wanted = before === undefined ? path.split('/').at(-1) || 'disk' : before.name;
+  const name = options.name ?? known?.name ?? freeName(session, wanted);
   const initial = await initDrive(disk, path, {
     name,
     vaultId: session.device.vaultId,
@@ -106,13 +113,15 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
     now: new Date(Number(clock.nowNs() / 1_000_000n)).toISOString(),
   });
   if (marker !== undefined) await exchangeWithFound(session, path, initial.id, name);
+  // One that was removed, or of which only its own logs tell, is what it was.
+  const record = holderRecord(session, initial.id);
   await appendHolder(session, {
     id: initial.id,
     state: holderStateNumbers.active,
     name,
-    household: options.household ?? known?.household ?? '',
-    quotaBytes: options.quotaBytes ?? known?.quotaBytes ?? 0,
-    whole: options.whole ?? known?.whole ?? false,
+    household: options.household ?? record?.household ?? '',
+    quotaBytes: options.quotaBytes ?? record?.quotaBytes ?? 0,
+    whole: options.whole ?? record?.whole ?? false,
     path,
   });
   session.loadDrives();
@@ -120,6 +129,11 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   if (drive === undefined) throw new KithError('internal', 'the new disk is not in the catalog');
   await exchangeWithAll(session);
   return driveInfo(drive);
+}
+
+/** The last that was recorded of a holder, removed ones included. */
+function holderRecord(session: Session, id: string): HolderRecord | undefined {
+  return session.state.holders().find(({ holderId }) => toHex(holderId) === id);
 }
 
 /** Makes the drive's own folder, but not what should be above it: a typo or an unplugged disk must not become a drive. */
@@ -191,7 +205,7 @@ export async function appendHolder(
     quotaBytes: drive.quotaBytes,
     whole: drive.whole,
     pathHint: utf8(drive.path),
-    atNs: session.surroundings.clock.nowNs(),
+    atNs: session.state.holderTimeNs(idBytes(drive.id), session.surroundings.clock.nowNs()),
     extensions: [],
   });
   await session.logs.append(logRoles.catalog, [{ kind: recordKinds.holder, body }]);

@@ -23,6 +23,11 @@ export interface PackHealth {
   readonly awayCount: number;
   /** True if even with everybody back fewer than k shards exist. */
   readonly lost: boolean;
+  /**
+   * True if fewer than k whole shards are here, but with those of which only some bytes are bad k are: what is bad in
+   * one may be good in another.
+   */
+  readonly salvageable: boolean;
 }
 
 /** Where the shards of a pack are, by the census, with the ledger's hints for drives that are away. */
@@ -69,12 +74,16 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
     generation: manifest.generation,
     shards,
   };
+  const tolerates = tolerance(held, manifest.k);
   return {
     place,
-    tolerates: tolerance(held, manifest.k),
+    tolerates,
     offsiteTolerates: tolerance(offsite, manifest.k),
     missing,
     awayCount: [...away].filter((index) => !known.has(index)).length,
+    salvageable:
+      tolerates === undefined &&
+      new Set(readableParts(census, manifest).map(({ index }) => index)).size >= manifest.k,
     lost: new Set([...known, ...away]).size < manifest.k && !session.queue.has(manifest.packId),
   };
 }
@@ -82,6 +91,11 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
 /** Shards of a pack that seem whole and can be part of it: a file under an index that its manifest has no root for is a stray. */
 export function wholeParts(census: Census, manifest: Manifest): CountedShard[] {
   return census.good(manifest.packId).filter(({ index }) => index < manifest.roots.length);
+}
+
+/** Like wholeParts, with those of which only some bytes are bad: what one can't give, another may. */
+export function readableParts(census: Census, manifest: Manifest): CountedShard[] {
+  return census.readable(manifest.packId).filter(({ index }) => index < manifest.roots.length);
 }
 
 /**

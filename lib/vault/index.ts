@@ -130,7 +130,8 @@ class Vault implements VaultApi {
     if (current.origin === 'kith.toml') {
       throw new KithError('usage', `${key} is set in kith.toml, which wins; change it there.`);
     }
-    const body = encodeSetting({ key, value, atNs: session.surroundings.clock.nowNs() });
+    const atNs = session.state.settingTimeNs(key, session.surroundings.clock.nowNs());
+    const body = encodeSetting({ key, value, atNs });
     await session.logs.append(logRoles.catalog, [{ kind: recordKinds.setting, body }]);
     session.loadDrives();
     await exchangeWithAll(session);

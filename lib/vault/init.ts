@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { toHex } from '../base/bytes.ts';
+import { equalBytes, toHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
 import { LogBook, type LogEntry } from '../catalog/log-book.ts';
@@ -61,7 +61,7 @@ async function refuseVault(disk: Disk, home: string): Promise<void> {
  */
 async function setAside({ disk, clock }: Surroundings, home: string): Promise<void> {
   const left: string[] = [];
-  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen']) {
+  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen', 'damaged']) {
     if ((await disk.stat(join(home, name))) !== undefined) left.push(name);
   }
   if (left.length === 0) return;
@@ -92,12 +92,16 @@ export async function writeHome(
   const { device, keyRecord } = options;
   const tempFolder = join(home, 'tmp');
   await writeDurably(disk, { tempFolder, path: join(home, 'keys'), parts: [keyRecord], mode: 0o600 });
-  const state = new CatalogState();
+  const authority = {
+    vaultId: device.vaultId,
+    isDevice: (id: Uint8Array): boolean => equalBytes(id, device.deviceId),
+  };
+  const state = new CatalogState(authority);
   const logs = await LogBook.open({
     disk,
     home,
     device,
-    authority: { vaultId: device.vaultId, isDevice: (id) => toHex(id) === toHex(device.deviceId) },
+    authority,
     random,
     nowNs: () => clock.nowNs(),
     state,
@@ -127,7 +131,6 @@ export async function initVault(
   const lock = await prepareHome(surroundings, home);
   try {
     const { phrase, device, keyRecord } = createIdentity({
-      name,
       random: surroundings.random,
       nowNs: () => surroundings.clock.nowNs(),
     });

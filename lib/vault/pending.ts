@@ -128,7 +128,7 @@ export async function resumePending(
       .filter((row) => row < manifest.n && !placedRows.has(row));
     let shards: CodedShard[];
     try {
-      shards = await rebuildShards(reader, manifest, wanted, session.surroundings.coder);
+      shards = await rebuildShards(reader, manifest, wanted);
     } catch (error) {
       if (!isKithError(error, 'not-restorable', 'damaged')) throw error;
       // What waited here went bad. Files that need it are read again by the next backup, since the blobs count as unknown now.

@@ -2,7 +2,7 @@ import { idKey } from '../base/bytes.ts';
 import { adoptUnknown, completeIndex, type Adoption } from './adopt.ts';
 import { BlobReader } from './blob-reader.ts';
 import { Census } from './census.ts';
-import { packHealth, wholeParts } from './health.ts';
+import { packHealth, readableParts } from './health.ts';
 import { noteSeen } from './seen.ts';
 import type { KnownDrive, Session } from './session.ts';
 import { settleUnrecorded } from './settle-shards.ts';
@@ -41,7 +41,7 @@ export async function prepareRead(
 function* unreadablePacks(session: Session, census: Census): Generator<Uint8Array, void, undefined> {
   for (const { manifest } of session.state.packs()) {
     if (session.queue.has(manifest.packId)) continue;
-    const indices = new Set(wholeParts(census, manifest).map((shard) => shard.index));
+    const indices = new Set(readableParts(census, manifest).map((shard) => shard.index));
     if (indices.size < manifest.k) yield manifest.packId;
   }
 }

@@ -3,7 +3,6 @@ import { KithError } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { leafHashes, merkleRoot } from '../crypto/merkle.ts';
 import type { Manifest } from '../format/manifest.ts';
-import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import type { CodedShard } from '../pipeline/coded-pack.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { windowLeaves } from './shard-reader.ts';
@@ -17,14 +16,13 @@ export async function rebuildShards(
   reader: BlobReader,
   manifest: Manifest,
   wanted: readonly number[],
-  coder: ErasureCoder,
 ): Promise<CodedShard[]> {
   const shardBytes = classBytes[manifest.class] ?? 0;
   const payloads = wanted.map(() => new Uint8Array(shardBytes));
   const span = Math.min(windowLeaves, shardBytes / leafBytes);
   for (let leaf = 0; leaf < shardBytes / leafBytes; leaf += span) {
-    const available = await reader.shards.anyRows(manifest, leaf, span);
-    for (const [i, part] of coder.reconstruct(manifest.k, available, wanted).entries()) {
+    const parts = await reader.shards.decoded(manifest, leaf, span, wanted);
+    for (const [i, part] of parts.entries()) {
       payloads[i]?.set(part, leaf * leafBytes);
     }
   }

@@ -7,8 +7,11 @@ import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import { openDrive, readDriveMarker } from '../holders/drive.ts';
 import type { DriveMarker } from '../format/drive-marker.ts';
 import { recoverDevice, vaultIdOfRoot } from '../trust/identity.ts';
+import type { Heard } from '../catalog/log-book.ts';
+import { orderSnapshots } from '../catalog/snapshot-order.ts';
+import type { Holder } from '../holders/holder.ts';
 import { appendHolder } from './drives.ts';
-import { defaultName, prepareHome, writeHome } from './init.ts';
+import { prepareHome, writeHome } from './init.ts';
 import { prepareWrite } from './prepare.ts';
 import { Session, systemSurroundings, type Surroundings } from './session.ts';
 import type { Problem, RecoverOptions, RecoverSummary } from './types.ts';
@@ -16,7 +19,8 @@ import type { Problem, RecoverOptions, RecoverSummary } from './types.ts';
 interface FoundDrive {
   readonly path: string;
   readonly marker: DriveMarker;
-  readonly keyRecord: Uint8Array;
+  /** Undefined where it is gone or no good. */
+  readonly keyRecord: Uint8Array | undefined;
 }
 
 /**
@@ -39,8 +43,8 @@ export async function recoverVault(
     try {
       const { device, keyRecord } = recoverDevice(
         root,
-        found.map((drive) => drive.keyRecord),
-        { name: defaultName(), random: surroundings.random, nowNs: () => surroundings.clock.nowNs() },
+        found.map((drive) => drive.keyRecord).filter((bytes) => bytes !== undefined),
+        { random: surroundings.random, nowNs: () => surroundings.clock.nowNs() },
       );
       await writeHome(surroundings, home, {
         device,
@@ -78,7 +82,7 @@ async function isHomeOf(
   }
 }
 
-/** Drives among the paths that hold this vault, with their verified key records. */
+/** Drives among the paths that hold this vault; at least one of them has a verified key record. */
 async function findDrives(
   surroundings: Surroundings,
   paths: readonly string[],
@@ -103,22 +107,17 @@ async function findDrives(
       }
       reached++;
       if (marker.vault !== toHex(vaultId)) continue;
-      const holder = openDrive(surroundings.disk, path, {
-        id: marker.id,
-        vaultId,
-        name: marker.name,
-        isDevice: () => false,
+      found.push({
+        path,
+        marker,
+        keyRecord: await keyRecordAt(surroundings, given, marker, vaultId, report),
       });
-      const keyRecord = await holder.getKeyRecord();
-      if (keyRecord === undefined) throw new KithError('damaged', 'its key record is gone');
-      verifyKeyRecord(decodeKeyRecord(keyRecord), vaultId);
-      found.push({ path, marker, keyRecord });
     } catch (error) {
       if (!isKithError(error)) throw error;
       report({ item: given, message: messageOf(error), code: error.code });
     }
   }
-  if (found.length > 0) return found;
+  if (found.some(({ keyRecord }) => keyRecord !== undefined)) return found;
   if (reached === 0) {
     throw new KithError(
       'nobody-reached',
@@ -129,6 +128,32 @@ async function findDrives(
     'unknown-identity',
     'the phrase is well-formed, but the disks that were reached belong to somebody else, or their keys are damaged. Check that it is the phrase of this backup.',
   );
+}
+
+/** A drive's key record; undefined, and reported, if it is gone or not genuine: the drive's logs may still be good. */
+async function keyRecordAt(
+  surroundings: Surroundings,
+  given: string,
+  marker: DriveMarker,
+  vaultId: Uint8Array,
+  report: (problem: Problem) => void,
+): Promise<Uint8Array | undefined> {
+  try {
+    const holder = openDrive(surroundings.disk, resolve(given), {
+      id: marker.id,
+      vaultId,
+      name: marker.name,
+      isDevice: () => false,
+    });
+    const keyRecord = await holder.getKeyRecord();
+    if (keyRecord === undefined) throw new KithError('damaged', 'its key record is gone');
+    verifyKeyRecord(decodeKeyRecord(keyRecord), vaultId);
+    return keyRecord;
+  } catch (error) {
+    if (!isKithError(error) || error.code === 'holder-unavailable') throw error;
+    report({ item: given, message: messageOf(error), code: error.code });
+    return undefined;
+  }
 }
 
 async function takeBack(
@@ -145,36 +170,54 @@ async function takeBack(
   });
   try {
     session.listen(report);
-    let witnesses = 0;
-    for (const { path, marker } of found) {
-      const holder = openDrive(surroundings.disk, path, {
-        id: marker.id,
-        vaultId: session.device.vaultId,
-        name: marker.name,
-        isDevice: session.authority.isDevice,
-      });
-      witnesses += (await session.exchangeLogs([holder])).reached;
-    }
-    await rememberPaths(session, found);
-    // What other drives the catalog names may be newer: they are asked before anything is called the latest.
+    const agreement = await hearAll(session, found);
     const prepared = await prepareWrite(session, report, signal);
-    const named = new Set(found.map(({ marker }) => marker.id));
-    const others = prepared.here.filter((drive) => !named.has(drive.id)).length;
-    const agreement = await session.exchangeLogs(prepared.here.map((drive) => drive.holder));
-    const latest = session.state.snapshots().at(-1);
+    const snapshots = orderSnapshots(session.state.snapshots(), surroundings.clock.nowNs());
     return {
       id: session.id,
       name: session.name,
-      snapshots: session.state.snapshots().length,
-      latest: latest?.id ?? null,
-      witnesses: witnesses + others,
-      agreed: agreement.agreed,
+      snapshots: snapshots.length,
+      latest: snapshots.at(-1)?.id ?? null,
+      ...agreement,
       drivesFound: prepared.here.map((drive) => drive.name),
       drivesAway: prepared.away.map(({ drive }) => drive.name),
     };
   } finally {
     await session.close();
   }
+}
+
+/**
+ * Asks the given drives, and those that the catalog then names, what they know, before anything is given to anybody: how many of them had
+ * the newest state by themselves is all that tells whether something newer may be elsewhere.
+ */
+async function hearAll(
+  session: Session,
+  found: readonly FoundDrive[],
+): Promise<{ readonly witnesses: number; readonly agreed: number }> {
+  const asked = new Set<string>();
+  const heard: Heard[] = [];
+  const hear = async (holders: readonly Holder[]): Promise<void> => {
+    for (const { id } of holders) asked.add(id);
+    for (const one of await session.hearLogs(holders)) heard.push(one.heard);
+  };
+  const { disk } = session.surroundings;
+  const { vaultId } = session.device;
+  const { isDevice } = session.authority;
+  await hear(
+    found.map(({ path, marker }) =>
+      openDrive(disk, path, { id: marker.id, vaultId, name: marker.name, isDevice }),
+    ),
+  );
+  await rememberPaths(session, found);
+  for (;;) {
+    const { here } = await session.reachable();
+    const more = here.filter(({ id }) => !asked.has(id)).map(({ holder }) => holder);
+    if (more.length === 0) break;
+    await hear(more);
+    session.loadDrives();
+  }
+  return { witnesses: heard.length, agreed: heard.filter((one) => session.logs.isAbreast(one)).length };
 }
 
 /** Notes where the given drives are now, and takes in those that the catalog doesn't know (its logs were lost). */

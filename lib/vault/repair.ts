@@ -179,14 +179,14 @@ class RepairRun {
     const wholeWanted = wholeShards(placer, census, pack);
     this.#counts.shardsDamaged += damaged.length;
     this.#counts.shardsMissing += missing.length;
-    if (health.lost) this.#counts.packsLost++;
+    if (health.lost && !health.salvageable) this.#counts.packsLost++;
     const wanted = new Set([
       ...missing,
       ...damaged.map((shard) => shard.index),
       ...wholeWanted.flatMap(({ indices }) => indices),
     ]);
     if (wanted.size === 0) return;
-    if (health.tolerates === undefined) {
+    if (health.tolerates === undefined && !health.salvageable) {
       this.#counts.shardsStillMissing += missing.length;
       return;
     }
@@ -194,9 +194,10 @@ class RepairRun {
     let shards: CodedShard[];
     try {
       const indices = [...wanted].sort((a, b) => a - b);
-      shards = await rebuildShards(reader, manifest, indices, session.surroundings.coder);
+      shards = await rebuildShards(reader, manifest, indices);
     } catch (error) {
-      this.#failed(pack, error);
+      if (health.lost && isKithError(error, 'not-restorable')) this.#counts.packsLost++;
+      else this.#failed(pack, error);
       this.#counts.shardsStillMissing += missing.length;
       return;
     }

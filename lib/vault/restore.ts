@@ -13,7 +13,7 @@ import { joinPath } from '../source/path.ts';
 import { RestoreWriter } from '../source/restore-writer.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { pathUnknown } from './list.ts';
-import { packHealth, wholeParts } from './health.ts';
+import { packHealth, readableParts } from './health.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
 import { packsOf } from './snapshot-check.ts';
@@ -80,7 +80,7 @@ class RestoreRun {
   async check(): Promise<void> {
     const { census } = this.#prepared;
     const short = [...this.#session.state.packs()].filter((pack) => {
-      const good = new Set(wholeParts(census, pack.manifest).map((shard) => shard.index));
+      const good = new Set(readableParts(census, pack.manifest).map((shard) => shard.index));
       return good.size < pack.manifest.k && !this.#session.queue.has(pack.manifest.packId);
     });
     if (short.length === 0) return;

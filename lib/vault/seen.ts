@@ -31,7 +31,8 @@ function nowMs(session: Session): number {
 export async function noteSeen(session: Session, here: readonly KnownDrive[]): Promise<void> {
   const seen = await load(session);
   const now = nowMs(session);
-  for (const drive of session.drives()) if (!seen.has(drive.id)) seen.set(drive.id, now);
+  // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that drive ends one day.
+  for (const drive of session.drives()) seen.set(drive.id, Math.min(seen.get(drive.id) ?? now, now));
   for (const drive of here) seen.set(drive.id, now);
   const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
   await writeDurably(session.surroundings.disk, {

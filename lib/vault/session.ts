@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { copyBytes, displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
+import { copyBytes, displayText, equalBytes, fromHex, idKey, toHex } from '../base/bytes.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { BlobIndex } from '../catalog/blob-index.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
-import { LogBook } from '../catalog/log-book.ts';
+import { LogBook, type Heard } from '../catalog/log-book.ts';
 import type { LogAuthority } from '../catalog/segment-logs.ts';
 import { systemRandom, type RandomSource } from '../crypto/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
@@ -110,6 +110,8 @@ export class Session {
     readonly home: string;
     readonly passphrase?: string;
     readonly surroundings?: Surroundings;
+    /** Told of what no operation's own listener hears. */
+    readonly onProblem?: (problem: Problem) => void;
   }): Promise<Session> {
     const { home } = options;
     const surroundings = options.surroundings ?? systemSurroundings;
@@ -125,7 +127,7 @@ export class Session {
     try {
       await emptyTemp(disk, home);
       const device = await openKeyStore(sealedStore, options.passphrase);
-      const parts = await openParts(surroundings, home, device, lock);
+      const parts = await openParts(surroundings, home, device, lock, new ProblemDesk(options.onProblem));
       const session = new Session(parts);
       session.loadDrives();
       await session.logs.ensureCurrent('first use of this home');
@@ -147,6 +149,11 @@ export class Session {
     this.#desk.tell(problem);
   }
 
+  /** What opening this home met, whoever was told: it may be why something is missing. */
+  get openingProblems(): readonly Problem[] {
+    return this.#desk.ofOpening;
+  }
+
   /** The identity's name, for people. */
   get name(): string {
     return this.state.setting('identity.name') ?? 'unnamed';
@@ -156,7 +163,7 @@ export class Session {
     return toHex(this.device.vaultId);
   }
 
-  /** Makes holders of the drives that the state names, keeping those that haven't changed. */
+  /** Makes holders of the drives that the state names now, all anew. */
   loadDrives(): void {
     const { disk } = this.surroundings;
     const floor = this.settings.value('free.floor');
@@ -213,36 +220,52 @@ export class Session {
   }
 
   /**
-   * Exchanges logs and hands the key record to holders; a holder that fails is reported and left for next time. `thorough` reads
-   * every segment that they keep, and replaces bad ones.
+   * Exchanges logs and hands the key record to holders: all are heard before any is given something. A holder that fails is reported
+   * and left for next time. `thorough` reads every segment that they keep, and replaces bad ones. KithError `too-new` if one has
+   * what this kith must not ignore. Says how many have all the logs now.
    */
   async exchangeLogs(
     holders: readonly Holder[],
     options: { readonly thorough?: boolean } = {},
-  ): Promise<{ reached: number; agreed: number }> {
+  ): Promise<{ readonly reached: number }> {
     let reached = 0;
-    let agreed = 0;
-    for (const holder of holders) {
-      try {
-        await this.#exchangeKeyRecord(holder);
-        const exchange = await this.logs.exchange(holder, options);
-        reached++;
-        if (exchange.upToDate) agreed++;
-      } catch (error) {
-        if (!isKithError(error) || error === this.logs.stop) throw error;
-        this.problem({
-          item: holder.name,
-          message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
-          code: error.code,
-        });
-      }
+    for (const { holder, heard } of await this.hearLogs(holders)) {
+      await this.#passing(holder, async () => {
+        if (await this.logs.give(holder, heard, options)) reached++;
+      });
     }
-    return { reached, agreed };
+    return { reached };
+  }
+
+  /** The first half of an exchange: takes what holders know, and says what each of them had that could be heard. */
+  async hearLogs(holders: readonly Holder[]): Promise<{ readonly holder: Holder; readonly heard: Heard }[]> {
+    const all: { holder: Holder; heard: Heard }[] = [];
+    for (const holder of holders) {
+      await this.#passing(holder, () => this.#exchangeKeyRecord(holder));
+      await this.#passing(holder, async () => {
+        all.push({ holder, heard: await this.logs.hear(holder) });
+      });
+    }
+    return all;
+  }
+
+  /** Does something with a holder; what goes wrong there is reported, and others go on. True if it went well. */
+  async #passing(holder: Holder, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!isKithError(error) || error === this.logs.stop) throw error;
+      this.problem({
+        item: holder.name,
+        message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
+        code: error.code,
+      });
+    }
   }
 
   /** Takes what a holder's key record knows and ours doesn't (another device's certificate), and gives it the union. */
   async #exchangeKeyRecord(holder: Holder): Promise<void> {
-    const theirs = await holder.getKeyRecord();
+    const theirs = await this.#keyRecordOf(holder);
     if (theirs !== undefined && equalBytes(theirs, this.#keyRecord)) return;
     if (theirs !== undefined) {
       try {
@@ -270,6 +293,21 @@ export class Session {
       }
     }
     await holder.putKeyRecord(this.#keyRecord);
+  }
+
+  /** A holder's key record; undefined where there is none, or one that can't be read, which is reported and replaced. */
+  async #keyRecordOf(holder: Holder): Promise<Uint8Array | undefined> {
+    try {
+      return await holder.getKeyRecord();
+    } catch (error) {
+      if (!isKithError(error, 'io-error', 'limit-exceeded')) throw error;
+      this.problem({
+        item: holder.name,
+        message: `its key record can't be read and is replaced: ${messageOf(error)}`,
+        code: error.code,
+      });
+      return undefined;
+    }
   }
 
   /** Directories of all packs that the ledger or the queue know, as far as this home has them cached. */
@@ -337,6 +375,7 @@ async function openParts(
   home: string,
   stored: DeviceKeys,
   lock: DiskLock,
+  desk: ProblemDesk,
 ): Promise<SessionParts> {
   const { disk, random, clock } = surroundings;
   const keyRecord = await disk.readWhole(join(home, 'keys'), homeFileBytesMax);
@@ -351,8 +390,7 @@ async function openParts(
   const device = withEpochsOf(stored, keyRecord);
   const devices = new Set(record.certificates.map((certificate) => idKey(certificate.deviceId)));
   const authority = { vaultId: device.vaultId, isDevice: (id: Uint8Array) => devices.has(idKey(id)) };
-  const desk = new ProblemDesk();
-  const state = new CatalogState();
+  const state = new CatalogState(authority);
   const logs = await LogBook.open({
     disk,
     home,
@@ -361,9 +399,9 @@ async function openParts(
     random,
     nowNs: () => clock.nowNs(),
     state,
-    onProblem: (problem) => desk.tell({ ...problem, code: 'damaged' }),
+    onProblem: (problem) => desk.tell({ code: 'damaged', ...problem }),
   });
-  const settings = await Settings.load(disk, home, state);
+  const settings = await Settings.load(disk, home, state, desk.tell);
   const indexCache = new IndexCache({ disk, home, device, random });
   const damage = await DamageBook.load(disk, home);
   const queue = new PackQueue({
@@ -398,9 +436,4 @@ export function idBytes(hex: string): Uint8Array {
   const bytes = fromHex(hex);
   if (bytes?.length !== 32) throw new KithError('internal', `not an id: ${hex}`);
   return copyBytes(bytes);
-}
-
-/** Path bytes for a record. */
-export function pathBytes(path: string): Uint8Array {
-  return utf8(path);
 }

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { textOf } from '../base/bytes.ts';
-import { KithError, messageOf } from '../base/errors.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { parseDuration, parseSize } from '../base/units.ts';
 import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
-import type { ConfigEntry } from './types.ts';
+import type { ConfigEntry, Problem } from './types.ts';
 
 interface SettingRule {
   readonly default: string;
@@ -92,14 +92,29 @@ function flatten(value: unknown, prefix: string, into: Map<string, string>): voi
 export class Settings {
   readonly #state: CatalogState;
   readonly #toml: ReadonlyMap<string, string>;
+  readonly #onProblem: (problem: Problem) => void;
+  readonly #told = new Set<string>();
 
-  private constructor(state: CatalogState, toml: ReadonlyMap<string, string>) {
+  private constructor(
+    state: CatalogState,
+    toml: ReadonlyMap<string, string>,
+    onProblem: (problem: Problem) => void,
+  ) {
     this.#state = state;
     this.#toml = toml;
+    this.#onProblem = onProblem;
   }
 
-  /** Reads the user's kith.toml; KithError `usage` names a line or a key that is wrong. */
-  static async load(disk: Disk, home: string, state: CatalogState): Promise<Settings> {
+  /**
+   * Reads the user's kith.toml; KithError `usage` names a line or a key that is wrong. A wrong value in the catalog, which a newer kith may
+   * have put there, counts as the default, and is reported once.
+   */
+  static async load(
+    disk: Disk,
+    home: string,
+    state: CatalogState,
+    onProblem: (problem: Problem) => void = () => undefined,
+  ): Promise<Settings> {
     const path = join(home, 'kith.toml');
     const bytes = await disk.readWhole(path, tomlBytesMax);
     const toml = new Map<string, string>();
@@ -113,7 +128,7 @@ export class Settings {
       }
       for (const [key, value] of toml) checkLine(path, key, value);
     }
-    return new Settings(state, toml);
+    return new Settings(state, toml, onProblem);
   }
 
   /** One setting. KithError `usage` for an unknown key. */
@@ -121,9 +136,30 @@ export class Settings {
     const rule = ruleOf(key);
     const fromToml = this.#toml.get(key);
     if (fromToml !== undefined) return { key, value: fromToml, origin: 'kith.toml', help: rule.help };
-    const set = this.#state.setting(key);
+    const set = this.#sound(key, this.#state.setting(key));
     if (set !== undefined) return { key, value: set, origin: 'settings', help: rule.help };
     return { key, value: rule.default, origin: 'default', help: rule.help };
+  }
+
+  /** A value of the catalog if it makes sense to this kith. */
+  #sound(key: string, value: string | undefined): string | undefined {
+    if (value === undefined) return undefined;
+    try {
+      Settings.check(key, value);
+      return value;
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      const problem = `${key}=${value}`;
+      if (!this.#told.has(problem)) {
+        this.#told.add(problem);
+        this.#onProblem({
+          item: key,
+          message: `${messageOf(error)}; it counts as the default. Set it anew: kith config set ${key} VALUE`,
+          code: 'malformed',
+        });
+      }
+      return undefined;
+    }
   }
 
   value(key: string): string {

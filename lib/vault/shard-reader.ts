@@ -34,8 +34,6 @@ export class ShardReader implements LeafSource {
   readonly #windows = new Map<string, Promise<Uint8Array>>();
   /** Shards of which some range was bad: told once. Other ranges of them may still serve. */
   readonly #bad = new Set<string>();
-  /** Shards that their holder can't give at all. */
-  readonly #unusable = new Set<string>();
   readonly #onDamage: (holder: Holder, packId: Uint8Array, index: number) => void;
   #replaced = 0;
   #bytesRead = 0;
@@ -106,34 +104,49 @@ export class ShardReader implements LeafSource {
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
     const direct = await this.verified(manifest, index, firstLeaf, leafCount);
     if (direct !== undefined) return direct;
-    const available = await this.anyRows(manifest, firstLeaf, leafCount, index);
-    const [decoded] = this.#coder.reconstruct(manifest.k, available, [index]);
+    const [decoded] = await this.decoded(manifest, firstLeaf, leafCount, [index]);
     if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
     return decoded;
   }
 
   /**
-   * The same range of k different shards, each verified, from whoever has them: what is bad in one place may be good in another, so
-   * this is asked range by range. KithError `not-restorable` if fewer can be had.
+   * The same range of some shards, made from k verified others (or from themselves, where they are good). What is bad in one place may be
+   * good in another: a range of which k can't be had whole is put together leaf by leaf. KithError `not-restorable` where even
+   * that fails.
    */
-  async anyRows(
+  async decoded(
     manifest: Manifest,
     firstLeaf: number,
     leafCount: number,
-    except?: number,
+    wanted: readonly number[],
+  ): Promise<Uint8Array[]> {
+    const available = await this.#anyRows(manifest, firstLeaf, leafCount);
+    if (available.length === manifest.k) return this.#coder.reconstruct(manifest.k, available, wanted);
+    if (leafCount === 1) throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
+    const parts = wanted.map(() => new Uint8Array(leafCount * leafBytes));
+    for (let leaf = 0; leaf < leafCount; leaf++) {
+      const rows = await this.decoded(manifest, firstLeaf + leaf, 1, wanted);
+      for (const [i, row] of rows.entries()) parts[i]?.set(row, leaf * leafBytes);
+    }
+    return parts;
+  }
+
+  /** A range of up to k different shards, each verified, from whoever has them. */
+  async #anyRows(
+    manifest: Manifest,
+    firstLeaf: number,
+    leafCount: number,
   ): Promise<{ index: number; bytes: Uint8Array }[]> {
-    const rows = manifest.roots.map((_, row) => row).filter((row) => row !== except);
     const available: { index: number; bytes: Uint8Array }[] = [];
-    for (let at = 0; at < rows.length && available.length < manifest.k;) {
-      const batch = rows.slice(at, at + manifest.k - available.length);
-      at += batch.length;
+    for (let at = 0; at < manifest.roots.length && available.length < manifest.k;) {
+      const until = Math.min(manifest.roots.length, at + manifest.k - available.length);
+      const batch = Array.from({ length: until - at }, (_, i) => at + i);
+      at = until;
       const results = await Promise.all(
         batch.map(async (row) => ({ row, bytes: await this.verified(manifest, row, firstLeaf, leafCount) })),
       );
       for (const { row, bytes } of results) if (bytes !== undefined) available.push({ index: row, bytes });
     }
-    if (available.length < manifest.k)
-      throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
     return available;
   }
 
@@ -149,8 +162,6 @@ export class ShardReader implements LeafSource {
     const total = (classBytes[manifest.class] ?? 0) / leafBytes;
     const ref = { packId: manifest.packId, index };
     for (const holder of this.#places.holdersOf(manifest, index)) {
-      const shard = shardKey(holder.id, manifest.packId, index);
-      if (this.#unusable.has(shard)) continue;
       try {
         const range = await holder.get(ref, firstLeaf, leafCount);
         if (range === undefined) continue;
@@ -162,7 +173,6 @@ export class ShardReader implements LeafSource {
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
         if (error.code === 'holder-unavailable') continue;
-        this.#unusable.add(shard);
         this.#reject(holder, manifest, index, messageOf(error));
       }
     }

@@ -1,5 +1,6 @@
 import { displayText, toHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
+import { orderSnapshots } from '../catalog/snapshot-order.ts';
 import type { Snapshot } from '../format/snapshot.ts';
 import { loadPending } from './pending.ts';
 import type { Session } from './session.ts';
@@ -20,22 +21,14 @@ export interface ResolvedPath {
   readonly names: readonly Uint8Array[] | undefined;
 }
 
-/** All snapshots, oldest first, waiting ones included. */
+/** All snapshots in the order in which they were made, oldest first, waiting ones included. */
 export async function allSnapshots(session: Session): Promise<FoundSnapshot[]> {
   const published = session.state.snapshots().map(({ id, snapshot }) => ({ id, snapshot, pending: false }));
   const known = new Set(published.map(({ id }) => id));
   const pending = (await loadPending(session))
     .filter(({ id }) => !known.has(id))
     .map(({ id, snapshot }) => ({ id, snapshot, pending: true }));
-  return [...published, ...pending].sort((a, b) =>
-    a.snapshot.timeNs < b.snapshot.timeNs
-      ? -1
-      : a.snapshot.timeNs > b.snapshot.timeNs
-        ? 1
-        : a.id < b.id
-          ? -1
-          : 1,
-  );
+  return orderSnapshots([...published, ...pending], session.surroundings.clock.nowNs());
 }
 
 /** Resolves `latest`, a hex prefix, and `SNAP:PATH`. KithError `snapshot-unknown` or `usage`. */

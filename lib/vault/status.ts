@@ -109,7 +109,7 @@ async function snapshotHealth(
   const packs = [...health].filter(([key]) => needs.packs?.has(key) !== false).map(([, pack]) => pack);
   // Blobs may be in packs that are away, and of which this home has no directory.
   const gone = needs.missingBlobs > 0 && !mayBeElsewhere(session, prepared, health);
-  const lost = gone || packs.some((pack) => pack.lost);
+  const lost = gone || packs.some((pack) => pack.lost && !pack.salvageable);
   const tolerates = least(packs.map((pack) => pack.tolerates));
   const restorable =
     needs.packs !== undefined &&

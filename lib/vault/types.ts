@@ -316,4 +316,6 @@ export interface RecoverOptions extends Operation {
 export interface OpenOptions {
   readonly home: string;
   readonly passphrase?: string;
+  /** Told of what goes wrong while the vault is opened, and in operations that are given no listener of their own. */
+  readonly onProblem?: (problem: Problem) => void;
 }

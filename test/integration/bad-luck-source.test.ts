@@ -11,6 +11,7 @@ import {
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { backupOutcome } from '../../cli/commands/backup.ts';
 import { asNobody } from '../support/as-nobody.ts';
 import { differences, failure, filesBelow, VaultFixture, type Told } from '../support/vault-fixture.ts';
 import type { BackupSummary } from '../../lib/vault/index.ts';
@@ -154,12 +155,16 @@ test('a file that changes whenever it is read is stored with a warning', async (
   );
   assert.equal(summary.filesNew, 3);
   assert.equal(summary.filesUnreadable, 0);
+  assert.equal(summary.filesChangedWhileRead, 1);
+  assert.equal(backupOutcome(summary, false)?.exit, 3);
   const { target, summary: restored } = await fixture.restore();
   assert.equal(restored.filesFailed, 0);
   assert.match(readFileSync(join(target, fixture.source, 'b.txt'), 'utf8'), /^second\.*$/);
   // It differs from what was noted, so the next backup reads it again.
   const { summary: next } = await fixture.backup();
   assert.equal(next.filesChanged, 1);
+  assert.equal(next.filesChangedWhileRead, 0);
+  assert.equal(backupOutcome(next, false), undefined);
   await fixture.restoresTo();
 });
 

@@ -7,6 +7,8 @@ import { recordKinds } from '../../lib/format/log-kinds.ts';
 import { Settings } from '../../lib/vault/settings.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 
+const nobody = { vaultId: new Uint8Array(32), isDevice: (): boolean => false };
+
 async function settingsWith(
   toml: string | Uint8Array | undefined,
   set: Record<string, string> = {},
@@ -14,7 +16,7 @@ async function settingsWith(
   const disk = new FaultDisk();
   await disk.makeFolder('/home');
   if (toml !== undefined) disk.poke('/home/kith.toml', typeof toml === 'string' ? utf8(toml) : toml);
-  const state = new CatalogState();
+  const state = new CatalogState(nobody);
   for (const [key, value] of Object.entries(set)) {
     state.apply(recordKinds.setting, encodeSetting({ key, value, atNs: 1n }));
   }
@@ -45,7 +47,7 @@ test('the later of two settings counts, in whichever order the logs are read', (
     [1n, 2n],
     [2n, 1n],
   ]) {
-    const state = new CatalogState();
+    const state = new CatalogState(nobody);
     for (const atNs of order) {
       state.apply(recordKinds.setting, encodeSetting({ key: 'spread', value: `${atNs}/5`, atNs }));
     }

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KithError } from '../../lib/base/errors.ts';
+import type { Holder, Reservation, ShardToPut } from '../../lib/holders/holder.ts';
+import type { KnownDrive } from '../../lib/vault/session.ts';
+import { ShardPlacer, type PackToPlace } from '../../lib/vault/shard-placer.ts';
+import type { Problem } from '../../lib/vault/types.ts';
+
+const megabytes64 = 64 * 1024 * 1024;
+
+/** A drive of which only what a placer calls is there. */
+function driveThat(number: number, put: (shard: ShardToPut) => Promise<void>): KnownDrive {
+  const id = number.toString(16).padStart(64, '0');
+  const name = `drive-${number}`;
+  const reservation: Reservation = { bytes: 0, release: () => undefined };
+  const holder: Pick<Holder, 'room' | 'reserve' | 'put'> = {
+    room: async () =>
+      Promise.resolve({ quotaBytes: undefined, usedBytes: 0, reservedBytes: 0, freeBytes: megabytes64 }),
+    reserve: async () => Promise.resolve(reservation),
+    put,
+  };
+  return {
+    id,
+    name,
+    path: `/${name}`,
+    household: undefined,
+    quotaBytes: undefined,
+    whole: false,
+    holder: holder as Holder,
+  };
+}
+
+function packOf(number: number, sizeClass = 0): PackToPlace {
+  return {
+    packId: new Uint8Array(32).fill(number),
+    k: 1,
+    class: sizeClass,
+    keyEpoch: 0,
+    manifest: new Uint8Array(100),
+  };
+}
+
+function shards(count: number): { index: number; payload: Uint8Array; leaves: Uint8Array }[] {
+  const none = new Uint8Array(0);
+  return Array.from({ length: count }, (_, index) => ({ index, payload: none, leaves: none }));
+}
+
+async function placerOf(
+  drives: readonly KnownDrive[],
+  signal?: AbortSignal,
+): Promise<{ placer: ShardPlacer; problems: Problem[] }> {
+  const problems: Problem[] = [];
+  return {
+    placer: await ShardPlacer.create(drives, (problem) => void problems.push(problem), signal),
+    problems,
+  };
+}
+
+for (const code of ['not-authentic', 'too-new', 'io-error'] as const) {
+  test(`a drive that refuses one shard with ${code} gets the next`, async () => {
+    let calls = 0;
+    const drive = driveThat(1, async () => {
+      await Promise.resolve();
+      if (calls++ === 0) throw new KithError(code, 'injected');
+    });
+    const { placer, problems } = await placerOf([drive]);
+    assert.deepEqual((await placer.place(packOf(1), shards(1), new Set())).missing, [0]);
+    assert.equal((await placer.place(packOf(2), shards(1), new Set())).placed.length, 1);
+    assert.equal(problems.length, 1);
+  });
+}
+
+test('a drive is given up after three I/O errors in a row, at once when it is gone, and told once', async () => {
+  let failing = 0;
+  let calls = 0;
+  const drive = driveThat(1, async () => {
+    await Promise.resolve();
+    calls++;
+    if (failing-- > 0) throw new KithError('io-error', 'injected');
+  });
+  const { placer, problems } = await placerOf([drive]);
+  const put = async (): Promise<void> => void (await placer.place(packOf(calls), shards(1), new Set()));
+  failing = 2;
+  for (let i = 0; i < 3; i++) await put();
+  assert.equal(placer.drives.length, 1, 'the third went well');
+  failing = 9;
+  for (let i = 0; i < 5; i++) await put();
+  assert.equal(calls, 6);
+  assert.equal(placer.drives.length, 0);
+  assert.equal(problems.length, 1);
+
+  const gone = driveThat(2, async () => Promise.reject(new KithError('holder-unavailable', 'injected')));
+  const other = await placerOf([gone]);
+  await other.placer.place(packOf(1), shards(1), new Set());
+  assert.equal(other.placer.drives.length, 0);
+});
+
+test('a drive too full for a large shard still gets small ones, and no second large one', async () => {
+  const sizes: number[] = [];
+  const drive = driveThat(1, async (shard) => {
+    await Promise.resolve();
+    sizes.push(shard.class);
+    if (shard.class === 3) throw new KithError('disk-full', 'injected');
+  });
+  const { placer, problems } = await placerOf([drive]);
+  for (const [number, sizeClass] of [3, 0, 3, 1].entries())
+    await placer.place(packOf(number, sizeClass), shards(1), new Set());
+  assert.deepEqual(sizes, [3, 0, 1]);
+  assert.equal(problems.length, 1);
+});
+
+test('an error of one put is thrown when the others have ended', async () => {
+  const abort = new AbortController();
+  let ended = false;
+  let finish = (): void => undefined;
+  const slow = driveThat(1, async () => {
+    await new Promise<void>((resolve) => (finish = resolve));
+    ended = true;
+  });
+  const interrupted = driveThat(2, async () => {
+    abort.abort();
+    setImmediate(() => setImmediate(() => finish()));
+    await Promise.reject(new KithError('interrupted', 'injected'));
+  });
+  const { placer } = await placerOf([slow, interrupted], abort.signal);
+  await assert.rejects(placer.place(packOf(1), shards(2), new Set()), { code: 'interrupted' });
+  assert.equal(ended, true);
+});
