@@ -55,7 +55,13 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     );
   }
   if (summary.witnesses === 1) {
-    output.say('Only one disk could be asked: if others are around, a newer snapshot may be on them.');
+    output.say('Only one disk could be asked: another may know of newer backups.');
+  } else if (summary.agreed === summary.witnesses) {
+    output.say(`${summary.witnesses} disks were asked, and all had the same newest state.`);
+  } else {
+    output.say(
+      `${summary.witnesses} disks were asked; ${summary.agreed === 0 ? 'none' : summary.agreed} of them had the newest state by ${summary.agreed === 1 ? 'itself' : 'themselves'}. The others were behind and have been brought up to date.`,
+    );
   }
   if (summary.latest !== null) output.say('Next: kith restore latest --target DIR');
   return undefined;

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { systemClock } from '../../lib/base/clock.ts';
 import { formatSize } from '../../lib/base/units.ts';
 import { withVault } from '../context.ts';
 import { localTime, rfc3339, shown, table } from '../words.ts';
@@ -51,6 +52,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     output.print('No snapshots. Make one with: kith backup PATH');
     return undefined;
   }
+  const now = systemClock.nowNs();
   const rows = snapshots.map((snapshot) => [
     snapshot.shortId,
     localTime(snapshot.timeNs),
@@ -58,7 +60,9 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     snapshot.summary.files.toLocaleString('en-US'),
     formatSize(snapshot.summary.bytes),
     snapshot.tags.map(shown).join(','),
-    stateWords[snapshot.state],
+    [stateWords[snapshot.state], snapshot.timeNs > now ? 'its time lies ahead: a clock was wrong' : '']
+      .filter((words) => words !== '')
+      .join('; '),
     snapshot.paths.map(shown).join(' '),
   ]);
   output.print(...table(['id', 'time', 'computer', 'files', 'size', 'tags', 'state', 'what'], rows));

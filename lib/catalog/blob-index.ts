@@ -1,6 +1,6 @@
 import { idKey } from '../base/bytes.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
-import { blobKinds, type BlobKind } from '../format/blob.ts';
+import { blobKinds } from '../format/blob.ts';
 
 /** Where a blob is. */
 export interface BlobPlace {
@@ -213,9 +213,4 @@ export class BlobIndex {
       if ((this.#slots[slot] ?? -1) < 0) this.#slots[slot] = at;
     }
   }
-}
-
-/** Blob kinds and ids of a directory, in order. */
-export function* blobsOf(directory: PackDirectory): Generator<{ kind: BlobKind; blobId: Uint8Array }> {
-  for (const frame of directory.frames) for (const blob of frame.blobs) yield blob;
 }

@@ -35,7 +35,7 @@ export type Context = keyof typeof contexts;
 
 /** 32 bytes derived from key material for one purpose (BLAKE3 derive-key). The caller owns them. */
 export function deriveKey(context: Context, material: Uint8Array): Uint8Array {
-  return new Uint8Array(Blake3Hasher.deriveKey(contexts[context], material));
+  return new Uint8Array(Blake3Hasher.deriveKey(contexts[context], viewAsBuffer(material)));
 }
 
 /** A reusable hasher: BLAKE3 with a key, or in a named context. About 4 GB/s a core from 64 KiB on. */
@@ -59,7 +59,7 @@ export class Hasher {
   /** The 32-byte hash of the parts in a row; a fresh array. */
   hash(...parts: Uint8Array[]): Uint8Array {
     try {
-      for (const part of parts) this.#inner.update(part);
+      for (const part of parts) this.#inner.update(viewAsBuffer(part));
       return new Uint8Array(this.#inner.digestBuffer());
     } finally {
       // Also after a failed update: hashers are shared, and what is left in one would spoil the next hash.

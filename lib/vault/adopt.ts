@@ -186,7 +186,13 @@ async function readIndexBlobs(session: Session, reader: BlobReader): Promise<voi
       await session.indexCache.save(fresh);
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted') throw error;
-      // An index blob is an accelerator: the packs' own directories are read instead.
+      // An index blob is an accelerator: the packs' own directories are read instead. But one that is bad is told.
+      if (error.code === 'not-restorable' || error.code === 'blob-missing') continue;
+      session.problem({
+        item: `index ${toHex(ref.blobId).slice(0, 12)}`,
+        message: `not used: ${messageOf(error)}`,
+        code: error.code,
+      });
     }
   }
 }

@@ -106,6 +106,7 @@ class BackupRun {
   }
 
   #tellNotSettled(error: unknown): void {
+    if (isKithError(error, 'interrupted')) return;
     this.#onProblem({
       item: 'this computer',
       message: `what was stored so far could not be put on record: ${messageOf(error)}`,

@@ -10,7 +10,7 @@ import type { CodedShard } from '../pipeline/coded-pack.ts';
 import { logRoles } from '../format/segment.ts';
 import type { Census } from './census.ts';
 import { packHealth, spreadMembers, wholeParts } from './health.ts';
-import { healthOfPacks, neededPacks } from './needed.ts';
+import { healthOfPacks, neededPacks, type HealthByPack } from './needed.ts';
 import { resumePending } from './pending.ts';
 import { prepareRead, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import { rebuildShards } from './rebuild.ts';
@@ -68,8 +68,10 @@ class RepairRun {
     const placer = await ShardPlacer.create(here, onProblem, signal);
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
     if (this.#options.quick !== true) await this.#verifyAll(prepared);
-    const needed = await neededPacks(session, reader, healthOfPacks(session, census), signal);
+    const health = healthOfPacks(session, census);
+    const needed = await neededPacks(session, reader, health, signal);
     const before = tolerancesOf(session, census, needed);
+    const grace = this.#graceMs(health);
     const overdue = await awayFor(
       session,
       away.map(({ drive }) => drive),
@@ -81,7 +83,7 @@ class RepairRun {
         this.#tell('repair', i, packs.length, undefined);
         const isNeeded = needed?.has(idKey(pack.manifest.packId)) !== false;
         try {
-          await this.#repairPack(pack, prepared, placer, overdue, before.tolerates, isNeeded);
+          await this.#repairPack(pack, prepared, placer, overdue, grace, isNeeded);
         } catch (error) {
           this.#failed(pack, error);
         }
@@ -162,7 +164,7 @@ class RepairRun {
     { census, reader }: Prepared,
     placer: ShardPlacer,
     overdue: ReadonlyMap<string, number>,
-    tolerates: number | null,
+    graceMs: number,
     isNeeded: boolean,
   ): Promise<void> {
     const session = this.#session;
@@ -173,9 +175,7 @@ class RepairRun {
     const damaged = census
       .shards(manifest.packId)
       .filter((shard) => shard.damaged !== undefined && shard.index < manifest.roots.length);
-    const missing = [
-      ...new Set([...health.missing, ...this.#overdueShards(pack, census, overdue, tolerates)]),
-    ];
+    const missing = [...new Set([...health.missing, ...this.#overdueShards(pack, census, overdue, graceMs)])];
     const wholeWanted = wholeShards(placer, census, pack);
     this.#counts.shardsDamaged += damaged.length;
     this.#counts.shardsMissing += missing.length;
@@ -290,16 +290,22 @@ class RepairRun {
     await this.#session.logs.append(logRoles.ledger, records);
   }
 
+  /** How long a holder may be away, by what all packs survive that aren't lost: to these no hurry is of any use. */
+  #graceMs(health: HealthByPack): number {
+    const setting = this.#session.settings.value('repair.grace');
+    if (setting !== 'auto') return parseDuration(setting);
+    let least = 2;
+    for (const pack of health.values()) if (!pack.lost) least = Math.min(least, pack.tolerates ?? 0);
+    return graceByTolerance[least] ?? 0;
+  }
+
   /** Shards that only holders have which have been away for longer than the grace: they are rebuilt elsewhere. */
   #overdueShards(
     pack: KnownPack,
     census: Census,
     awayMs: ReadonlyMap<string, number>,
-    tolerates: number | null,
+    graceMs: number,
   ): number[] {
-    const setting = this.#session.settings.value('repair.grace');
-    const grace =
-      setting === 'auto' ? (graceByTolerance[Math.min(2, tolerates ?? 0)] ?? 0) : parseDuration(setting);
     const inSpread = spreadMembers(this.#session);
     const held = new Set(
       wholeParts(census, pack.manifest)
@@ -313,7 +319,7 @@ class RepairRun {
         const drive = this.#session.drive(id);
         return awayMs.has(id) && drive !== undefined && inSpread(drive);
       });
-      if (away.length > 0 && away.every((id) => (awayMs.get(id) ?? 0) >= grace)) overdue.push(index);
+      if (away.length > 0 && away.every((id) => (awayMs.get(id) ?? 0) >= graceMs)) overdue.push(index);
     }
     return overdue;
   }

@@ -50,6 +50,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...reasons,
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes),
+      ...openingReasons(session),
     ],
     nextStep,
     lastComplete:
@@ -71,6 +72,17 @@ function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];
   return [
     'A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Say where a disk lives with --household.',
+  ];
+}
+
+/** What opening this home met: it may be why a snapshot or a disk isn't shown. */
+function openingReasons(session: Session): string[] {
+  const [first] = session.openingProblems;
+  if (first === undefined) return [];
+  const more = session.openingProblems.length - 1;
+  return [
+    `Something is wrong with what this computer keeps for itself: ${first.item}: ${first.message}${more > 0 ? ` (and ${more} more)` : ''}. ` +
+      'What is shown may be incomplete. `kith repair` takes from your disks what they have of it.',
   ];
 }
 

@@ -213,7 +213,7 @@ test('a file without the right to read it is told, the rest is stored (as anothe
     t,
     `
     const { initVault, openVault } = await load('lib/vault/index.ts');
-    const { mkdtempSync, mkdirSync, writeFileSync, rmSync, readdirSync, chmodSync } = await import('node:fs');
+    const { mkdtempSync, mkdirSync, writeFileSync, rmSync, readdirSync, chmodSync, existsSync } = await import('node:fs');
     const { join } = await import('node:path');
     const { tmpdir } = await import('node:os');
     becomeNobody();
@@ -236,11 +236,13 @@ test('a file without the right to read it is told, the rest is stored (as anothe
       await vault.restore({ what: 'latest', target, onProblem: () => undefined });
       await vault.close();
       const back = readdirSync(join(target, source)).sort();
-      chmodSync(join(source, 'closed'), 0o700);
-      chmodSync(join(target, source, 'closed'), 0o700);
       const { filesNew, filesUnreadable, state } = summary;
       report({ filesNew, filesUnreadable, state, codes: problems.map((problem) => problem.code), back });
     } finally {
+      for (const folder of [root, join(root, 'target', root)]) {
+        const closed = join(folder, 'source', 'closed');
+        if (existsSync(closed)) chmodSync(closed, 0o700);
+      }
       rmSync(root, { recursive: true, force: true });
     }
     `,

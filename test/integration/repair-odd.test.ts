@@ -3,7 +3,9 @@ import { copyFile, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { test } from 'node:test';
 import { toHex } from '../../lib/base/bytes.ts';
+import type { Content } from '../../lib/format/content.ts';
 import { noise } from '../support/noise.ts';
+import { forgeSnapshot, type TreeForge } from '../support/tree-forge.ts';
 import { failure, flipByte, item, VaultFixture } from '../support/vault-fixture.ts';
 
 /** Files of which a pack of 2 MiB holds six. */
@@ -121,13 +123,17 @@ test('what an absent drive has stays on record when another gets the same shard'
 
 test('a lost pack whose files were stored again is no business of repair, nor of drives that leave', async (t) => {
   const fixture = await VaultFixture.create(t, { drives: 4, spread: { k: 2, n: 3 } });
-  await fixture.backup();
-  const bad = await firstPack(fixture);
+  const same = async (forge: TreeForge): Promise<Content> => ({
+    level: 0,
+    ids: [await forge.tree([await forge.file('file.txt', 'the same')])],
+  });
+  const first = await forgeSnapshot(fixture, { k: 2, n: 3 }, same);
+  const bad = toHex(item(first.packIds, 0));
   for (const path of await shardsWith(fixture, 4, bad)) await rm(path);
   const { summary: before } = await fixture.repair();
   assert.equal(before.packsLost, 1);
   assert.equal(before.toleratesAfter, null);
-  await fixture.backup({ force: true });
+  await forgeSnapshot(fixture, { k: 2, n: 3 }, same);
   const { summary } = await fixture.repair();
   assert.equal(summary.packsLost, 0);
   assert.equal(summary.shardsMissing, 0);
@@ -139,13 +145,13 @@ test('a lost pack whose files were stored again is no business of repair, nor of
   );
   assert.ok(unused >= 0);
   await fixture.use((vault) => vault.driveRemove(`drive-${unused}`));
-  const [first, second, third] = [0, 1, 2, 3].filter((drive) => drive !== unused);
-  await fixture.use((vault) => vault.driveRemove(`drive-${first}`));
-  const error = await failure(fixture.use((vault) => vault.driveRemove(`drive-${second}`)));
+  const [one, two, three] = [0, 1, 2, 3].filter((drive) => drive !== unused);
+  await fixture.use((vault) => vault.driveRemove(`drive-${one}`));
+  const error = await failure(fixture.use((vault) => vault.driveRemove(`drive-${two}`)));
   assert.equal(error.code, 'failed');
   // The same of one that is away: what it has, the ledger knows.
-  await fixture.unplug(third ?? 0);
-  assert.equal((await failure(fixture.use((vault) => vault.driveRemove(`drive-${third}`)))).code, 'failed');
+  await fixture.unplug(three ?? 0);
+  assert.equal((await failure(fixture.use((vault) => vault.driveRemove(`drive-${three}`)))).code, 'failed');
 });
 
 test('more holders of a pack than a record takes are noted in several, once', async (t) => {

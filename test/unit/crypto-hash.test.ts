@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import * as fc from 'fast-check';
-import { concatBytes, toHex, utf8 } from '../../lib/base/bytes.ts';
+import { concatBytes, toHex, utf8, viewAsBuffer } from '../../lib/base/bytes.ts';
 import { contexts, deriveKey, hashIn, Hasher, type Context } from '../../lib/crypto/hash.ts';
 
 /** The input of BLAKE3's official test vectors: 0, 1, …, 250, 0, 1, … */
@@ -52,9 +52,13 @@ void describe('hashes', () => {
   void it('the package derives keys as the official vectors do', () => {
     const context = 'BLAKE3 2019-12-27 16:29:52 test vectors context';
     for (const [count, , derived] of officialVectors) {
-      assert.equal(toHex(Blake3Hasher.deriveKey(context, officialInput(count))), derived);
+      assert.equal(toHex(Blake3Hasher.deriveKey(context, viewAsBuffer(officialInput(count)))), derived);
       assert.equal(
-        toHex(Blake3Hasher.newDeriveKey(context).update(officialInput(count)).digestBuffer()),
+        toHex(
+          Blake3Hasher.newDeriveKey(context)
+            .update(viewAsBuffer(officialInput(count)))
+            .digestBuffer(),
+        ),
         derived,
       );
     }
