@@ -94,12 +94,12 @@ test('a bad file in the queue takes nothing with it: the drives have the rest', 
 });
 
 test('the first packs that wait make the queue together', async (t) => {
-  const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`g${i}`, noise(i + 100, 900_000)]));
+  const many = Object.fromEntries(Array.from({ length: 24 }, (_, i) => [`g${i}`, noise(i + 100, 900_000)]));
   const fixture = await VaultFixture.create(t, { drives: 3, spread: { k: 2, n: 3 }, files: many });
   await fixture.unplug(0, 1, 2);
   const { summary } = await fixture.backup();
   assert.equal(summary.state, 'pending');
-  assert.ok(summary.packsNew >= 4);
+  assert.ok(summary.packsNew >= 2);
   await fixture.plugIn(0, 1, 2);
   assert.equal((await fixture.repair()).summary.snapshotsPublished, 1);
   await fixture.restoresTo();

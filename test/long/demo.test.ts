@@ -11,8 +11,8 @@ import { FolderChain } from '../../lib/source/folder-chain.ts';
 import { compareTrees } from '../../lib/source/compare.ts';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-import { mainPath, type Ended } from './harness.ts';
-import { describeFolder, makeSample } from './sample.ts';
+import { mainPath, type Ended } from '../cli/harness.ts';
+import { describeFolder, makeSample } from '../cli/sample.ts';
 
 const demoPath = join(dirname(dirname(mainPath)), 'bench', 'demo.js');
 
