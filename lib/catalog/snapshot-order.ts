@@ -28,7 +28,7 @@ export function orderSnapshots<T extends { readonly id: string; readonly snapsho
     return line;
   };
   const settle = (item: T): void => {
-    for (const one of lineOf(item).reverse()) {
+    for (const one of lineOf(item).toReversed()) {
       const parent = parentOf(one, known);
       depths.set(one, parent === undefined ? 0 : (depths.get(parent) ?? 0) + 1);
       const own = one.snapshot.timeNs;

@@ -10,7 +10,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 // mkdir and folder sync of a backup, and what wasn't synced is gone. All operations and ways to die are in test/long.
 
 /** It must not shrink without a reason: fewer means that steps are no longer seen, or that an fsync is gone. */
-const backupPointsMin = 105;
+const backupPointsMin = 112;
 
 void test('a backup that dies at any step leaves a whole vault', async (t) => {
   await countCrashPoints(t, 'backup', { mode: 'lose-unsynced' }, backupPointsMin);

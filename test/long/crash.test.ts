@@ -9,23 +9,23 @@ import type { CrashMode } from '../support/fault-disk.ts';
  * twice. A number must not shrink without a reason: fewer means that steps are no longer seen, or that an fsync is gone.
  */
 const floors: Readonly<Record<string, number>> = {
-  backup: 105,
-  'first backup': 95,
-  'backup, home lost': 105,
+  backup: 112,
+  'first backup': 100,
+  'backup, home lost': 112,
   init: 35,
-  'drive add': 85,
-  recover: 175,
-  repair: 50,
-  'repair, damaged': 54,
-  'pending backup': 70,
-  resume: 185,
-  'backup, cut twice': 105,
+  'drive add': 90,
+  recover: 185,
+  repair: 52,
+  'repair, damaged': 65,
+  'pending backup': 72,
+  resume: 192,
+  'backup, cut twice': 112,
   'init, cut twice': 35,
-  'drive add, cut twice': 85,
-  'recover, cut twice': 175,
-  'repair, cut twice': 50,
-  'pending backup, cut twice': 70,
-  'resume, cut twice': 185,
+  'drive add, cut twice': 90,
+  'recover, cut twice': 185,
+  'repair, cut twice': 52,
+  'pending backup, cut twice': 72,
+  'resume, cut twice': 192,
 };
 
 const kinds: readonly { readonly mode: CrashMode; readonly seed: number }[] = [
