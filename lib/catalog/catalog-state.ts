@@ -13,7 +13,7 @@ import type { IndexRef } from '../format/index-blob.ts';
 import { decodeManifest, verifyManifest, type Manifest } from '../format/manifest.ts';
 import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
 import { PackTable, type KnownPack } from './pack-table.ts';
-import type { LogAuthority } from './segment-logs.ts';
+import type { LogAuthority } from './log-carrier.ts';
 
 export type { KnownPack } from './pack-table.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { equalBytes, toHex } from '../base/bytes.ts';
-import { KithError, isKithError, messageOf, type ErrorCode } from '../base/errors.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import {
@@ -14,35 +14,15 @@ import {
   type LogRole,
   type Segment,
 } from '../format/segment.ts';
-import { fromHex } from '../base/bytes.ts';
-
-/** A log as far as this place has it. */
-export interface LogHead {
-  readonly logKey: Uint8Array;
-  readonly deviceId: Uint8Array;
-  readonly role: LogRole;
-  /** Records. */
-  readonly length: number;
-  /** Hash of the last segment. */
-  readonly hash: Uint8Array;
-}
-
-/** One segment on the disk. */
-export interface SegmentPlace {
-  readonly firstIndex: number;
-  readonly count: number;
-  readonly bytes: number;
-  readonly hash: Uint8Array;
-}
-
-/** A record as the log carries it: still sealed. */
-export interface CarriedRecord {
-  readonly logKey: Uint8Array;
-  readonly deviceId: Uint8Array;
-  readonly role: LogRole;
-  readonly index: number;
-  readonly bytes: Uint8Array;
-}
+import type {
+  AppendableLog,
+  CarriedRecord,
+  LogAuthority,
+  LogCarrier,
+  LogHead,
+  LogProblem,
+  SegmentPlace,
+} from './log-carrier.ts';
 
 interface KnownLog {
   readonly logKey: Uint8Array;
@@ -51,19 +31,6 @@ interface KnownLog {
   readonly attestation: Uint8Array;
   readonly segments: SegmentPlace[];
   length: number;
-}
-
-/** Something about a log that was left out, and why; `damaged` where no code is given. */
-export type LogProblem = (problem: {
-  readonly item: string;
-  readonly message: string;
-  readonly code?: ErrorCode;
-}) => void;
-
-/** Who may write logs of this vault. */
-export interface LogAuthority {
-  readonly vaultId: Uint8Array;
-  readonly isDevice: (deviceId: Uint8Array) => boolean;
 }
 
 /** Logs of a vault at most, and segments of one log: bounds a folder that somebody stuffed. */
@@ -75,7 +42,7 @@ const noHash: Uint8Array = new Uint8Array(32);
  * Logs as folders of immutable segment files (docs/formats/log.md): `<folder>/<log key>/<first>.seg`. The home's carrier for
  * now; drives keep the same files. Every segment is verified when it is read: signature, attestation, device, chain.
  */
-export class SegmentLogs {
+export class SegmentLogs implements LogCarrier {
   readonly #disk: Disk;
   readonly #folder: string;
   readonly #tempFolder: string;
@@ -271,16 +238,7 @@ export class SegmentLogs {
   }
 
   /** Appends sealed records as one durable segment. KithError `damaged` for a log that is broken. */
-  async append(
-    log: {
-      readonly logKey: Uint8Array;
-      readonly deviceId: Uint8Array;
-      readonly role: LogRole;
-      readonly attestation: Uint8Array;
-      readonly appendSecretKey: Uint8Array;
-    },
-    records: readonly Uint8Array[],
-  ): Promise<void> {
+  async append(log: AppendableLog, records: readonly Uint8Array[]): Promise<void> {
     if (this.isBroken(log.logKey)) throw new KithError('damaged', 'a broken log is not appended to');
     const firstIndex = this.length(log.logKey);
     const bytes = encodeSegment(

@@ -20,6 +20,8 @@ export function orderSnapshots<T extends { readonly id: string; readonly snapsho
   const known = new Map(byTime.map((item) => [item.id, item]));
   const times = new Map<T, bigint>();
   const depths = new Map<T, number>();
+  /** Latest time of a line up to here that isn't ahead: what stands on it, even on one from the future, isn't earlier. */
+  const floors = new Map<T, bigint>();
   // An id is the hash of what names the parent, so a line of parents ends.
   const lineOf = (item: T): T[] => {
     const line: T[] = [];
@@ -32,9 +34,12 @@ export function orderSnapshots<T extends { readonly id: string; readonly snapsho
       const parent = parentOf(one, known);
       depths.set(one, parent === undefined ? 0 : (depths.get(parent) ?? 0) + 1);
       const own = one.snapshot.timeNs;
-      const parentNs = parent === undefined ? own : (times.get(parent) ?? own);
-      const parentIsPast = parent !== undefined && parent.snapshot.timeNs <= nowNs;
-      times.set(one, own <= nowNs && parentIsPast && parentNs > own ? parentNs : own);
+      const isPast = own <= nowNs;
+      const before = parent === undefined ? undefined : floors.get(parent);
+      const time = isPast && before !== undefined && before > own ? before : own;
+      times.set(one, time);
+      const floor = isPast ? time : before;
+      if (floor !== undefined) floors.set(one, floor);
     }
   };
   for (const item of byTime) settle(item);

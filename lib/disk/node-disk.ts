@@ -107,18 +107,24 @@ async function makeFolder(path: string, mode: number | undefined): Promise<void>
   try {
     await mkdir(path, mode);
   } catch (error) {
-    const system = systemCode(error);
-    if (system === 'ENOENT' && parent !== path) {
+    if (systemCode(error) === 'ENOENT' && parent !== path) {
       await makeFolder(parent, mode);
-      await makeFolder(path, mode);
-      return;
+      // Once more and no oftener: in /proc a folder can't be made though its parent is there.
+      await mkdir(path, mode).catch((second: unknown) => unlessFolder(path, second));
+    } else {
+      await unlessFolder(path, error);
     }
-    // Some systems say EPERM, EROFS or EISDIR of a folder that is there, such as a mount point's. A link to a folder
-    // is one here: where a home or a drive lies is its owner's business; inside, stores look for links themselves.
-    const there = await stat(path).catch(() => undefined);
-    if (there?.isDirectory() !== true) throw error;
   }
   if (parent !== path) await syncFolder(parent).catch(ignoreUnreadable);
+}
+
+/**
+ * Throws the error unless a folder is there: some systems say EPERM, EROFS or EISDIR of one, such as a mount point's. A
+ * link to a folder is one here: where a home or a drive lies is its owner's business; inside, stores look for links themselves.
+ */
+async function unlessFolder(path: string, error: unknown): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there?.isDirectory() !== true) throw error;
 }
 
 /** A parent that may be passed but not read (0o711) can't be synced by us, so what is in it wasn't made by us. */

@@ -3,7 +3,7 @@ import { equalBytes, idKey } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { formatSize } from '../base/units.ts';
-import type { LogAuthority } from '../catalog/segment-logs.ts';
+import type { LogAuthority } from '../catalog/log-carrier.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { decodeManifest, verifyManifest, type Manifest } from '../format/manifest.ts';

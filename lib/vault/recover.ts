@@ -7,7 +7,7 @@ import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import { openDrive, readDriveMarker } from '../holders/drive.ts';
 import type { DriveMarker } from '../format/drive-marker.ts';
 import { recoverDevice, vaultIdOfRoot } from '../trust/identity.ts';
-import type { Heard } from '../catalog/log-book.ts';
+import type { Heard } from '../catalog/log-copies.ts';
 import { orderSnapshots } from '../catalog/snapshot-order.ts';
 import type { Holder } from '../holders/holder.ts';
 import { appendHolder } from './drives.ts';
@@ -217,7 +217,7 @@ async function hearAll(
     await hear(more);
     session.loadDrives();
   }
-  return { witnesses: heard.length, agreed: heard.filter((one) => session.logs.isAbreast(one)).length };
+  return { witnesses: heard.length, agreed: heard.filter((one) => session.logCopies.isAbreast(one)).length };
 }
 
 /** Notes where the given drives are now, and takes in those that the catalog doesn't know (its logs were lost). */

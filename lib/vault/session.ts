@@ -5,8 +5,9 @@ import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { BlobIndex } from '../catalog/blob-index.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
-import { LogBook, type Heard } from '../catalog/log-book.ts';
-import type { LogAuthority } from '../catalog/segment-logs.ts';
+import { LogBook } from '../catalog/log-book.ts';
+import { LogCopies, type Heard } from '../catalog/log-copies.ts';
+import type { LogAuthority, LogProblem } from '../catalog/log-carrier.ts';
 import { systemRandom, type RandomSource } from '../crypto/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
@@ -69,6 +70,7 @@ export class Session {
   readonly authority: LogAuthority;
   readonly state: CatalogState;
   readonly logs: LogBook;
+  readonly logCopies: LogCopies;
   readonly settings: Settings;
   readonly index: BlobIndex;
   readonly indexCache: IndexCache;
@@ -89,6 +91,7 @@ export class Session {
     this.authority = parts.authority;
     this.state = parts.state;
     this.logs = parts.logs;
+    this.logCopies = parts.logCopies;
     this.settings = parts.settings;
     this.index = new BlobIndex();
     this.indexCache = parts.indexCache;
@@ -231,7 +234,7 @@ export class Session {
     let reached = 0;
     for (const { holder, heard } of await this.hearLogs(holders)) {
       await this.#passing(holder, async () => {
-        if (await this.logs.give(holder, heard, options)) reached++;
+        if (await this.logCopies.give(holder, heard, options)) reached++;
       });
     }
     return { reached };
@@ -243,7 +246,7 @@ export class Session {
     for (const holder of holders) {
       await this.#passing(holder, () => this.#exchangeKeyRecord(holder));
       await this.#passing(holder, async () => {
-        all.push({ holder, heard: await this.logs.hear(holder) });
+        all.push({ holder, heard: await this.logCopies.hear(holder) });
       });
     }
     return all;
@@ -335,6 +338,7 @@ interface SessionParts {
   readonly authority: LogAuthority;
   readonly state: CatalogState;
   readonly logs: LogBook;
+  readonly logCopies: LogCopies;
   readonly settings: Settings;
   readonly indexCache: IndexCache;
   readonly queue: PackQueue;
@@ -391,6 +395,7 @@ async function openParts(
   const devices = new Set(record.certificates.map((certificate) => idKey(certificate.deviceId)));
   const authority = { vaultId: device.vaultId, isDevice: (id: Uint8Array) => devices.has(idKey(id)) };
   const state = new CatalogState(authority);
+  const onProblem: LogProblem = (problem) => desk.tell({ code: 'damaged', ...problem });
   const logs = await LogBook.open({
     disk,
     home,
@@ -399,8 +404,9 @@ async function openParts(
     random,
     nowNs: () => clock.nowNs(),
     state,
-    onProblem: (problem) => desk.tell({ code: 'damaged', ...problem }),
+    onProblem,
   });
+  const logCopies = new LogCopies({ book: logs, deviceId: device.deviceId, authority, onProblem });
   const settings = await Settings.load(disk, home, state, desk.tell);
   const indexCache = new IndexCache({ disk, home, device, random });
   const damage = await DamageBook.load(disk, home);
@@ -420,6 +426,7 @@ async function openParts(
     authority,
     state,
     logs,
+    logCopies,
     settings,
     indexCache,
     queue,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { displayText, toHex } from '../../lib/base/bytes.ts';
-import { SegmentLogs, type CarriedRecord } from '../../lib/catalog/segment-logs.ts';
+import type { CarriedRecord } from '../../lib/catalog/log-carrier.ts';
+import { SegmentLogs } from '../../lib/catalog/segment-logs.ts';
 import {
   attestLog,
   decodeSegment,

@@ -50,6 +50,10 @@ test('one from a clock that stood in the past comes after its parent all the sam
   assert.equal(order(100, made('b', 20), made('p', 1, 'gone')), 'pb', 'but not after one that nobody has');
 });
 
+test('after a clock that was wrong in both directions parents still come first', () => {
+  assert.equal(order(1, made('a', 0), made('b', 1, 'a'), made('c', 2, 'b'), made('d', 0, 'c')), 'abcd');
+});
+
 test('every snapshot comes once, and after its parent', () => {
   const one = fc.record({ time: fc.integer({ min: 0, max: 200 }), parent: fc.nat({ max: 30 }) });
   fc.assert(

@@ -233,3 +233,11 @@ void test('disk errors: full is told from broken', () => {
   assert.deepEqual(broken.details, { path: '/a', system: 'EIO' });
   assert.equal(diskError(broken, 'again', '/b'), broken);
 });
+
+test(
+  'a folder that can never be made is an error, not an endless attempt',
+  { skip: process.platform !== 'linux' && 'only Linux has /proc' },
+  async () => {
+    await assert.rejects(nodeDisk.makeFolder('/proc/kith/drive'), failsWith('io-error', 'ENOENT'));
+  },
+);
