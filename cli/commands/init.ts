@@ -16,45 +16,53 @@ function defaultName(): string {
   return user === undefined || user === '' ? hostname() : `${user}@${hostname()}`;
 }
 
-async function run(context: Context, args: Args): Promise<Outcome | undefined> {
-  const { output } = context;
-  const { initVault } = await import('../../lib/vault/index.ts');
-  const phraseOut = args.text('phrase-out');
-  const file = phraseOut === undefined ? undefined : await reservePhraseFile(phraseOut);
-  let made;
-  try {
-    made = await initVault({ ...keyOptions(context), name: args.text('name') ?? defaultName() });
-  } catch (error) {
-    await file?.discard();
-    throw error;
-  }
-  const { id, name, phrase } = made;
-  // From here on the phrase exists only in memory: if its file fails after all, it is shown instead.
-  const fileError = await file?.write(phrase);
-  const inFile = file !== undefined && fileError === undefined;
+/** Shows the identity, and the phrase unless it is in a file. */
+function show(
+  { output, home }: Context,
+  { id, name, phrase }: { readonly id: string; readonly name: string; readonly phrase: string },
+  phraseFile: string | undefined,
+): void {
   output.document({
     id,
     name,
-    home: context.home,
-    ...(inFile ? { phrase_file: file.path } : { phrase }),
+    home,
+    ...(phraseFile === undefined ? { phrase } : { phrase_file: phraseFile }),
   });
-  output.print(
-    `You are "${shown(name)}" now. Identity: ${id.slice(0, 16)}. Home: ${shown(context.home)}`,
-    '',
-  );
-  if (inFile) {
-    output.print(
-      `Your recovery phrase of 24 words is in ${shown(file.path)}.`,
-      'Write it on paper, keep the paper away from this computer, and delete the file.',
-    );
-  } else {
+  output.print(`You are "${shown(name)}" now. Identity: ${id.slice(0, 16)}. Home: ${shown(home)}`, '');
+  if (phraseFile === undefined) {
     output.print('Your recovery phrase, shown this once:', '', ...phraseGrid(phrase), '');
     output.print('Write it on paper, in this order, and keep the paper away from this computer.');
+  } else {
+    output.print(
+      `Your recovery phrase of 24 words is in ${shown(phraseFile)}.`,
+      'Write it on paper, keep the paper away from this computer, and delete the file.',
+    );
   }
   output.print(
     'Whoever has these words can read everything you back up.',
     'Without them and without this computer nothing can be restored, by anyone.',
   );
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const { output } = context;
+  const { initVault } = await import('../../lib/vault/index.ts');
+  const phraseOut = args.text('phrase-out');
+  const file = phraseOut === undefined ? undefined : await reservePhraseFile(phraseOut);
+  let fileError: string | undefined;
+  try {
+    await initVault({
+      ...keyOptions(context),
+      name: args.text('name') ?? defaultName(),
+      onPhrase: async (made) => {
+        fileError = await file?.write(made.phrase);
+        show(context, made, fileError === undefined ? file?.path : undefined);
+      },
+    });
+  } catch (error) {
+    await file?.discard();
+    throw error;
+  }
   output.say(
     '',
     'Next: give kith some disks, then back up a folder:',

@@ -134,6 +134,7 @@ export async function initVault(
       random: surroundings.random,
       nowNs: () => surroundings.clock.nowNs(),
     });
+    await options.onPhrase?.({ id: toHex(device.vaultId), name, phrase });
     await writeHome(surroundings, home, {
       device,
       keyRecord,

@@ -303,6 +303,15 @@ export interface InitOptions {
   readonly home: string;
   readonly name?: string;
   readonly passphrase?: string;
+  /**
+   * Is given the identity and its phrase before the vault exists: whatever dies later, there is never a vault of which nobody was shown
+   * the phrase. If it throws, nothing is made.
+   */
+  readonly onPhrase?: (made: {
+    readonly id: string;
+    readonly name: string;
+    readonly phrase: string;
+  }) => Promise<void>;
 }
 
 export interface RecoverOptions extends Operation {
