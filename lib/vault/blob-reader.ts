@@ -5,6 +5,7 @@ import type { BlobPlace } from '../catalog/blob-index.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
 import { PackReader } from '../pipeline/pack-reader.ts';
+import type { Census } from './census.ts';
 import { SessionPlaces } from './places.ts';
 import type { KnownDrive, Session } from './session.ts';
 import { ShardReader } from './shard-reader.ts';
@@ -26,13 +27,19 @@ export class BlobReader {
     here: readonly KnownDrive[],
     away: readonly KnownDrive[],
     onProblem: (problem: Problem) => void,
+    census?: Census,
   ) {
     this.#session = session;
     this.#shards = new ShardReader({
       places: new SessionPlaces(session, here, away),
       coder: session.surroundings.coder,
       onProblem,
-      onDamage: (holder, packId, index) => session.damage.add(holder.id, packId, index),
+      onDamage: (holder, packId, index) => {
+        const drive = session.drive(holder.id);
+        if (drive === undefined) return;
+        session.damage.add(drive.id, packId, index);
+        census?.markDamaged(packId, index, drive, 'it was found damaged');
+      },
     });
     this.#packs = new PackReader({
       source: this.#shards,

@@ -103,6 +103,11 @@ export class Census {
     return this.shards(packId).filter((shard) => shard.damaged === undefined);
   }
 
+  /** Leaves a shard out of this operation: it could not be asked about, which says nothing of its bytes. */
+  disregard(packId: Uint8Array, index: number, drive: KnownDrive, reason: string): void {
+    this.#damaged.set(`${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`, reason);
+  }
+
   /**
    * Shards of a pack that are there in full length, those included of which some bytes were found bad: other ranges of them may still
    * serve where too few whole ones are left.

@@ -53,6 +53,7 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
   for (const [index, ids] of hints) {
     if (index >= manifest.roots.length) continue;
     for (const id of ids) {
+      if (session.damage.has(id, manifest.packId, index)) continue;
       const drive = here.has(id) ? undefined : session.drive(id);
       if (drive === undefined) continue;
       away.add(index);

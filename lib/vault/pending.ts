@@ -64,22 +64,32 @@ export async function savePending(
 
 /** Snapshots that wait, oldest first. One that doesn't open is reported and left where it is. */
 export async function loadPending(session: Session): Promise<PendingSnapshot[]> {
+  return (await readPending(session)).pending;
+}
+
+/** The same, and how many could not be read. */
+async function readPending(session: Session): Promise<{ pending: PendingSnapshot[]; unread: number }> {
   const { disk } = session.surroundings;
   const pending: PendingSnapshot[] = [];
+  let unread = 0;
   for (const entry of (await disk.list(folderOf(session))) ?? []) {
     if (!/^[0-9a-f]{64}$/.test(entry.name)) continue;
     try {
       const bytes = await disk.readWhole(join(folderOf(session), entry.name), pendingBytesMax);
       const found = bytes === undefined ? undefined : openPending(session, bytes);
-      if (found?.id === entry.name) pending.push(found);
-      else
-        session.problem({
-          item: `pending/${entry.name.slice(0, 8)}`,
-          message: 'does not open; left out',
-          code: 'damaged',
-        });
+      if (found?.id === entry.name) {
+        pending.push(found);
+        continue;
+      }
+      unread++;
+      session.problem({
+        item: `pending/${entry.name.slice(0, 8)}`,
+        message: 'does not open; left out',
+        code: 'damaged',
+      });
     } catch (error) {
       if (!isKithError(error)) throw error;
+      unread++;
       session.problem({
         item: `pending/${entry.name.slice(0, 8)}`,
         message: error.message,
@@ -87,7 +97,8 @@ export async function loadPending(session: Session): Promise<PendingSnapshot[]> 
       });
     }
   }
-  return pending.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
+  pending.sort((a, b) => (a.snapshot.timeNs < b.snapshot.timeNs ? -1 : 1));
+  return { pending, unread };
 }
 
 function openPending(session: Session, bytes: Uint8Array): PendingSnapshot | undefined {
@@ -117,7 +128,8 @@ export async function resumePending(
   let bytesSent = 0;
   let shardsPlaced = 0;
   const spoilt: Uint8Array[] = [];
-  await session.queue.dropHalfTaken(await neededByPending(session));
+  const neededNow = await neededByPending(session);
+  if (neededNow !== undefined) await session.queue.dropHalfTaken(neededNow);
   for (const { manifest, manifestBytes } of session.queue.packs()) {
     const held = await soundShards(session, census, manifest);
     const have = new Set(held.map((shard) => shard.index));
@@ -170,9 +182,14 @@ export async function resumePending(
   return { packsPlaced, bytesSent, shardsPlaced, snapshotsPublished };
 }
 
-/** Keys of packs that pending snapshots name and that are in no ledger record yet. */
-async function neededByPending(session: Session): Promise<ReadonlySet<string>> {
-  const named = (await loadPending(session)).flatMap(({ packs }) => [...packs]);
+/**
+ * Keys of packs that pending snapshots name and that are in no ledger record yet; undefined while one of them can't be read: then
+ * nobody knows, and nothing that waits may go.
+ */
+async function neededByPending(session: Session): Promise<ReadonlySet<string> | undefined> {
+  const { pending, unread } = await readPending(session);
+  if (unread > 0) return undefined;
+  const named = pending.flatMap(({ packs }) => [...packs]);
   return new Set(named.filter((packId) => session.state.pack(packId) === undefined).map(idKey));
 }
 
@@ -201,6 +218,7 @@ async function soundShards(session: Session, census: Census, manifest: Manifest)
 async function dropUnneeded(session: Session, spoilt: readonly Uint8Array[]): Promise<void> {
   if (spoilt.length === 0) return;
   const needed = await neededByPending(session);
+  if (needed === undefined) return;
   for (const packId of spoilt) if (!needed.has(idKey(packId))) await session.queue.remove(packId);
 }
 

@@ -31,6 +31,7 @@ export async function prepareRead(
     present,
     gone.map(({ drive }) => drive),
     onProblem,
+    census,
   );
   await completeIndex(session, reader, signal);
   session.index.setAside(unreadablePacks(session, census));

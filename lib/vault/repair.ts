@@ -153,7 +153,7 @@ class RepairRun {
             session.problem({ item: drive.name, message: messageOf(error), code: error.code });
           }
           if (away) gone.add(drive.id);
-          else census.markDamaged(manifest.packId, index, drive, messageOf(error));
+          else census.disregard(manifest.packId, index, drive, messageOf(error));
         }
       });
     }

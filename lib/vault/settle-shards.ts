@@ -42,7 +42,7 @@ export async function settleUnrecorded(session: Session, census: Census): Promis
     } catch (error) {
       if (!isKithError(error)) throw error;
       session.problem({ item: drive.name, message: messageOf(error), code: error.code });
-      for (const { packId, index } of refs) census.markDamaged(packId, index, drive, messageOf(error));
+      for (const { packId, index } of refs) census.disregard(packId, index, drive, messageOf(error));
     }
   }
   const refs = [...found.values()].flat();

@@ -173,19 +173,26 @@ export class ShardReader implements LeafSource {
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
         if (error.code === 'holder-unavailable') continue;
-        this.#reject(holder, manifest, index, messageOf(error));
+        this.#reject(holder, manifest, index, messageOf(error), error.code);
       }
     }
     return undefined;
   }
 
-  #reject(holder: Holder, manifest: Manifest, index: number, message: string): void {
+  /** Tells of a shard once. Only bytes that were seen to be wrong are remembered: other failures may pass. */
+  #reject(
+    holder: Holder,
+    manifest: Manifest,
+    index: number,
+    message: string,
+    code: Problem['code'] = 'shard-damaged',
+  ): void {
     const shard = shardKey(holder.id, manifest.packId, index);
     if (this.#bad.has(shard)) return;
     this.#bad.add(shard);
     this.#replaced++;
-    this.#onProblem({ item: holder.name, message, code: 'shard-damaged' });
-    this.#onDamage(holder, manifest.packId, index);
+    this.#onProblem({ item: holder.name, message, code });
+    if (code === 'shard-damaged') this.#onDamage(holder, manifest.packId, index);
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { leafBytes } from '../../lib/base/limits.ts';
 import { shardHeadBytes } from '../../lib/format/shard-file.ts';
+import { prepareRead } from '../../lib/vault/prepare.ts';
 import { noise } from '../support/noise.ts';
 import { filesBelow, flipByte, item, VaultFixture } from '../support/vault-fixture.ts';
 
@@ -133,4 +134,43 @@ test('a snapshot that only its packs know is found once enough of them are there
     assert.equal((await fixture.repair()).summary.snapshotsPublished, 0);
     await fixture.restoresTo(summary.snapshotId ?? '');
   });
+});
+
+test('a drive that can’t be asked for a while has lost nothing, and is not remembered as damaged', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 3, spread, files: files(2) });
+  await fixture.backup();
+  const drive = fixture.drive(0);
+  const path = item(await fixture.shardFiles(0), 0);
+  await fixture.session(async (session) => {
+    const { census, reader } = await prepareRead(session, () => undefined);
+    const [pack] = [...session.state.packs()];
+    assert.ok(pack !== undefined);
+    const shard = census.shards(pack.manifest.packId).find((found) => found.drive.path === drive);
+    assert.ok(shard !== undefined);
+    census.disregard(pack.manifest.packId, shard.index, shard.drive, 'no answer');
+    assert.equal(census.good(pack.manifest.packId).length, 2);
+    assert.ok(!session.damage.has(shard.drive.id, pack.manifest.packId, shard.index));
+    // What the reader finds wrong counts in the same operation, and later.
+    census.markHeld(pack.manifest.packId, shard.index, shard.drive);
+    await flipByte(path, shardHeadBytes + 5);
+    await reader.shards.verified(pack.manifest, shard.index, 0, 1);
+    assert.equal(census.good(pack.manifest.packId).length, 2);
+    assert.ok(session.damage.has(shard.drive.id, pack.manifest.packId, shard.index));
+  });
+});
+
+test('nothing that waits goes while a pending snapshot can’t be read', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 3, spread: { k: 3, n: 3 }, files: files(2) });
+  await fixture.unplug(2);
+  await fixture.backup();
+  const shards = async (): Promise<number> =>
+    (await filesBelow(join(fixture.home, 'queue'))).filter((path) => path.endsWith('.shard')).length;
+  assert.equal(await shards(), 3);
+  const [first] = (await filesBelow(join(fixture.home, 'queue'))).filter((path) => path.endsWith('.shard'));
+  await rm(join(fixture.home, 'queue', first ?? '')).catch(() => rm(first ?? ''));
+  const [pending] = await filesBelow(join(fixture.home, 'pending'));
+  const name = pending?.split('/').at(-1) ?? '';
+  await truncate(join(fixture.home, 'pending', name), 20);
+  await fixture.repair();
+  assert.equal(await shards(), 2, 'a half-taken pack may be what that snapshot waits for');
 });
