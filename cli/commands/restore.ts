@@ -135,7 +135,11 @@ export const restoreCommand: Command = {
       choices: overwriteChoices,
       describe: 'Files that are there already: always (default), if-changed, if-newer, never',
     },
-    delete: { type: 'flag', describe: 'Remove from restored folders what the snapshot does not have' },
+    delete: {
+      type: 'flag',
+      describe:
+        'Remove from restored folders what the snapshot does not have, also what the backup left out (excluded, .kithignore)',
+    },
     'dry-run': { type: 'flag', alias: 'n', describe: 'Say what would be done, write nothing' },
     wait: {
       type: 'text',

@@ -9,7 +9,7 @@ import {
 } from '../format/key-record.ts';
 import { KeyedLocks } from './keyed-locks.ts';
 import type { RoomBook } from './room-book.ts';
-import type { Place, StoreFolder } from './store-folder.ts';
+import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 
 /**
  * One vault's key record in a holder's folder: `keys/<vault>.keys` (docs/formats/keys.md). It is the way back into
@@ -56,7 +56,7 @@ export class KeyRecordStore {
     return await this.#folder.bytesIn(this.#place.folders, (name) => name === this.#place.name);
   }
 
-  /** The record kept, if it is authentic. */
+  /** The record kept, if it can be read and is authentic. */
   async #sound(): Promise<KeyRecord | undefined> {
     if ((await this.#folder.bytesAt(this.#place)) === undefined) return undefined;
     try {
@@ -67,6 +67,7 @@ export class KeyRecordStore {
       return record;
     } catch (error) {
       if (isKithError(error, 'malformed', 'limit-exceeded', 'not-authentic')) return undefined;
+      if (isUnreadable(error)) return undefined;
       throw error;
     }
   }

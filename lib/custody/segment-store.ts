@@ -11,7 +11,7 @@ import {
 import type { HeldLog } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
 import type { RoomBook } from './room-book.ts';
-import type { Place, StoreFolder } from './store-folder.ts';
+import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 import type { IsDevice } from './verify-shard.ts';
 
 /**
@@ -107,7 +107,7 @@ export class SegmentStore {
     return keys;
   }
 
-  /** The bytes in a place if they are an authentic segment; undefined if there is none, or a damaged one. */
+  /** The bytes in a place if they are an authentic segment; undefined if there is none, or a bad one. */
   async #sound(logKey: Uint8Array, firstIndex: number, place: Place): Promise<Uint8Array | undefined> {
     if ((await this.#folder.bytesAt(place)) === undefined) return undefined;
     try {
@@ -116,6 +116,7 @@ export class SegmentStore {
       return isSound ? bytes : undefined;
     } catch (error) {
       if (isKithError(error, 'malformed', 'limit-exceeded', 'not-authentic')) return undefined;
+      if (isUnreadable(error)) return undefined;
       throw error;
     }
   }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { KithError, isKithError } from '../base/errors.ts';
 import { mapLimited } from '../base/concurrency.ts';
 import type { Disk, DiskEntry } from '../disk/disk.ts';
-import { writeDurably } from '../disk/write-durably.ts';
+import { isTempName, writeDurably } from '../disk/write-durably.ts';
 import type { Reservation } from '../holders/holder.ts';
 import type { RoomBook } from './room-book.ts';
 
@@ -182,9 +182,10 @@ export class StoreFolder {
     await this.#ensure(['tmp']);
   }
 
+  /** Removes only what a store wrote: the folder may have had a `tmp` of its owner's before it became a drive. */
   async #emptyTemp(): Promise<void> {
-    for (const entry of (await this.list(['tmp'])) ?? []) {
-      if (!entry.isFolder) await this.disk.unlink(join(this.#folder, 'tmp', entry.name));
+    for (const { name, isFile } of (await this.list(['tmp'])) ?? []) {
+      if (isFile && isTempName(name)) await this.disk.unlink(join(this.#folder, 'tmp', name));
     }
   }
 }

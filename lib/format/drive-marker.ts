@@ -80,11 +80,18 @@ export function decodeDriveMarker(bytes: Uint8Array): DriveMarker {
   return marker;
 }
 
+const readmeStart = `What is this?
+
+This folder belongs to somebody's backup, made with kith.`;
+
+/** True for the bytes of a README.txt that driveReadme may have written, for any drive. */
+export function isDriveReadme(bytes: Uint8Array): boolean {
+  return textOf(bytes)?.startsWith(readmeStart) === true;
+}
+
 /** The text of README.txt on a drive, for whoever finds it. */
 export function driveReadme(marker: DriveMarker): string {
-  return `What is this?
-
-This folder belongs to somebody's backup, made with kith. It is the drive that
+  return `${readmeStart} It is the drive that
 its owner calls "${marker.name}", set up on ${marker.created.slice(0, 10)}.
 
 It holds pieces of files, together with pieces on other drives or at friends.

@@ -15,6 +15,7 @@ import {
   driveMarkerBytesMax,
   driveMarkerFile,
   driveReadme,
+  isDriveReadme,
   encodeDriveMarker,
   type DriveMarker,
 } from '../format/drive-marker.ts';
@@ -30,6 +31,12 @@ import type {
   ShardRef,
   ShardToPut,
 } from './holder.ts';
+
+/** Where the words for whoever finds the disk may stand: the second where the first is somebody else's. */
+const readmeNames = ['README.txt', 'README-kith.txt'] as const;
+
+/** Far above the bytes of a README.txt of ours. */
+const readmeBytesMax = 16 * 1024;
 
 export interface InitDriveOptions {
   readonly name: string;
@@ -60,8 +67,9 @@ export async function readDriveMarker(disk: Disk, folder: string): Promise<Drive
 
 /**
  * Makes a folder a drive of a vault: README.txt first, the marker last, so that it is one only when all is there. What
- * else lies in the folder stays. A drive of this vault already is left as it is, and its marker returned. KithError
- * `holder-foreign` for another vault's; `malformed` for a marker that can't be read.
+ * else lies in the folder stays, be it a README.txt that isn't kith's or files in tmp/. A drive of this vault already
+ * is left as it is, and its marker returned. KithError `holder-foreign` for another vault's; `malformed` for a marker
+ * that can't be read.
  */
 export async function initDrive(disk: Disk, folder: string, options: InitDriveOptions): Promise<DriveMarker> {
   const vault = toHex(options.vaultId);
@@ -83,11 +91,12 @@ export async function initDrive(disk: Disk, folder: string, options: InitDriveOp
   const bytes = encodeDriveMarker(marker);
   const tempFolder = join(folder, 'tmp');
   await disk.makeFolder(tempFolder);
-  await writeDurably(disk, {
-    tempFolder,
-    path: join(folder, 'README.txt'),
-    parts: [utf8(driveReadme(marker))],
-  });
+  for (const name of readmeNames) {
+    const path = join(folder, name);
+    if (!(await isReadmeOurs(disk, path))) continue;
+    await writeDurably(disk, { tempFolder, path, parts: [utf8(driveReadme(marker))] });
+    break;
+  }
   await writeDurably(disk, { tempFolder, path: join(folder, driveMarkerFile), parts: [bytes] });
   return marker;
 }
@@ -99,8 +108,8 @@ export function openDrive(disk: Disk, folder: string, options: OpenDriveOptions)
 
 /**
  * A folder, USB disk or network mount as a holder. One process at a time may write to it (the vault's lock sees to
- * that): leftovers in tmp/ are removed at the first write. The marker is looked at on the disk before every operation,
- * and again after one that wrote, failed or found nothing. Costs of a put: four steps and two flushes.
+ * that): its leftovers in tmp/ are removed at the first write. The marker is looked at on the disk before every
+ * operation, and again after one that wrote, failed or found nothing. Costs of a put: four steps and two flushes.
  */
 export class DriveHolder implements Holder {
   readonly id: string;
@@ -241,6 +250,20 @@ export class DriveHolder implements Holder {
     // Were the disk gone since the last look, this would be a count of nothing.
     await this.#guard();
     return shards + logs + keys;
+  }
+}
+
+/** True where README.txt may be written: nothing is there, or one that kith wrote for a drive. */
+async function isReadmeOurs(disk: Disk, path: string): Promise<boolean> {
+  try {
+    const stat = await disk.stat(path);
+    if (stat === undefined) return true;
+    if (!stat.isFile) return false;
+    const bytes = await disk.readWhole(path, readmeBytesMax);
+    return bytes === undefined || isDriveReadme(bytes);
+  } catch (error) {
+    if (isKithError(error, 'limit-exceeded', 'io-error')) return false;
+    throw error;
   }
 }
 

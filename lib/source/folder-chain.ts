@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { closeSync, constants, fstatSync, lstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { viewAsBuffer } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { handlePath, joinPath, oPath } from './path.ts';
@@ -26,6 +26,7 @@ export class OpenFolder {
   readonly #path: Uint8Array;
   #handle: number | undefined;
   #holders = 1;
+  #mountId: string | undefined;
   readonly device: bigint;
   readonly inode: bigint;
   readonly mode: number;
@@ -51,6 +52,19 @@ export class OpenFolder {
 
   get hasHandle(): boolean {
     return this.#handle !== undefined;
+  }
+
+  /**
+   * Whether both lie on the same mount of the same file system. A bind mount has the device of what it shows, which
+   * only the kernel's mount id tells; where that is not to be had, devices alone are compared.
+   */
+  sharesMount(other: OpenFolder): boolean {
+    return this.device === other.device && this.#mount() === other.#mount();
+  }
+
+  #mount(): string {
+    this.#mountId ??= mountIdOf(this.#handle);
+    return this.#mountId;
   }
 
   /** Path of the folder itself, for calls that follow a last symlink: with handles it is one, and must be followed. */
@@ -82,6 +96,17 @@ export class OpenFolder {
   }
 }
 
+/** The `mnt_id` of proc(5) for an open handle, or '' where there is none. */
+function mountIdOf(handle: number | undefined): string {
+  if (handle === undefined || !handlesWork) return '';
+  try {
+    const text = readFileSync(`/proc/self/fdinfo/${handle}`, 'latin1');
+    return /^mnt_id:\s*(\d+)$/mu.exec(text)?.[1] ?? '';
+  } catch {
+    return '';
+  }
+}
+
 interface Link {
   /** Undefined while the handle is given up to keep the number of open ones bounded. */
   folder: OpenFolder | undefined;
@@ -109,6 +134,12 @@ export class FolderChain {
     const folder = this.#links.at(-1)?.folder;
     if (folder === undefined) throw new KithError('internal', 'a closed chain of folders was used');
     return folder;
+  }
+
+  /** Whether the innermost folder lies on the mount that the root lies on. */
+  get onRootMount(): boolean {
+    const root = this.#links[0]?.folder;
+    return root !== undefined && this.folder.sharesMount(root);
   }
 
   /** Folders below the root. */

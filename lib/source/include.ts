@@ -57,7 +57,7 @@ export class RestoreFilter {
 
 /**
  * For `--delete`: true for what lies inside one of the sources. The folders above hold only what leads to a source,
- * so that what else is there says nothing about the snapshot and must stay.
+ * so that what else is there says nothing about the snapshot and must stay. `components` are from the snapshot's root.
  */
 export function insideSources(
   sources: readonly Uint8Array[],

@@ -15,7 +15,7 @@ export interface RemoveOptions {
 
 /**
  * Removes a thing in the innermost folder of a chain, with all that is in it; symlinks are removed, never followed,
- * and nothing on another file system is touched. Gives the number of things removed (in a dry run: that would be).
+ * and nothing on another mount is touched. Gives the number of things removed (in a dry run: that would be).
  * Throws at the first that can't be removed; the rest is then still there.
  */
 export function removeTree(chain: FolderChain, name: Uint8Array, options: RemoveOptions = {}): number {
@@ -26,11 +26,14 @@ export function removeTree(chain: FolderChain, name: Uint8Array, options: Remove
     return 1;
   }
   if (options.spares?.(stats) === true) throw new Error('kith keeps its own things in it');
-  if (stats.dev !== chain.folder.device) throw new Error('another file system is mounted on it');
+  const mounted = 'another file system is mounted on it';
+  if (stats.dev !== chain.folder.device) throw new Error(mounted);
   if (chain.depth >= treeDepthMax) throw new Error(`it lies more than ${treeDepthMax} folders deep`);
   let removed = 0;
+  const above = chain.folder;
   const folder = chain.enter(name);
   try {
+    if (!folder.sharesMount(above)) throw new Error(mounted);
     if (!dryRun && (folder.mode & 0o700) !== 0o700) makeOurs(folder.self(), folder.mode);
     for (const child of readdirSync(folder.self(), 'latin1')) {
       removed += removeTree(chain, nameBytes(child), options);

@@ -23,7 +23,7 @@ import { metadataFits, setExistingMetadata, setFolderMetadata } from './restore-
 import type { Decision, OverwritePolicy } from './restore-policy.ts';
 import { decide, givesWay, lookAt } from './restore-policy.ts';
 import { FileSink, tempName } from './restore-sink.ts';
-import { inodesOf, openTarget, prepareExisting } from './restore-target.ts';
+import { foldedInodes, inodeKey, inodesOf, openTarget, prepareExisting } from './restore-target.ts';
 import type { SinkEnd } from './restore-sink.ts';
 
 /** Files under way at once: each holds two handles. */
@@ -43,7 +43,7 @@ export interface RestoreWriterOptions {
    * is. `components` are from the target down. See insideSources.
    */
   readonly deleteExtra?: ((components: readonly Uint8Array[], isFolder: boolean) => boolean) | undefined;
-  /** Absolute paths of folders (kith's home and drives) that no `--delete` removes. */
+  /** Absolute paths of folders (kith's home and drives) that nothing is written into and nothing is removed from. */
   readonly neverRemove?: readonly Uint8Array[] | undefined;
   readonly onProblem: OnProblem;
   readonly signal?: AbortSignal | undefined;
@@ -114,7 +114,7 @@ export class RestoreWriter {
   #waitingSymlinks = 0;
   #closed = false;
 
-  /** KithError `io-error` if the target can't be made or is no folder. */
+  /** KithError `io-error` if the target can't be made or is no folder, `usage` if it lies in what is never removed. */
   constructor(options: RestoreWriterOptions) {
     this.#options = options;
     const native = options.native === 'none' ? undefined : (options.native ?? nativeCalls());
@@ -123,7 +123,7 @@ export class RestoreWriter {
     this.#grainNs = mtimeGrainNs(native ?? 'none');
     this.#random = options.random ?? systemRandom;
     this.#spared = inodesOf(options.neverRemove ?? []);
-    const opened = openTarget(options.target, options.dryRun === true, handles);
+    const opened = openTarget(options.target, options.dryRun === true, handles, this.#spared);
     this.#root = opened.root;
     this.#chain = opened.chain;
     this.#frames.push(this.#newFrame(undefined, opened.chain === undefined ? 'ghost' : 'open'));
@@ -317,6 +317,10 @@ export class RestoreWriter {
       }
       if (!there) mkdirSync(chain.folder.at(entry.name), 0o700);
       const folder = chain.enter(entry.name);
+      if (this.#spared.has(inodeKey({ dev: folder.device, ino: folder.inode }))) {
+        chain.leave();
+        throw new Error('kith keeps its own things in it');
+      }
       frame.created = !there;
       frame.modeBefore = folder.mode;
       this.counts.folders++;
@@ -342,11 +346,11 @@ export class RestoreWriter {
     return decision;
   }
 
-  /** A folder gives way to something else only if it is empty or `--delete` may take it. */
+  /** A folder gives way to something else only if it is empty or `--delete` may take it, which it may not on another mount. */
   #clearFolder(entry: TreeEntry): void {
     const components = this.#components(entry);
     const chain = this.#openChain;
-    if (this.#options.deleteExtra?.(components, true) === true) {
+    if (chain.onRootMount && this.#options.deleteExtra?.(components, true) === true) {
       this.counts.removed += removeTree(chain, entry.name, this.#removing);
     } else if (this.#options.dryRun !== true) {
       rmdirSync(chain.folder.at(entry.name));
@@ -454,13 +458,18 @@ export class RestoreWriter {
   #removeExtra(wanted: ReadonlySet<string>): void {
     const chain = this.#openChain;
     const components = this.#folderComponents();
-    for (const key of readdirSync(chain.folder.self(), 'latin1')) {
-      if (wanted.has(key)) continue;
+    const listed = readdirSync(chain.folder.self(), 'latin1');
+    const extra = listed.filter((key) => !wanted.has(key));
+    if (extra.length === 0) return;
+    const folded = foldedInodes(wanted, listed, (key) => lookAt(chain.folder.at(nameBytes(key))));
+    const foreign = !chain.onRootMount;
+    for (const key of extra) {
       const name = nameBytes(key);
       try {
         const stats = lookAt(chain.folder.at(name));
-        if (stats === undefined) continue;
+        if (stats === undefined || folded.has(inodeKey(stats))) continue;
         if (this.#options.deleteExtra?.([...components, name], stats.isDirectory()) !== true) continue;
+        if (foreign) throw new Error('it lies on another file system than the target');
         this.counts.removed += removeTree(chain, name, this.#removing);
       } catch (error) {
         this.#problem(this.#shown(name), `could not be removed: ${reasonOf(error)}`, error);
@@ -471,7 +480,7 @@ export class RestoreWriter {
   get #removing(): { dryRun: boolean; spares: (folder: BigIntStats) => boolean } {
     return {
       dryRun: this.#options.dryRun === true,
-      spares: (folder) => this.#spared.has(`${folder.dev}:${folder.ino}`),
+      spares: (folder) => this.#spared.has(inodeKey(folder)),
     };
   }
 

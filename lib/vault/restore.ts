@@ -138,9 +138,11 @@ class RestoreRun {
   async write(): Promise<Omit<RestoreSummary, 'durationMs'>> {
     const { signal, dryRun, overwrite = 'always', target } = this.#options;
     const { content, entry } = await this.#start();
-    const { snapshot } = this.#resolved.found;
-    const wholeSnapshot = this.#resolved.names === undefined || this.#resolved.names.length === 0;
-    const inside = wholeSnapshot ? insideSources(snapshot.sources) : (): boolean => true;
+    const inside = insideSources(this.#resolved.found.snapshot.sources);
+    const isLeaf = entry !== undefined && entry.type !== entryTypes.folder;
+    // Where the target stands in the snapshot: what is restored of a folder is its content, of anything else itself.
+    const names = this.#resolved.names ?? [];
+    const above = isLeaf ? names.slice(0, -1) : names;
     const writer = new RestoreWriter({
       target: resolve(target),
       overwrite,
@@ -148,7 +150,8 @@ class RestoreRun {
       signal,
       deleteExtra:
         this.#options.deleteExtra === true
-          ? (components, isFolder) => inside(components) && this.#filter.wants(components, isFolder)
+          ? (components, isFolder) =>
+              inside([...above, ...components]) && this.#filter.wants(components, isFolder)
           : undefined,
       neverRemove: [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) =>
         utf8(resolve(path)),
@@ -157,12 +160,11 @@ class RestoreRun {
     });
     try {
       let complete = true;
-      if (entry !== undefined && entry.type !== entryTypes.folder)
-        await this.#entry(writer, [entry.name], entry);
+      if (isLeaf) await this.#entry(writer, [entry.name], entry);
       else if (content !== undefined) complete = await this.#folder(writer, [], content);
-      const counts = await writer.finish({
-        complete: complete && (entry === undefined || entry.type === entryTypes.folder),
-      });
+      // A folder that the backup could not list lacks names that must stay.
+      const listed = entry?.error === undefined;
+      const counts = await writer.finish({ complete: complete && listed && !isLeaf });
       return {
         filesRestored: counts.files + counts.hardlinks,
         filesSkipped: counts.skipped,

@@ -11,7 +11,7 @@ import type { LogAuthority, LogProblem } from '../catalog/log-carrier.ts';
 import { systemRandom, type RandomSource } from '../crypto/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
-import { writeDurably } from '../disk/write-durably.ts';
+import { isTempName, writeDurably } from '../disk/write-durably.ts';
 import { BlobNamer } from '../format/blob.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import { openDrive } from '../holders/drive.ts';
@@ -349,12 +349,14 @@ interface SessionParts {
   readonly desk: ProblemDesk;
 }
 
-/** Removes what writes that died left half done; the folder is there after. */
+/** Removes what writes that died left half done, and nothing else; the folder is there after. */
 async function emptyTemp(disk: Disk, home: string): Promise<void> {
   const folder = join(home, 'tmp');
   const entries = await disk.list(folder);
   if (entries === undefined) await disk.makeFolder(folder, 0o700);
-  for (const entry of entries ?? []) if (entry.isFile) await disk.unlink(join(folder, entry.name));
+  for (const { name, isFile } of entries ?? []) {
+    if (isFile && isTempName(name)) await disk.unlink(join(folder, name));
+  }
 }
 
 /** Takes the home for this process. KithError `locked` names the process that has it. */
@@ -409,7 +411,7 @@ async function openParts(
   const logCopies = new LogCopies({ book: logs, deviceId: device.deviceId, authority, onProblem });
   const settings = await Settings.load(disk, home, state, desk.tell);
   const indexCache = new IndexCache({ disk, home, device, random });
-  const damage = await DamageBook.load(disk, home);
+  const damage = await DamageBook.load(disk, home, desk.tell);
   const queue = new PackQueue({
     disk,
     home,

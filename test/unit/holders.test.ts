@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { equalBytes, toHex, utf8 } from '../../lib/base/bytes.ts';
@@ -7,7 +7,7 @@ import { isKithError } from '../../lib/base/errors.ts';
 import { leafBytes } from '../../lib/base/limits.ts';
 import type { Disk } from '../../lib/disk/disk.ts';
 import { nodeDisk } from '../../lib/disk/node-disk.ts';
-import { driveMarkerFile } from '../../lib/format/drive-marker.ts';
+import { driveMarkerFile, driveReadme } from '../../lib/format/drive-marker.ts';
 import { shardFileName, shardHeadBytes } from '../../lib/format/shard-file.ts';
 import { initDrive, readDriveMarker } from '../../lib/holders/drive.ts';
 import type { DriveHolder } from '../../lib/holders/drive.ts';
@@ -102,6 +102,70 @@ void test('initDrive lays out a drive once, beside what is there', async (t) => 
     ['README.txt', 'holiday.jpg', driveMarkerFile, 'tmp'].sort(),
   );
   assert.deepEqual(await readdir(join(folder, 'tmp')), []);
+});
+
+void test('a folder in use keeps its README.txt and what is in its tmp/ when it becomes a drive', async (t) => {
+  const folder = await tempFolder(t);
+  const mine = new Map<string, string | Uint8Array>([
+    ['README.txt', 'how to water the plants'],
+    ['tmp/thesis.txt', 'chapter one'],
+    ['tmp/thesis.tmp', 'chapter two'],
+    ['tmp/3f0e6a1c-58d1-4c0e-9d55-0b8a3f6f7c21.tmp.txt', 'chapter three'],
+  ]);
+  const leftover = join(folder, 'tmp', '3f0e6a1c-58d1-4c0e-9d55-0b8a3f6f7c21.tmp');
+  await mkdir(join(folder, 'tmp'));
+  for (const [path, text] of mine) await writeFile(join(folder, path), text);
+  await symlink('thesis.txt', join(folder, 'tmp', 'latest'));
+  const names = (await readdir(join(folder, 'tmp'))).sort();
+  await writeFile(leftover, 'half a shard');
+  const drive = await sampleDrive(nodeDisk, folder, vault);
+  await drive.put(shard);
+  assert.equal(await drive.verify(shard), 'good');
+  for (const [path, text] of mine) assert.equal(await readFile(join(folder, path), 'utf8'), text);
+  assert.deepEqual((await readdir(join(folder, 'tmp'))).sort(), names, 'only the leftover is gone');
+});
+
+void test('initDrive writes README.txt anew only over one of its own', async () => {
+  const ours = driveReadme({
+    id: '0'.repeat(64),
+    vault: '1'.repeat(64),
+    name: 'of a try that died',
+    created: '2020-01-01T00:00:00Z',
+  });
+  const cases: readonly { readonly there: Uint8Array | undefined; readonly isReplaced: boolean }[] = [
+    { there: undefined, isReplaced: true },
+    { there: utf8(ours), isReplaced: true },
+    { there: utf8(`My notes\n\n${ours}`), isReplaced: false },
+    { there: new Uint8Array(0), isReplaced: false },
+    { there: new Uint8Array([0xff, 0xfe, 0x00]), isReplaced: false },
+    { there: new Uint8Array(1024 * 1024), isReplaced: false },
+  ];
+  for (const { there, isReplaced } of cases) {
+    const disk = new FaultDisk();
+    await disk.makeFolder('/drive');
+    if (there !== undefined) disk.poke('/drive/README.txt', there);
+    const drive = await sampleDrive(disk, '/drive', vault);
+    const text = new TextDecoder().decode(disk.peek('/drive/README.txt'));
+    assert.equal(text.includes(drive.id), isReplaced);
+    if (!isReplaced) assert.deepEqual(disk.peek('/drive/README.txt'), there);
+  }
+});
+
+void test('initDrive leaves a README.txt that is a folder or cannot be read', async () => {
+  const disk = new FaultDisk();
+  await disk.makeFolder('/drive/README.txt');
+  await sampleDrive(disk, '/drive', vault);
+  assert.equal((await disk.stat('/drive/README.txt'))?.isFolder, true);
+  for (const soundLooks of [0, 1]) {
+    const bad = new FaultDisk();
+    await bad.makeFolder('/drive');
+    bad.poke('/drive/README.txt', utf8('mine'));
+    let looks = 0;
+    bad.failReads('EIO', (path) => path === '/drive/README.txt' && ++looks > soundLooks);
+    await sampleDrive(bad, '/drive', vault);
+    assert.equal(looks, soundLooks + 1);
+    assert.deepEqual(bad.peek('/drive/README.txt'), utf8('mine'));
+  }
 });
 
 void test('initDrive touches no other vault, nor a marker that it cannot read', async () => {
