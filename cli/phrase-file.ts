@@ -76,16 +76,14 @@ export async function reservePhraseFile(given: string): Promise<PhraseFile> {
   };
 }
 
-/** The 24 words, numbered, in four columns to be read downwards. */
+/** The 24 words, numbered, four in a row, so that they read (and paste back) in their order. */
 export function phraseGrid(phrase: string): string[] {
   const words = phrase.split(' ');
-  const rows = Math.ceil(words.length / 4);
-  return Array.from({ length: rows }, (_, row) => {
-    const cells = [0, 1, 2, 3].flatMap((column) => {
-      const index = column * rows + row;
-      const word = words[index];
-      return word === undefined ? [] : [`${String(index + 1).padStart(4)}. ${word.padEnd(10)}`];
-    });
-    return cells.join('').trimEnd();
-  });
+  return Array.from({ length: Math.ceil(words.length / 4) }, (_, row) =>
+    words
+      .slice(row * 4, row * 4 + 4)
+      .map((word, column) => `${String(row * 4 + column + 1).padStart(4)}. ${word.padEnd(10)}`)
+      .join('')
+      .trimEnd(),
+  );
 }

@@ -1,26 +1,15 @@
+import { parseSpread } from '../../lib/placement/spread.ts';
 import { resolve } from 'node:path';
 import { KithError } from '../../lib/base/errors.ts';
 import { countOf, formatDuration, formatSize } from '../../lib/base/units.ts';
 import { withOperation, withVault } from '../context.ts';
 import { seconds, spreadText } from '../json.ts';
 import { sentence, toleranceWords } from '../words.ts';
-import type { BackupSummary, DriveInfo, Spread } from '../../lib/vault/types.ts';
+import type { BackupSummary, DriveInfo } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Output } from '../output.ts';
-
-/** Reads `3/5`; whether the vault can do it, the vault says. */
-function parseSpread(text: string): Spread {
-  const match = /^(\d{1,3})\/(\d{1,3})$/.exec(text);
-  if (match === null) {
-    throw new KithError(
-      'usage',
-      `"${text}" is not a spread. Write it like 3/5: any 3 of 5 disks restore it.`,
-    );
-  }
-  return { k: Number(match[1]), n: Number(match[2]) };
-}
 
 function summaryFields(summary: BackupSummary, dryRun: boolean): Record<string, unknown> {
   return {
@@ -70,7 +59,11 @@ function printSummary(output: Output, summary: BackupSummary, drives: readonly D
       : `${formatSize(summary.dataAdded)} were new; encrypted and spread they take ${formatSize(summary.dataStored)} ${where}.`,
   );
   if (summary.state !== 'pending' && summary.tolerates !== null) {
-    output.say(`${sentence(toleranceWords(summary.tolerates, drives))}, and everything still comes back.`);
+    output.say(
+      summary.tolerates === 0
+        ? 'If one of your disks is lost, files are lost: all of it is on too few of them.'
+        : `${sentence(toleranceWords(summary.tolerates, drives))}, and everything still comes back.`,
+    );
   }
 }
 

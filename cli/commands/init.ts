@@ -65,7 +65,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   }
   output.say(
     '',
-    'Next: give kith some disks, then back up a folder:',
+    'Next: give kith all the disks you have for it, then back up a folder:',
     '  kith drive add /path/to/disk     (once for each disk)',
     '  kith backup ~/Documents',
   );

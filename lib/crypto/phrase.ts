@@ -74,7 +74,7 @@ export function rootOfPhrase(text: string): Secret {
   } catch (cause) {
     throw new KithError(
       'wrong-phrase',
-      'one of the 24 words is wrong: each is in the list, but together they fail their checksum. Compare them with the sheet, one by one.',
+      'one of the 24 words is wrong or stands in the wrong place: each is in the list, but together they fail their checksum. Compare them with the sheet, one by one.',
       { cause },
     );
   }

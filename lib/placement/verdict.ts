@@ -74,7 +74,9 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
       reasons,
       nextStep:
         repair ??
-        (only ? 'kith drive add PATH (then kith backup: two disks or more keep it twice)' : 'kith repair'),
+        (only
+          ? 'kith drive add PATH --whole, then kith repair (a second disk that keeps a copy of everything)'
+          : 'kith repair'),
     };
   }
   const sentence = `everything can be restored, and any ${countOf(facts.tolerates, 'disk')} may be lost.`;

@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
@@ -82,6 +83,7 @@ class BackupRun {
         'there is nowhere to put a backup yet. Add a disk: kith drive add PATH',
       );
     }
+    this.#warnOfLinks();
     // The walk's options are checked before anything is written: a folder that isn't there leaves no trace.
     await checkSources(walkOptions);
     const prepared = await prepareWrite(session, this.#onProblem, signal);
@@ -129,6 +131,17 @@ class BackupRun {
   };
 
   #parentTold = false;
+
+  /** A symlink named as a source is stored as a link: whoever named it may have meant what it points to. */
+  #warnOfLinks(): void {
+    for (const path of this.#options.paths) {
+      const stats = lstatSync(resolve(path), { throwIfNoEntry: false });
+      if (stats?.isSymbolicLink() !== true) continue;
+      const message =
+        'it is a symbolic link; only the link itself is stored. Name the folder that it points to.';
+      this.#onProblem({ item: path, message, code: 'usage' });
+    }
+  }
 
   #walkOptions(): WalkOptions {
     const { paths, excludes = [], excludeFiles = [], signal } = this.#options;

@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { equalBytes, toHex } from '../base/bytes.ts';
+import { equalBytes, textOf, toHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
 import { LogBook, type LogEntry } from '../catalog/log-book.ts';
@@ -13,6 +13,9 @@ import { createIdentity, type DeviceKeys } from '../trust/identity.ts';
 import { sealKeyStore } from '../trust/key-store.ts';
 import { lockHome, systemSurroundings, type Surroundings } from './session.ts';
 import type { InitOptions } from './types.ts';
+
+/** How a key record begins (docs/formats/keys.md). */
+const keyRecordMagic = 'kithkeys';
 
 /** The name that an identity gets when none is given. */
 export function defaultName(): string {
@@ -60,6 +63,9 @@ async function refuseVault(disk: Disk, home: string): Promise<void> {
  * that this home could open, but nothing is deleted that somebody may yet want to look at.
  */
 async function setAside({ disk, clock }: Surroundings, home: string): Promise<void> {
+  // What writes a home begins with the key record: without one of kith's this is somebody's folder, and nothing in it is moved.
+  const keys = await disk.read(join(home, 'keys'), 0, keyRecordMagic.length).catch(() => undefined);
+  if (keys === undefined || textOf(keys) !== keyRecordMagic) return;
   const left: string[] = [];
   for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen', 'damaged']) {
     if ((await disk.stat(join(home, name))) !== undefined) left.push(name);
