@@ -43,6 +43,7 @@ export class BlobIndex {
   readonly #removed = new Set<number>();
   readonly #snapshots = new Map<string, Uint8Array>();
   #aside: ReadonlySet<number> = new Set<number>();
+  #second: ReadonlySet<number> = new Set<number>();
 
   /** Places of blobs, those in removed packs included. */
   get size(): number {
@@ -92,12 +93,21 @@ export class BlobIndex {
    * ones are passed over.
    */
   setAside(packIds: Iterable<Uint8Array>): void {
-    const aside = new Set<number>();
+    this.#aside = this.#numbersOf(packIds);
+  }
+
+  /** Packs that others are preferred to, though not to those that are set aside; replaces those named before. */
+  setSecond(packIds: Iterable<Uint8Array>): void {
+    this.#second = this.#numbersOf(packIds);
+  }
+
+  #numbersOf(packIds: Iterable<Uint8Array>): Set<number> {
+    const numbers = new Set<number>();
     for (const packId of packIds) {
       const number = this.#packNumbers.get(idKey(packId));
-      if (number !== undefined) aside.add(number);
+      if (number !== undefined) numbers.add(number);
     }
-    this.#aside = aside;
+    return numbers;
   }
 
   /** Where a blob is, or undefined. */
@@ -153,12 +163,14 @@ export class BlobIndex {
   /** Entries of a blob: those in packs that are in their place, then those in packs that were set aside. */
   #entries(blobId: Uint8Array): number[] {
     const first: number[] = [];
+    const second: number[] = [];
     const aside: number[] = [];
     for (let at = this.#slots[this.#slotOf(blobId)] ?? -1; at >= 0; at = this.#next[at] ?? -1) {
       const pack = this.#packOf(at);
-      if (!this.#removed.has(pack)) (this.#aside.has(pack) ? aside : first).push(at);
+      if (this.#removed.has(pack)) continue;
+      (this.#aside.has(pack) ? aside : this.#second.has(pack) ? second : first).push(at);
     }
-    return aside.length === 0 ? first : [...first, ...aside];
+    return aside.length + second.length === 0 ? first : [...first, ...second, ...aside];
   }
 
   #add(blobId: Uint8Array, frame: number, offsetInFrame: number, length: number): void {

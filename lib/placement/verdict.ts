@@ -75,7 +75,7 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
       nextStep:
         repair ??
         (only
-          ? 'kith drive add PATH --whole, then kith repair (a second disk that keeps a copy of everything)'
+          ? 'kith drive add PATH, then kith backup PATH: with two disks or more what was kept once is stored again'
           : 'kith repair'),
     };
   }

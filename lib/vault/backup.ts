@@ -26,7 +26,7 @@ import { indexPacks, recordIndex, type IndexPlan } from './index-blobs.ts';
 import { PackStore } from './pack-store.ts';
 import { looksUnchanged, ParentTree } from './parent-tree.ts';
 import { resumePending, savePending, waitingAmong } from './pending.ts';
-import { dropLostPacks, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
+import { dropLostPacks, packsKeptOnce, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
 import { allSnapshots } from './snapshots.ts';
 import { ShardPlacer } from './shard-placer.ts';
@@ -54,6 +54,8 @@ class BackupRun {
   readonly #stages = new Stages();
   readonly #accounts: Accounts = localAccounts();
   readonly #used = new Set<string>();
+  /** Packs without a single part to spare, from when there were fewer disks: what they hold is stored again. */
+  #keptOnce: ReadonlyMap<string, Uint8Array> = new Map<string, Uint8Array>();
   readonly #counts: FileCounts = newFileCounts();
   readonly #progress = { filesTotal: 0, bytesTotal: 0, scanned: false, current: '' };
   readonly #startNs: bigint;
@@ -91,6 +93,7 @@ class BackupRun {
     const placer = await ShardPlacer.create(here, this.#onProblem, signal);
     await resumePending(session, placer, census, reader);
     dropLostPacks(session, census);
+    if (spread.n > spread.k) this.#keptOnce = packsKeptOnce(session);
     const store = new PackStore({ session, placer, spread, stages: this.#stages, census });
     const writer = this.#writer(store, spread);
     try {
@@ -192,7 +195,7 @@ class BackupRun {
   /** True if the vault has the blob; its pack then belongs to what this snapshot needs. */
   #isKnown(blobId: Uint8Array): boolean {
     const place = this.#session.index.get(blobId);
-    if (place === undefined) return false;
+    if (place === undefined || this.#keptOnce.has(idKey(place.packId))) return false;
     this.#used.add(idKey(place.packId));
     return true;
   }

@@ -35,6 +35,7 @@ export async function prepareRead(
   );
   await completeIndex(session, reader, signal);
   session.index.setAside(unreadablePacks(session, census));
+  session.index.setSecond(packsKeptOnce(session).values());
   return { here: present, away: gone, reader, census };
 }
 
@@ -61,6 +62,15 @@ export async function prepareWrite(
   await settleUnrecorded(session, prepared.census);
   const adopted = await adoptUnknown(session, prepared.census, prepared.reader, signal);
   return { ...prepared, adopted };
+}
+
+/** Packs that no loss spares, by id key: any part of them that goes takes all of it along. */
+export function packsKeptOnce(session: Session): Map<string, Uint8Array> {
+  const once = new Map<string, Uint8Array>();
+  for (const { manifest } of session.state.packs()) {
+    if (manifest.n === manifest.k) once.set(idKey(manifest.packId), manifest.packId);
+  }
+  return once;
 }
 
 /**
