@@ -17,6 +17,8 @@ import type {
   ConfigEntry,
   DriveInfo,
   DriveOptions,
+  FriendInfo,
+  PingResult,
   ListedEntry,
   OpenOptions,
   RepairOptions,
@@ -40,6 +42,10 @@ export async function openVault(
   options: OpenOptions & { readonly surroundings?: Surroundings },
 ): Promise<VaultApi> {
   return new Vault(await Session.open(options));
+}
+
+function notYet(): Promise<never> {
+  return Promise.reject(new KithError('internal', 'not wired yet'));
 }
 
 /** The owner's use cases over one session. */
@@ -77,6 +83,28 @@ class Vault implements VaultApi {
 
   driveRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<DriveInfo> {
     return driveRemove(this.#session, nameOrId, options.force === true);
+  }
+
+  card(): Promise<string> {
+    return notYet();
+  }
+  friendAdd(): Promise<FriendInfo> {
+    return notYet();
+  }
+  friendList(): Promise<FriendInfo[]> {
+    return notYet();
+  }
+  friendShow(): Promise<FriendInfo> {
+    return notYet();
+  }
+  friendSet(): Promise<FriendInfo> {
+    return notYet();
+  }
+  friendRemove(): Promise<FriendInfo> {
+    return notYet();
+  }
+  friendPing(): Promise<PingResult> {
+    return notYet();
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {

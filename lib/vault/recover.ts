@@ -181,6 +181,8 @@ async function takeBack(
       ...agreement,
       drivesFound: prepared.here.map((drive) => drive.name),
       drivesAway: prepared.away.map(({ drive }) => drive.name),
+      friendsFound: [],
+      friendsAway: [],
     };
   } finally {
     await session.close();

@@ -61,6 +61,8 @@ export async function status(session: Session): Promise<StatusResult> {
     survivesHomeLoss,
     id: session.id,
     name: session.name,
+    listen: null,
+    friends: [],
     drives,
     snapshots: snapshots.map(({ shown }) => shown),
     waitingPacks: session.queue.size,

@@ -1,4 +1,5 @@
 import type { KithError } from '../base/errors.ts';
+import type { PingStep } from './friend-network.ts';
 
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
 export interface Progress {
@@ -189,6 +190,47 @@ export interface DriveInfo {
   readonly shards: number | null;
 }
 
+/** A friend as `friend list` and `status` show it. Sizes are bytes; null where they can't be known now. */
+export interface FriendInfo {
+  /** 64 hex digits: the friend's identity. */
+  readonly id: string;
+  /** My name for the friend. */
+  readonly name: string;
+  readonly household: string | null;
+  readonly online: boolean;
+  readonly via: 'direct' | 'punched' | 'relay' | null;
+  readonly address: string | null;
+  /** Why it isn't online, in words; null when it is. */
+  readonly reason: string | null;
+  /** Services that the friend may use here. */
+  readonly allow: readonly string[];
+  /** Room I give. */
+  readonly quotaGiven: number;
+  readonly usedByThem: number | null;
+  readonly reservedByThem: number | null;
+  readonly trashOfThem: number | null;
+  /** Room I get: what the friend said when it was last asked in this process. */
+  readonly quotaReceived: number | null;
+  readonly usedByMe: number | null;
+  readonly shardsOfMine: number | null;
+  readonly devices: readonly { readonly id: string; readonly name: string }[];
+  readonly addresses: readonly string[];
+}
+
+export interface FriendOptions {
+  readonly name?: string;
+  readonly quotaBytes?: number;
+  readonly household?: string;
+  /** Services to grant and to take back. */
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+}
+
+export interface PingResult {
+  readonly friend: FriendInfo;
+  readonly steps: readonly PingStep[];
+}
+
 export interface StatusResult {
   readonly verdict: Verdict;
   /** The verdict in one sentence, without the word itself. */
@@ -203,6 +245,9 @@ export interface StatusResult {
   readonly survivesHomeLoss: boolean;
   readonly id: string;
   readonly name: string;
+  /** `HOST:PORT` where friends can dial this computer; null while no daemon listens. */
+  readonly listen: string | null;
+  readonly friends: readonly FriendInfo[];
   readonly drives: readonly DriveInfo[];
   readonly snapshots: readonly {
     readonly id: string;
@@ -272,6 +317,8 @@ export interface RecoverSummary {
   readonly agreed: number;
   readonly drivesFound: readonly string[];
   readonly drivesAway: readonly string[];
+  readonly friendsFound: readonly string[];
+  readonly friendsAway: readonly string[];
 }
 
 /** An identity's vault, opened and locked for this process. Close it, whatever happens. */
@@ -282,6 +329,17 @@ export interface VaultApi {
   driveList(): Promise<DriveInfo[]>;
   /** Forgets a drive. KithError `failed` if snapshots could then not be restored, unless forced. */
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
+  /** This identity's card as one line of text, `kith:card:…`. */
+  card(): Promise<string>;
+  /** The one-sided half of a mutual add. KithError `malformed`, `not-authentic`, `friend-exists`, `usage`. */
+  friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo>;
+  friendList(): Promise<FriendInfo[]>;
+  /** By name or the beginning of the id. KithError `friend-unknown`, as in what follows. */
+  friendShow(nameOrId: string): Promise<FriendInfo>;
+  friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo>;
+  /** Ends the friendship here. KithError `failed` if some snapshot could then not be restored, unless forced. */
+  friendRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<FriendInfo>;
+  friendPing(nameOrId: string, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
   backup(options: BackupOptions): Promise<BackupSummary>;
   snapshots(filter?: {
     readonly tag?: string;
@@ -319,6 +377,8 @@ export interface RecoverOptions extends Operation {
   /** The text of the phrase, as typed. */
   readonly phrase: string;
   readonly drives: readonly string[];
+  /** Friends' cards, as text. */
+  readonly cards?: readonly string[];
   readonly passphrase?: string;
 }
 

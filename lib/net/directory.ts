@@ -1,0 +1,32 @@
+import type { Endpoint } from './link.ts';
+
+/** Whose key it is that knocks, or answers. */
+export type Admission =
+  | { readonly kind: 'device'; readonly identity: Uint8Array; readonly deviceId: Uint8Array }
+  /** A new device of a friend, or one of our own that is to come: it must show a certificate before anything else. */
+  | { readonly kind: 'doorstep'; readonly identity: Uint8Array };
+
+/** A device of a friend that a session should be kept with. */
+export interface WantedPeer {
+  readonly identity: Uint8Array;
+  readonly deviceId: Uint8Array;
+  /** Most likely first. May be empty: then only the DHT can find it. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+/**
+ * Who is known to whom: all that the network needs of trust (trust/friends-book.ts). Card bytes are those of
+ * docs/formats/card.md.
+ */
+export interface Directory {
+  /** Undefined for a stranger. Cheap and synchronous. */
+  admit(remoteKey: Uint8Array): Admission | undefined;
+  wanted(): readonly WantedPeer[];
+  /** Our own card, to be shown to peers. */
+  ownCard(): Uint8Array;
+  /**
+   * What a peer shows of itself: certificates and addresses are verified and merged. Throws KithError `not-authentic` or
+   * `malformed` if it isn't a card of that identity; false if the device isn't (or is no longer) one of that identity.
+   */
+  learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean>;
+}

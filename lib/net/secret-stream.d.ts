@@ -1,0 +1,15 @@
+import type { Duplex } from 'node:stream';
+
+/** What kith uses of a NoiseSecretStream (a streamx duplex that carries whole messages). */
+export interface SecretStream extends Duplex {
+  readonly isInitiator: boolean;
+  readonly publicKey: Uint8Array;
+  readonly remotePublicKey: Uint8Array;
+  readonly handshakeHash: Uint8Array;
+  readonly opened: Promise<boolean>;
+  /** Where Protomux keeps itself. */
+  userData: unknown;
+  setTimeout(ms: number): this;
+  setKeepAlive(ms: number): void;
+  alloc(bytes: number): Uint8Array;
+}

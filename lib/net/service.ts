@@ -1,0 +1,91 @@
+import type { Via } from './link.ts';
+
+/** The device at the other end of a session, as its certificate showed it. */
+export interface PeerInfo {
+  /** The friend's identity key, 32 bytes. */
+  readonly identity: Uint8Array;
+  readonly deviceId: Uint8Array;
+  readonly via: Via;
+  /** `HOST:PORT`, for people. */
+  readonly remoteAddress: string;
+}
+
+/** Versions of a service that one side speaks; of two ranges the highest common version is used. */
+export interface VersionRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Bytes of a call's or a reply's body. */
+export const callBodyBytesMax: number = 512 * 1024;
+
+/** Bulk bytes that one call may carry each way: the largest shard with its leaf hashes and manifest, or a log segment. */
+export const bulkBytesMax: number = 9 * 1024 * 1024;
+
+/** Bulk bytes in one message. */
+export const bulkMessageBytes: number = 256 * 1024;
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Bulk bytes that go with the call, in order; borrowed until the call has settled. At most bulkBytesMax together. */
+  readonly upload?: readonly Uint8Array[];
+  /** Bulk bytes that may come back at most: the credit for them. 0 unless given. */
+  readonly downloadBytesMax?: number;
+  /** Ends the call with `holder-unavailable` when nothing of it moved for so long; 30 s unless given. */
+  readonly silenceMsMax?: number;
+}
+
+export interface CallReply {
+  /** Fresh bytes, as is `download`. */
+  readonly body: Uint8Array;
+  readonly download: Uint8Array;
+}
+
+/**
+ * Calls to one service of one friend, over whichever session there is at the moment of the call. KithErrors: the other
+ * side's own (only codes that a friend may speak of), `holder-unavailable` when there is no session, it ended, or fell
+ * silent in the middle; `interrupted` or the signal's reason when cancelled.
+ */
+export interface ServiceCaller {
+  /** True while a session is open in which the other side grants the service. */
+  readonly connected: boolean;
+  call(method: number, body: Uint8Array, options?: CallOptions): Promise<CallReply>;
+}
+
+/** A call that came in. */
+export interface IncomingCall {
+  readonly method: number;
+  /** A copy of its own. */
+  readonly body: Uint8Array;
+  /** Bulk bytes announced with the call; 0 for none. Nothing of them is sent before `receive`. */
+  readonly uploadBytes: number;
+  /** Credit that the caller gives for bulk bytes in the reply. */
+  readonly downloadBytesMax: number;
+  /** Fires when the caller cancels, or the session ends. */
+  readonly signal: AbortSignal;
+  /** Grants the credit and gathers the bulk bytes. Waits for room in the process-wide budget. Once a call. */
+  receive(): Promise<Uint8Array>;
+}
+
+export interface OutgoingReply {
+  readonly body: Uint8Array;
+  /** Sent piece by piece as the connection takes it; borrowed until then. */
+  readonly download?: readonly Uint8Array[];
+}
+
+/** One side's half of a service in one session. */
+export interface ServiceHandler {
+  /** Answers a call; a KithError thrown becomes the caller's. Calls run side by side. */
+  handle(call: IncomingCall): Promise<OutgoingReply>;
+  /** The session has ended, or the grant was taken back; calls under way have had their signals fired. */
+  closed(): void;
+}
+
+/** A service that this device offers. */
+export interface Service {
+  /** Such as `kith/store`. */
+  readonly name: string;
+  readonly versions: VersionRange;
+  /** The handler for a peer; undefined if it isn't granted: to that peer the service doesn't exist. */
+  accept(peer: PeerInfo, version: number): ServiceHandler | undefined;
+}
