@@ -19,7 +19,7 @@ export interface FriendsBookOptions {
   /** Our own identity and device: nobody else can claim them. */
   readonly identity: Uint8Array;
   readonly deviceId: Uint8Array;
-  /** Our own card, as it is now, encoded. */
+  /** Our own card, as it is now, encoded. Asked in `replace` too: no friend can claim a device of ours. */
   readonly ownCard: () => Uint8Array;
   /** A friend's card has grown: it is to be stored. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
@@ -97,6 +97,8 @@ export class FriendsBook implements Directory {
   #devices: Map<string, OwnedDevice> = new Map();
   /** By doorstep key. */
   #doorsteps: Map<string, Friend> = new Map();
+  /** Keys of our own devices. */
+  #own: ReadonlySet<string> = new Set();
 
   constructor(options: FriendsBookOptions) {
     this.#options = options;
@@ -117,6 +119,8 @@ export class FriendsBook implements Directory {
     if (friends.size > friendCountMax) {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
+    const own = decodeCard(this.#options.ownCard()).certificates.map(({ deviceId }) => deviceId);
+    this.#own = new Set([this.#options.deviceId, ...own].map(idKey));
     this.#friends = friends;
     this.#index();
   }
@@ -152,7 +156,7 @@ export class FriendsBook implements Directory {
         const key = idKey(deviceId);
         // An identity can certify any key. A device that signed its address for an identity has said itself whose it is.
         const signed = address !== undefined;
-        if (equalBytes(deviceId, this.#options.deviceId)) continue;
+        if (this.#own.has(key)) continue;
         if (devices.has(key) && (!signed || signedBy.has(key))) continue;
         if (signed) signedBy.add(key);
         devices.set(key, { identity, identityHex, deviceId: deviceId.slice() });
@@ -170,7 +174,7 @@ export class FriendsBook implements Directory {
     if (device !== undefined) {
       return { kind: 'device', identity: device.identity, deviceId: device.deviceId };
     }
-    if (equalBytes(remoteKey, this.#options.deviceId)) return undefined;
+    if (this.#own.has(key)) return undefined;
     const friend = this.#doorsteps.get(key);
     return friend === undefined ? undefined : { kind: 'doorstep', identity: friend.identity };
   }
