@@ -54,7 +54,7 @@ interface OwnedDevice {
 
 function readCard(bytes: Uint8Array, identity: Uint8Array): Card {
   if (bytes.length > cardBytesMax) throw new KithError('malformed', 'the card is too long');
-  const card = decodeCard(bytes.slice());
+  const card = decodeCard(bytes);
   if (!equalBytes(card.identity, identity)) {
     throw new KithError('not-authentic', 'the card is of another identity');
   }
