@@ -37,7 +37,9 @@ void describe('a card as a QR code', () => {
     const rows = code.trimEnd().split('\n');
     assert.equal(new Set(rows.map((row) => row.length)).size, 1);
     for (const row of rows.slice(0, 2)) assert.match(row, /^█+$/);
-    for (const row of rows) assert.match(row, /^█{4}.*█{4}$/);
+    // The number of rows of modules is odd: the last line of characters is the upper half of one.
+    for (const row of rows.slice(0, -1)) assert.match(row, /^█{4}.*█{4}$/);
+    assert.match(rows.at(-1) ?? '', /^▀+$/);
     const dark = darkModules(code);
     assert.equal(dark.length, dark[0]?.length);
     const ring = [true, false, true, true, true, false, true];
@@ -62,9 +64,10 @@ void describe('a card as a QR code', () => {
       assert.ok(row.startsWith('\u001b[30;107m') && row.endsWith('\u001b[0m'));
     }
     const bare = coloured.replaceAll('\u001b[30;107m', '').replaceAll('\u001b[0m', '');
-    assert.equal(
-      bare.replace(/[█ ▀▄]/g, (cell) => opposite[cell] ?? ''),
-      plain,
+    const withoutLast = (code: string): string[] => code.trimEnd().split('\n').slice(0, -1);
+    assert.deepEqual(
+      withoutLast(bare.replace(/[█ ▀▄]/g, (cell) => opposite[cell] ?? '')),
+      withoutLast(plain),
     );
   });
 
