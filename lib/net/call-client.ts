@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { KithError } from '../base/errors.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
 import {
@@ -97,6 +98,8 @@ export class CallClient {
     checkSizes(body, options);
     const { signal } = options;
     if (signal?.aborted === true) throw abortError(signal);
+    // One signal ends many calls at once: Node would take that for a leak, and say so on stderr.
+    if (signal !== undefined) setMaxListeners(0, signal);
     if (this.#ended !== undefined) throw this.#ended;
     return await new Promise<CallReply>((resolve, reject) => {
       const onAbort = (): void => {
