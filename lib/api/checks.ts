@@ -50,13 +50,13 @@ export function listOf(item: Check): Check {
 /** An object with these fields and no others; all may be left out but those that are required. */
 export function fields(specs: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
   return (value, name) => {
-    if (value === null || typeof value !== 'object' || Array.isArray(value)) return refuse(name, 'an object');
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) refuse(name, 'an object');
     for (const key of required) {
       if (!Object.hasOwn(value, key)) refuse(`${name}.${key}`, 'given');
     }
     for (const [key, field] of Object.entries(value)) {
       const check = Object.hasOwn(specs, key) ? specs[key] : undefined;
-      if (check === undefined) return refuse(name, `without "${key.slice(0, 64)}"`);
+      if (check === undefined) refuse(name, `without "${key.slice(0, 64)}"`);
       check(field, `${name}.${key}`);
     }
   };

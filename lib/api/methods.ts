@@ -41,10 +41,7 @@ const friendOptions = {
 const force = optional(fields({ force: flag }));
 
 type Force = { readonly force?: boolean };
-
-function given<T>(value: unknown): T | undefined {
-  return (value ?? undefined) as T | undefined;
-}
+type SnapshotFilter = Parameters<VaultApi['snapshots']>[0];
 
 const specs: Readonly<Record<Method, MethodSpec>> = {
   driveAdd: {
@@ -56,12 +53,14 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   driveList: { checks: [], perform: (vault) => vault.driveList() },
   driveRemove: {
     checks: [text, force],
-    perform: (vault, { args }) => vault.driveRemove(args[0] as string, given<Force>(args[1])),
+    perform: (vault, { args }) =>
+      vault.driveRemove(args[0] as string, (args[1] ?? undefined) as Force | undefined),
   },
   card: { checks: [], perform: (vault) => vault.card() },
   friendAdd: {
     checks: [text, optional(fields(friendOptions))],
-    perform: (vault, { args }) => vault.friendAdd(args[0] as string, given<FriendOptions>(args[1])),
+    perform: (vault, { args }) =>
+      vault.friendAdd(args[0] as string, (args[1] ?? undefined) as FriendOptions | undefined),
   },
   friendList: { checks: [], perform: (vault) => vault.friendList() },
   friendShow: { checks: [text], perform: (vault, { args }) => vault.friendShow(args[0] as string) },
@@ -71,7 +70,8 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   },
   friendRemove: {
     checks: [text, force],
-    perform: (vault, { args }) => vault.friendRemove(args[0] as string, given<Force>(args[1])),
+    perform: (vault, { args }) =>
+      vault.friendRemove(args[0] as string, (args[1] ?? undefined) as Force | undefined),
   },
   friendPing: {
     checks: [text],
@@ -101,7 +101,7 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   },
   snapshots: {
     checks: [optional(fields({ tag: text, path: absolutePath, host: text }))],
-    perform: (vault, { args }) => vault.snapshots(given(args[0])),
+    perform: (vault, { args }) => vault.snapshots((args[0] ?? undefined) as SnapshotFilter),
   },
   list: {
     checks: [text],
@@ -135,11 +135,12 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   status: { checks: [], perform: (vault) => vault.status() },
   repair: {
     checks: [optional(fields({ dryRun: flag, quick: flag }))],
-    perform: (vault, { args, operation }) => vault.repair({ ...given<RepairOptions>(args[0]), ...operation }),
+    perform: (vault, { args, operation }) =>
+      vault.repair({ ...((args[0] ?? undefined) as RepairOptions | undefined), ...operation }),
   },
   configGet: {
     checks: [optional(text)],
-    perform: (vault, { args }) => vault.configGet(given<string>(args[0])),
+    perform: (vault, { args }) => vault.configGet((args[0] ?? undefined) as string | undefined),
   },
   configSet: {
     checks: [text, text],

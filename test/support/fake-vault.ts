@@ -37,7 +37,7 @@ export function fakeVault(methods: Partial<VaultApi>): VaultApi {
 /** A promise with its ends at hand. */
 export interface Gate {
   readonly passed: Promise<void>;
-  open(): void;
+  readonly open: () => void;
 }
 
 export function gate(): Gate {
