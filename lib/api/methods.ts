@@ -43,6 +43,11 @@ const force = optional(fields({ force: flag }));
 type Force = { readonly force?: boolean };
 type SnapshotFilter = Parameters<VaultApi['snapshots']>[0];
 
+/** What was left out came as null. */
+function given(value: unknown): unknown {
+  return value ?? undefined;
+}
+
 const specs: Readonly<Record<Method, MethodSpec>> = {
   driveAdd: {
     checks: [
@@ -53,14 +58,13 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   driveList: { checks: [], perform: (vault) => vault.driveList() },
   driveRemove: {
     checks: [text, force],
-    perform: (vault, { args }) =>
-      vault.driveRemove(args[0] as string, (args[1] ?? undefined) as Force | undefined),
+    perform: (vault, { args }) => vault.driveRemove(args[0] as string, given(args[1]) as Force | undefined),
   },
   card: { checks: [], perform: (vault) => vault.card() },
   friendAdd: {
     checks: [text, optional(fields(friendOptions))],
     perform: (vault, { args }) =>
-      vault.friendAdd(args[0] as string, (args[1] ?? undefined) as FriendOptions | undefined),
+      vault.friendAdd(args[0] as string, given(args[1]) as FriendOptions | undefined),
   },
   friendList: { checks: [], perform: (vault) => vault.friendList() },
   friendShow: { checks: [text], perform: (vault, { args }) => vault.friendShow(args[0] as string) },
@@ -70,8 +74,7 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   },
   friendRemove: {
     checks: [text, force],
-    perform: (vault, { args }) =>
-      vault.friendRemove(args[0] as string, (args[1] ?? undefined) as Force | undefined),
+    perform: (vault, { args }) => vault.friendRemove(args[0] as string, given(args[1]) as Force | undefined),
   },
   friendPing: {
     checks: [text],
@@ -101,7 +104,7 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   },
   snapshots: {
     checks: [optional(fields({ tag: text, path: absolutePath, host: text }))],
-    perform: (vault, { args }) => vault.snapshots((args[0] ?? undefined) as SnapshotFilter),
+    perform: (vault, { args }) => vault.snapshots(given(args[0]) as SnapshotFilter),
   },
   list: {
     checks: [text],
@@ -136,11 +139,11 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   repair: {
     checks: [optional(fields({ dryRun: flag, quick: flag }))],
     perform: (vault, { args, operation }) =>
-      vault.repair({ ...((args[0] ?? undefined) as RepairOptions | undefined), ...operation }),
+      vault.repair({ ...(given(args[0]) as RepairOptions | undefined), ...operation }),
   },
   configGet: {
     checks: [optional(text)],
-    perform: (vault, { args }) => vault.configGet((args[0] ?? undefined) as string | undefined),
+    perform: (vault, { args }) => vault.configGet(given(args[0]) as string | undefined),
   },
   configSet: {
     checks: [text, text],
