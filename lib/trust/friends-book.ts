@@ -1,0 +1,252 @@
+import { equalBytes, idKey, toHex } from '../base/bytes.ts';
+import type { Clock } from '../base/clock.ts';
+import { KithError, isKithError } from '../base/errors.ts';
+import { cardBytesMax, decodeCard, encodeCard, verifyCard } from '../format/card.ts';
+import type { Card } from '../format/card.ts';
+import type { FriendRecord } from '../format/friend-records.ts';
+import type { Admission, Directory, WantedPeer } from '../net/directory.ts';
+import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards } from './card.ts';
+import { grantsAllow } from './grants.ts';
+import { LearnBudget } from './learn-budget.ts';
+
+/** Friends of one person; each costs a few kilobytes here. */
+export const friendCountMax = 1024;
+
+/** What the book needs of a line of the catalog's friends book. */
+export type BookRecord = Pick<FriendRecord, 'identity' | 'state' | 'grants' | 'card'>;
+
+export interface FriendsBookOptions {
+  /** Our own identity and device: nobody else can claim them. */
+  readonly identity: Uint8Array;
+  readonly deviceId: Uint8Array;
+  /** Our own card, as it is now, encoded. Asked in `replace` too: no friend can claim a device of ours. */
+  readonly ownCard: () => Uint8Array;
+  /** A friend's card has grown: it is to be stored. Must not throw. */
+  readonly onLearned: (identityHex: string, card: Uint8Array) => void;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+}
+
+/** A card that was verified, and its bytes. */
+interface KnownCard {
+  readonly card: Card;
+  readonly bytes: Uint8Array;
+}
+
+/** An active friend, as the book keeps it. */
+interface Friend {
+  readonly identity: Uint8Array;
+  readonly identityHex: string;
+  readonly grants: readonly string[];
+  /** Undefined where the catalog's card can't be read: then the friend has no devices. */
+  readonly known: KnownCard | undefined;
+  /** What of it the catalog has, or was given to store. */
+  readonly handed: Card | undefined;
+  /** The catalog's bytes, by which an unchanged record is known. */
+  readonly stored: Uint8Array;
+  readonly budgets: { readonly identity: LearnBudget; readonly addresses: LearnBudget };
+}
+
+interface OwnedDevice {
+  readonly identityHex: string;
+  readonly identity: Uint8Array;
+  readonly deviceId: Uint8Array;
+}
+
+function readCard(bytes: Uint8Array, identity: Uint8Array): Card {
+  if (bytes.length > cardBytesMax) throw new KithError('malformed', 'the card is too long');
+  const card = decodeCard(bytes);
+  if (!equalBytes(card.identity, identity)) {
+    throw new KithError('not-authentic', 'the card is of another identity');
+  }
+  verifyCard(card);
+  return card;
+}
+
+function readStoredCard(record: BookRecord): Card | undefined {
+  try {
+    return readCard(record.card, record.identity);
+  } catch (error) {
+    if (isKithError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Of its own memory: a card that was merged from many would keep the bytes of each. */
+function knownCard(card: Card): KnownCard {
+  const bytes = encodeCard(card);
+  return { card: decodeCard(bytes), bytes };
+}
+
+/** What either has; the catalog's alone where the two together are too large. */
+function bothCards(learned: Card | undefined, stored: Card | undefined): Card | undefined {
+  if (learned === undefined || stored === undefined) return stored ?? learned;
+  try {
+    return mergeCards(learned, stored);
+  } catch (error) {
+    if (isKithError(error, 'limit-exceeded')) return stored;
+    throw error;
+  }
+}
+
+/** Who may come in, whom to look for, and what each may use: the friends, by their keys, in memory. */
+export class FriendsBook implements Directory {
+  readonly #options: FriendsBookOptions;
+  /** By identity in hex, in the order in which the catalog has them. */
+  #friends: Map<string, Friend> = new Map();
+  /** By device key. */
+  #devices: Map<string, OwnedDevice> = new Map();
+  /** By doorstep key. */
+  #doorsteps: Map<string, Friend> = new Map();
+  /** Keys of our own devices. */
+  #own: ReadonlySet<string> = new Set();
+
+  constructor(options: FriendsBookOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes the catalog's friends, the first added first, in the place of those that were there. Only active ones count; a
+   * friend whose card can't be read stays, without devices. What was learned of a friend that stays isn't lost. KithError
+   * `limit-exceeded` for more than friendCountMax. The caller then refreshes the network.
+   */
+  replace(records: readonly BookRecord[]): void {
+    const friends = new Map<string, Friend>();
+    for (const record of records) {
+      if (record.state !== 1 || equalBytes(record.identity, this.#options.identity)) continue;
+      const friend = this.#friendOf(record);
+      friends.set(friend.identityHex, friend);
+    }
+    if (friends.size > friendCountMax) {
+      throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
+    }
+    const own = decodeCard(this.#options.ownCard()).certificates.map(({ deviceId }) => deviceId);
+    this.#own = new Set([this.#options.deviceId, ...own].map(idKey));
+    this.#friends = friends;
+    this.#index();
+  }
+
+  #friendOf(record: BookRecord): Friend {
+    const { identity, grants, card } = record;
+    const identityHex = toHex(identity);
+    const before = this.#friends.get(identityHex);
+    if (before !== undefined && equalBytes(before.stored, card)) return { ...before, grants: [...grants] };
+    const read = readStoredCard(record);
+    const both = bothCards(before?.known?.card, read);
+    const nowMs = this.#options.clock.monotonicMs();
+    return {
+      identity: identity.slice(),
+      identityHex,
+      grants: [...grants],
+      known: both === undefined ? undefined : knownCard(both),
+      handed: read,
+      stored: card.slice(),
+      budgets: before?.budgets ?? { identity: new LearnBudget(nowMs), addresses: new LearnBudget(nowMs) },
+    };
+  }
+
+  /** Makes the maps by key anew: a few microseconds for each device, at each change. */
+  #index(): void {
+    const devices = new Map<string, OwnedDevice>();
+    const doorsteps = new Map<string, Friend>();
+    const signedBy = new Set<string>();
+    for (const friend of this.#friends.values()) {
+      if (friend.known === undefined) continue;
+      const { identity, identityHex } = friend;
+      for (const { deviceId, address } of devicesOf(friend.known.card)) {
+        const key = idKey(deviceId);
+        // An identity can certify any key. A device that signed its address for an identity has said itself whose it is.
+        const signed = address !== undefined;
+        if (this.#own.has(key)) continue;
+        if (devices.has(key) && (!signed || signedBy.has(key))) continue;
+        if (signed) signedBy.add(key);
+        devices.set(key, { identity, identityHex, deviceId: deviceId.slice() });
+      }
+      const doorstep = idKey(doorstepKeyOf(friend.known.card));
+      if (!doorsteps.has(doorstep)) doorsteps.set(doorstep, friend);
+    }
+    this.#devices = devices;
+    this.#doorsteps = doorsteps;
+  }
+
+  admit(remoteKey: Uint8Array): Admission | undefined {
+    const key = idKey(remoteKey);
+    const device = this.#devices.get(key);
+    if (device !== undefined) {
+      return { kind: 'device', identity: device.identity, deviceId: device.deviceId };
+    }
+    if (this.#own.has(key)) return undefined;
+    const friend = this.#doorsteps.get(key);
+    return friend === undefined ? undefined : { kind: 'doorstep', identity: friend.identity };
+  }
+
+  wanted(): readonly WantedPeer[] {
+    const peers: WantedPeer[] = [];
+    for (const friend of this.#friends.values()) {
+      const { known, identity, identityHex } = friend;
+      if (known === undefined) continue;
+      for (const { deviceId } of devicesOf(known.card)) {
+        if (this.#devices.get(idKey(deviceId))?.identityHex !== identityHex) continue;
+        peers.push({ identity, deviceId, endpoints: endpointsOf(known.card, deviceId) });
+      }
+    }
+    return peers;
+  }
+
+  ownCard(): Uint8Array {
+    return this.#options.ownCard();
+  }
+
+  learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => {
+      resolve(this.#learn(identity, deviceId, card));
+    });
+  }
+
+  /**
+   * False also for an identity that is no friend (any more). KithError `limit-exceeded` where the card would grow too large;
+   * then nothing is taken.
+   */
+  #learn(identity: Uint8Array, deviceId: Uint8Array, bytes: Uint8Array): boolean {
+    const identityHex = toHex(identity);
+    const friend = this.#friends.get(identityHex);
+    if (friend === undefined) return false;
+    if (friend.known === undefined || !equalBytes(friend.known.bytes, bytes)) {
+      const shown = readCard(bytes, identity);
+      const merged = friend.known === undefined ? shown : mergeCards(friend.known.card, shown);
+      this.#friends.set(identityHex, { ...friend, known: knownCard(merged) });
+      this.#index();
+    }
+    this.#handOver(identityHex);
+    return this.#devices.get(idKey(deviceId))?.identityHex === identityHex;
+  }
+
+  /** Gives what is new to be stored, if the friend hasn't made us store too often; then it is tried at the next learning. */
+  #handOver(identityHex: string): void {
+    const friend = this.#friends.get(identityHex);
+    if (friend?.known === undefined) return;
+    const { known, handed, budgets } = friend;
+    if (handed !== undefined && cardCovers(handed, known.card)) return;
+    // A thief of a device can change addresses for ever, and must not use up what a revocation needs.
+    const signedByIdentity = { ...known.card, addresses: [], extensions: [] };
+    const grew = handed === undefined || !cardCovers(handed, signedByIdentity);
+    const budget = grew ? budgets.identity : budgets.addresses;
+    if (!budget.take(this.#options.clock.monotonicMs())) return;
+    this.#friends.set(identityHex, { ...friend, handed: known.card });
+    this.#options.onLearned(identityHex, known.bytes.slice());
+  }
+
+  /** The friend's card as it is now, encoded; undefined for one that isn't a friend, or has no card that can be read. */
+  cardOf(identityHex: string): Uint8Array | undefined {
+    return this.#friends.get(identityHex)?.known?.bytes.slice();
+  }
+
+  /** None for one that isn't an active friend. */
+  grants(identityHex: string): readonly string[] {
+    return this.#friends.get(identityHex)?.grants ?? [];
+  }
+
+  /** Deny by default: true only for an active friend that has the grant of the service. */
+  allows(identityHex: string, service: string): boolean {
+    return grantsAllow(this.grants(identityHex), service);
+  }
+}

@@ -1,0 +1,342 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { toHex } from '../../lib/base/bytes.ts';
+import { isKithError } from '../../lib/base/errors.ts';
+import { cardBytesMax, decodeCard, encodeCard } from '../../lib/format/card.ts';
+import type { Card } from '../../lib/format/card.ts';
+import { devicesOf, endpointsOf } from '../../lib/trust/card.ts';
+import { FriendsBook, friendCountMax } from '../../lib/trust/friends-book.ts';
+import type { BookRecord } from '../../lib/trust/friends-book.ts';
+import { endpointOf, SamplePerson } from '../support/sample-card.ts';
+
+const me = new SamplePerson('me');
+const ada = new SamplePerson('Ada');
+const ben = new SamplePerson('Ben');
+const mallory = new SamplePerson('Mallory');
+
+const adaHex = toHex(ada.identity);
+
+function recordOf(
+  person: SamplePerson,
+  card: Card = person.card(),
+  parts: Partial<BookRecord> = {},
+): BookRecord {
+  return { identity: person.identity, state: 1, grants: ['store'], card: encodeCard(card), ...parts };
+}
+
+/** A book of mine, with a clock that is set by hand, that notes what it gives to be stored. */
+class Book {
+  readonly learned: { identityHex: string; card: Uint8Array }[] = [];
+  nowMs = 0;
+  readonly book: FriendsBook;
+
+  constructor(...records: BookRecord[]) {
+    this.book = new FriendsBook({
+      identity: me.identity,
+      deviceId: me.device(1).publicKey,
+      ownCard: () => encodeCard(me.card(2)),
+      onLearned: (identityHex, card) => this.learned.push({ identityHex, card }),
+      clock: { monotonicMs: () => this.nowMs },
+    });
+    this.book.replace(records);
+  }
+
+  async learn(person: SamplePerson, device: number, card: Card | Uint8Array): Promise<boolean> {
+    const bytes = card instanceof Uint8Array ? card : encodeCard(card);
+    return await this.book.learn(person.identity, person.device(device).publicKey, bytes);
+  }
+
+  kindOf(key: Uint8Array): string | undefined {
+    const admission = this.book.admit(key);
+    return admission === undefined ? undefined : `${admission.kind} of ${toHex(admission.identity)}`;
+  }
+}
+
+const deviceOf = (person: SamplePerson): string => `device of ${toHex(person.identity)}`;
+const doorstepOf = (person: SamplePerson): string => `doorstep of ${toHex(person.identity)}`;
+
+void describe('the friends book admits', () => {
+  void it('devices and doorsteps of active friends, and nobody else', () => {
+    const book = new Book(recordOf(ada, ada.card(2)));
+    const [first, second] = [ada.device(1).publicKey, ada.device(2).publicKey];
+    assert.deepEqual(book.book.admit(first), { kind: 'device', identity: ada.identity, deviceId: first });
+    assert.equal(book.kindOf(second), deviceOf(ada));
+    assert.deepEqual(book.book.admit(ada.doorstep.publicKey), { kind: 'doorstep', identity: ada.identity });
+    const strangers = [
+      ada.device(3).publicKey,
+      ada.identity,
+      ben.device(1).publicKey,
+      ben.doorstep.publicKey,
+      new Uint8Array(32),
+      new Uint8Array(0),
+      first.slice(1),
+    ];
+    for (const key of strangers) assert.equal(book.book.admit(key), undefined);
+  });
+
+  void it('nobody when it is empty, nor a removed friend, nor one that was', () => {
+    assert.equal(new Book().book.admit(ada.device(1).publicKey), undefined);
+    assert.equal(
+      new Book(recordOf(ada, ada.card(), { state: 2 })).kindOf(ada.device(1).publicKey),
+      undefined,
+    );
+    const book = new Book(recordOf(ada), recordOf(ben));
+    book.book.replace([recordOf(ada, ada.card(), { state: 2 }), recordOf(ben)]);
+    assert.equal(book.kindOf(ada.device(1).publicKey), undefined);
+    assert.equal(book.kindOf(ada.doorstep.publicKey), undefined);
+    assert.deepEqual(book.book.grants(adaHex), []);
+    assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben));
+    book.book.replace([]);
+    assert.equal(book.kindOf(ben.device(1).publicKey), undefined);
+    assert.deepEqual(book.book.wanted(), []);
+  });
+
+  void it('no revoked device; its owner’s doorstep stays', () => {
+    const book = new Book(recordOf(ada, ada.card(2, { revocations: [ada.revocation(1)] })));
+    assert.equal(book.kindOf(ada.device(1).publicKey), undefined);
+    assert.equal(book.kindOf(ada.device(2).publicKey), deviceOf(ada));
+    assert.equal(book.kindOf(ada.doorstep.publicKey), doorstepOf(ada));
+  });
+
+  void it('none of our own keys, whoever certifies them', () => {
+    const claims = mallory.card(0, {
+      certificates: [
+        mallory.certificate(1),
+        mallory.certificate(2, { deviceId: me.device(1).publicKey }),
+        mallory.certificate(3, { deviceId: me.device(2).publicKey }),
+        mallory.certificate(4, { doorstepKey: me.device(2).publicKey }),
+      ],
+    });
+    const book = new Book(recordOf(mallory, claims), recordOf(me));
+    for (const key of [me.device(1).publicKey, me.device(2).publicKey, me.doorstep.publicKey]) {
+      assert.equal(book.kindOf(key), undefined);
+    }
+    assert.equal(book.kindOf(mallory.device(1).publicKey), deviceOf(mallory));
+  });
+
+  void it('a device for the identity that it signed its address for, whoever else certifies it', () => {
+    const stolen = mallory.card(0, {
+      certificates: [
+        mallory.certificate(1),
+        mallory.certificate(2, { deviceId: ada.device(1).publicKey }),
+        mallory.certificate(3, { doorstepKey: ada.device(1).publicKey }),
+      ],
+    });
+    for (const records of [
+      [recordOf(mallory, stolen), recordOf(ada)],
+      [recordOf(ada), recordOf(mallory, stolen)],
+    ]) {
+      const book = new Book(...records);
+      assert.equal(book.kindOf(ada.device(1).publicKey), deviceOf(ada));
+      const wanted = book.book
+        .wanted()
+        .filter(({ deviceId }) => toHex(deviceId) === toHex(ada.device(1).publicKey));
+      assert.deepEqual(
+        wanted.map(({ identity }) => toHex(identity)),
+        [adaHex],
+      );
+    }
+  });
+
+  void it('and the first friend’s where no device has signed', () => {
+    const stolen = mallory.card(0, {
+      certificates: [mallory.certificate(2, { deviceId: ada.device(1).publicKey })],
+    });
+    const bare = ada.card(1, { addresses: [] });
+    assert.equal(
+      new Book(recordOf(ada, bare), recordOf(mallory, stolen)).kindOf(ada.device(1).publicKey),
+      deviceOf(ada),
+    );
+  });
+
+  void it('nobody of a record whose card is damaged, another’s or forged, and goes on with the others', () => {
+    const forged = ada.card(1, { certificates: [{ ...ada.certificate(1), name: 'x' }] });
+    const cards = [
+      new Uint8Array(0),
+      encodeCard(ada.card()).slice(1),
+      encodeCard(mallory.card()),
+      encodeCard(forged),
+    ];
+    for (const card of cards) {
+      const book = new Book(recordOf(ada, ada.card(), { card }), recordOf(ben));
+      for (const key of [ada.device(1), mallory.device(1), ada.doorstep, mallory.doorstep]) {
+        assert.equal(book.kindOf(key.publicKey), undefined);
+      }
+      assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben));
+      assert.equal(book.book.cardOf(adaHex), undefined);
+      assert.ok(book.book.allows(adaHex, 'kith/store'));
+    }
+  });
+});
+
+void describe('the friends book says', () => {
+  void it('whom to look for and where, a friend’s newest record first', () => {
+    const card = ada.card(3, {
+      addresses: [ada.address(1, 4), ada.address(2, 6)],
+      revocations: [],
+    });
+    const book = new Book(
+      recordOf(ada, card),
+      recordOf(ben, ben.card(1, { revocations: [ben.revocation(1)] })),
+    );
+    assert.deepEqual(book.book.wanted(), [
+      { identity: ada.identity, deviceId: ada.device(2).publicKey, endpoints: [endpointOf(1006)] },
+      { identity: ada.identity, deviceId: ada.device(1).publicKey, endpoints: [endpointOf(1004)] },
+      { identity: ada.identity, deviceId: ada.device(3).publicKey, endpoints: [] },
+    ]);
+    assert.deepEqual(book.book.ownCard(), encodeCard(me.card(2)));
+  });
+
+  void it('what each may use, and nothing for those it doesn’t know', () => {
+    const book = new Book(
+      recordOf(ada, ada.card(), { grants: ['store', 'cards'] }),
+      recordOf(ben, ben.card(), { grants: [] }),
+    );
+    assert.deepEqual(book.book.grants(adaHex), ['store', 'cards']);
+    assert.ok(book.book.allows(adaHex, 'kith/store'));
+    assert.equal(book.book.allows(adaHex, 'kith/relay'), false);
+    assert.equal(book.book.allows(toHex(ben.identity), 'kith/store'), false);
+    assert.equal(book.book.allows(toHex(mallory.identity), 'kith/store'), false);
+    book.book.replace([recordOf(ada, ada.card(), { grants: ['cards'] })]);
+    assert.equal(book.book.allows(adaHex, 'kith/store'), false, 'a grant that was taken back');
+  });
+
+  void it('has room for as many friends as people have, not more', () => {
+    const strangers = Array.from({ length: friendCountMax + 1 }, (_, i) =>
+      recordOf(ada, ada.card(), { identity: new Uint8Array(new Uint32Array(8).fill(i).buffer) }),
+    );
+    const book = new Book(recordOf(ben));
+    assert.throws(
+      () => book.book.replace(strangers),
+      (error) => isKithError(error, 'limit-exceeded'),
+    );
+    assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben), 'nothing changed');
+    book.book.replace(strangers.slice(1));
+  });
+});
+
+void describe('the friends book learns', () => {
+  void it('a new device that knocked at the doorstep, for good', async () => {
+    const book = new Book(recordOf(ada));
+    assert.equal(await book.learn(ada, 2, ada.card(2)), true);
+    assert.equal(book.kindOf(ada.device(2).publicKey), deviceOf(ada));
+    assert.deepEqual(
+      book.learned.map(({ identityHex }) => identityHex),
+      [adaHex],
+    );
+    const stored = decodeCard(book.learned[0]?.card ?? new Uint8Array());
+    assert.equal(devicesOf(stored).length, 2);
+    assert.equal(await book.learn(ada, 2, ada.card(2)), true);
+    assert.equal(await book.learn(ada, 1, ada.card(1)), true, 'an older card takes nothing away');
+    assert.equal(book.learned.length, 1, 'what is no news is not stored');
+  });
+
+  void it('newer addresses, and is not set back by older ones', async () => {
+    const book = new Book(recordOf(ada));
+    const at = (counter: number): Card => ada.card(1, { addresses: [ada.address(1, counter)] });
+    await book.learn(ada, 1, at(5));
+    await book.learn(ada, 1, at(3));
+    assert.deepEqual(book.book.wanted()[0]?.endpoints, [endpointOf(1005)]);
+    assert.equal(book.learned.length, 1);
+  });
+
+  void it('a revocation from anybody of that identity, also from the device itself', async () => {
+    const book = new Book(recordOf(ada, ada.card(2)));
+    assert.equal(await book.learn(ada, 1, ada.card(2, { revocations: [ada.revocation(1)] })), false);
+    assert.equal(book.kindOf(ada.device(1).publicKey), undefined);
+    assert.equal(
+      await book.learn(ada, 1, ada.card(2)),
+      false,
+      'a card without it brings the device back to nobody',
+    );
+  });
+
+  void it('nothing of a stranger with somebody’s valid card', async () => {
+    const book = new Book(recordOf(ada));
+    assert.equal(
+      await book.learn(mallory, 1, ada.card()).catch((error: unknown) => isKithError(error)),
+      false,
+    );
+    const asAda = book.book.learn(ada.identity, mallory.device(1).publicKey, encodeCard(ada.card()));
+    assert.equal(await asAda, false);
+    assert.equal(book.kindOf(mallory.device(1).publicKey), undefined);
+    assert.equal(book.learned.length, 0);
+  });
+
+  void it('nothing from hostile cards', async () => {
+    const book = new Book(recordOf(ada), recordOf(ben));
+    const before = book.book.cardOf(adaHex);
+    const refused = async (
+      card: Card | Uint8Array,
+      ...codes: Parameters<typeof isKithError>[1][]
+    ): Promise<void> => {
+      await assert.rejects(book.learn(ada, 1, card), (error) => isKithError(error, ...codes));
+    };
+    await refused(ben.card(), 'not-authentic');
+    await refused({ ...ben.card(), identity: ada.identity }, 'not-authentic');
+    await refused(ada.card(1, { revocations: [ben.revocation(1)] }), 'not-authentic');
+    await refused(
+      ada.card(1, { certificates: [ada.certificate(1), mallory.certificate(1)] }),
+      'not-authentic',
+    );
+    await refused(ada.card(1, { addresses: [{ ...ada.address(1, 1), counter: 9 }] }), 'not-authentic');
+    await refused(new Uint8Array(0), 'malformed');
+    await refused(new Uint8Array(cardBytesMax + 1), 'malformed');
+    await refused(encodeCard(ada.card(2)).slice(0, -1), 'malformed');
+    assert.deepEqual(book.book.cardOf(adaHex), before);
+    assert.equal(book.learned.length, 0);
+    assert.equal(book.kindOf(ada.device(1).publicKey), deviceOf(ada));
+  });
+
+  void it('nothing of one that is no friend any more', async () => {
+    const book = new Book(recordOf(ada));
+    book.book.replace([]);
+    assert.equal(await book.learn(ada, 1, ada.card(2)), false);
+    assert.equal(book.kindOf(ada.device(2).publicKey), undefined);
+  });
+
+  void it('what it learned outlasts a record that was written before, but not a removal', async () => {
+    const book = new Book(recordOf(ada));
+    await book.learn(ada, 2, ada.card(2));
+    book.book.replace([recordOf(ada, ada.card(1, { addresses: [ada.address(1, 7)] }))]);
+    assert.equal(book.kindOf(ada.device(2).publicKey), deviceOf(ada));
+    assert.deepEqual(
+      endpointsOf(decodeCard(book.book.cardOf(adaHex) ?? new Uint8Array()), ada.device(1).publicKey),
+      [endpointOf(1007)],
+    );
+    book.book.replace([]);
+    book.book.replace([recordOf(ada)]);
+    assert.equal(book.kindOf(ada.device(2).publicKey), undefined);
+  });
+
+  void it('its own copy: bytes that change later change nothing', async () => {
+    const bytes = encodeCard(ada.card(2));
+    const book = new Book(recordOf(ada));
+    await book.learn(ada, 2, bytes);
+    bytes.fill(0);
+    book.book.cardOf(adaHex)?.fill(0);
+    assert.equal(book.kindOf(ada.device(2).publicKey), deviceOf(ada));
+    assert.deepEqual(book.book.cardOf(adaHex), encodeCard(ada.card(2)));
+  });
+
+  void it('as often as it is shown, but stores only so often what devices alone sign', async () => {
+    const book = new Book(recordOf(ada));
+    for (let counter = 2; counter < 1000; counter++) {
+      await book.learn(ada, 1, ada.card(1, { addresses: [ada.address(1, counter)] }));
+    }
+    assert.deepEqual(book.book.wanted()[0]?.endpoints, [endpointOf(1999)]);
+    assert.equal(book.learned.length, 16);
+    assert.equal(await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(1)] })), false);
+    assert.equal(book.learned.length, 17, 'a revocation still is stored');
+
+    const quiet = new Book(recordOf(ada));
+    for (let counter = 2; counter < 50; counter++) {
+      await quiet.learn(ada, 1, ada.card(1, { addresses: [ada.address(1, counter)] }));
+    }
+    quiet.nowMs = 15 * 60 * 1000;
+    const last = ada.card(1, { addresses: [ada.address(1, 49)] });
+    await quiet.learn(ada, 1, last);
+    assert.equal(quiet.learned.length, 17, 'what was held back is stored when its time has come');
+    assert.deepEqual(quiet.learned.at(-1)?.card, encodeCard(last));
+  });
+});
