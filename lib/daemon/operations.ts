@@ -67,8 +67,9 @@ export class WriterQueue {
   async run<T>(turn: WriterTurn, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { giveWay } = await this.#turnOf(turn);
     try {
-      if (turn.signal.aborted) throw reasonOf(turn.signal);
-      return await work(turn.background ? AbortSignal.any([turn.signal, giveWay.signal]) : turn.signal);
+      const signal = turn.background ? AbortSignal.any([turn.signal, giveWay.signal]) : turn.signal;
+      if (signal.aborted) throw reasonOf(signal);
+      return await work(signal);
     } finally {
       this.#running = undefined;
       this.#next();

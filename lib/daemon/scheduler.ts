@@ -135,7 +135,8 @@ export class Scheduler {
     const { queue, log, exchangeWith, timers } = this.#options;
     const { signal } = this.#ending;
     while (this.#online.has(id) && !signal.aborted) {
-      let gaveWay = false;
+      // Also true where it was never begun.
+      let gaveWay = true;
       try {
         const turn = { name: 'the exchange of logs with a friend', signal, background: true };
         await queue.run(turn, async (stop) => {
@@ -149,7 +150,7 @@ export class Scheduler {
         return;
       } catch (error) {
         // It gave way: once more when nobody else wants to work.
-        if (gaveWay) continue;
+        if (gaveWay && isKithError(error, 'interrupted')) continue;
         const failures = (this.#online.get(id) ?? 0) + 1;
         if (!this.#online.has(id)) return;
         this.#online.set(id, failures);
@@ -199,7 +200,8 @@ export class Scheduler {
     const { queue, log, repair } = this.#options;
     const { signal } = this.#ending;
     const turn = { name: 'the repair that kith does by itself', signal, background: true };
-    let gaveWay = false;
+    // Also true where it was never begun.
+    let gaveWay = true;
     try {
       const did = await queue.run(turn, (stop) =>
         repair(stop).finally(() => {
@@ -209,6 +211,7 @@ export class Scheduler {
       if (did !== undefined) log('info', 'repaired', did);
       schedule.ended(true, this.#now());
     } catch (error) {
+      gaveWay &&= isKithError(error, 'interrupted');
       schedule.ended(gaveWay, this.#now());
       if (signal.aborted) return;
       if (gaveWay) {
