@@ -26,7 +26,7 @@ export class KeyRecordStore {
     this.#folder = folder;
     this.#book = book;
     this.#vaultId = vaultId;
-    this.#place = { folders: ['keys'], name: `${toHex(vaultId)}.keys` };
+    this.#place = { folders: folder.layout.keys, name: `${toHex(vaultId)}.keys` };
   }
 
   /** KithError `key-record-stale` if the one kept has keys or certificates that this one lacks. */

@@ -2,6 +2,7 @@ import { KithError } from '../base/errors.ts';
 import { formatSize } from '../base/units.ts';
 import type { Reservation, Room } from '../holders/holder.ts';
 
+/** Read anew at each use: they may change while the book is open. */
 export interface RoomLimits {
   readonly quotaBytes: number | undefined;
   /** Bytes of the disk that stay free; by default 5 % of it, between 1 and 20 GB. */
@@ -15,6 +16,8 @@ export interface RoomSource {
   measure(): Promise<number>;
   /** Room of the disk; undefined where that can't be told. */
   disk(): Promise<{ readonly free: number; readonly total: number } | undefined>;
+  /** Bytes that others have reserved on the same disk and not written yet; none unless given. */
+  reservedByOthers?(): number;
 }
 
 /** Bytes to leave free on a disk of this size if nobody says otherwise. */
@@ -80,7 +83,7 @@ export class RoomBook {
     const usedBytes = await this.#learned();
     const disk = await this.#disk();
     const byQuota = (this.#limits.quotaBytes ?? Number.MAX_SAFE_INTEGER) - usedBytes - this.#reserved;
-    const byDisk = disk === undefined ? byQuota : disk.free - disk.floor - this.#reserved;
+    const byDisk = disk === undefined ? byQuota : disk.free - disk.floor - this.#reservedOnDisk();
     return {
       quotaBytes: this.#limits.quotaBytes,
       usedBytes,
@@ -152,6 +155,15 @@ export class RoomBook {
     this.#used = undefined;
   }
 
+  /** Bytes set aside and not written yet. */
+  get reservedBytes(): number {
+    return this.#reserved;
+  }
+
+  #reservedOnDisk(): number {
+    return this.#reserved + (this.#source.reservedByOthers?.() ?? 0);
+  }
+
   #own(reservation: Reservation): RoomReservation {
     if (reservation instanceof RoomReservation && reservation.book === this) return reservation;
     throw new RangeError('the reservation is of another holder');
@@ -215,7 +227,7 @@ export class RoomBook {
   }
 
   #checkFloor(bytes: number, free: number, floor: number): void {
-    const missing = bytes + this.#reserved + floor - free;
+    const missing = bytes + this.#reservedOnDisk() + floor - free;
     if (missing <= 0) return;
     const { name } = this.#source;
     throw new KithError(

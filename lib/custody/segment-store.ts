@@ -30,7 +30,7 @@ export class SegmentStore {
     this.#folder = folder;
     this.#book = book;
     this.#vaultId = vaultId;
-    this.#vaultFolders = ['logs', toHex(vaultId)];
+    this.#vaultFolders = [...folder.layout.logs, toHex(vaultId)];
     this.#isDevice = isDevice;
   }
 
