@@ -178,7 +178,8 @@ export class Daemon {
         return value;
       } catch (error) {
         this.#failed(call.method, error);
-        throw error;
+        // Whose doing it was the vault can't know.
+        throw this.#ending.signal.aborted && isKithError(error, 'interrupted') ? ending() : error;
       }
     });
   }
@@ -243,9 +244,7 @@ export class Daemon {
   }
 
   async #end(): Promise<void> {
-    this.#ending.abort(
-      new KithError('interrupted', 'the kith daemon is ending; run the same command again later'),
-    );
+    this.#ending.abort(ending());
     const { vault, node } = this.#opened;
     const parts = [
       async () => this.#server?.close(),
@@ -266,6 +265,10 @@ export class Daemon {
   release(): void {
     this.#server?.release();
   }
+}
+
+function ending(): KithError {
+  return new KithError('interrupted', 'the kith daemon is ending; run the same command again later');
 }
 
 function waitingFor(running: string): Progress {

@@ -244,7 +244,7 @@ describe('the API over its socket', { skip: process.platform === 'win32' }, () =
       const socket = connect(path);
       socket.on('error', () => undefined);
       socket.resume();
-      const closed = once(socket, 'close');
+      const closed = new Promise((resolve) => socket.on('close', resolve));
       socket.write(beginnings[round % beginnings.length] ?? '');
       socket.end(seeded.bytes(seeded.below(3000)));
       await closed;
