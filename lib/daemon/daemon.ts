@@ -10,7 +10,7 @@ import { prepareSocket, removeSocket } from '../api/socket-path.ts';
 import { openLog, type Log, type LogLevel } from './log-file.ts';
 import { operationKinds, WriterQueue } from './operations.ts';
 import { Scheduler, systemTimers, type Timers } from './scheduler.ts';
-import { repairedWords, writerName } from './words.ts';
+import { finishedWords, repairedWords, writerName } from './words.ts';
 import type { NetworkOptions, OpenedHome, OpenHome } from './home-port.ts';
 import type { Problem, Progress } from '../vault/types.ts';
 
@@ -170,11 +170,12 @@ export class Daemon {
     ]);
     const listener: Listener = (problem) => operation.onProblem?.(problem);
     return await this.#caller.run(listener, async () => {
-      const level = operationKinds[call.method] === 'write' ? 'info' : 'debug';
+      const told = operationKinds[call.method] === 'write' || call.method === 'restore';
+      const level = told ? 'info' : 'debug';
       this.#log(level, 'command', `${call.method} began`);
       try {
         const value = await this.#inTurn(call, signal);
-        this.#log(level, 'command', `${call.method} ended`);
+        this.#log(level, 'command', finishedWords(call.method, value));
         return value;
       } catch (error) {
         this.#failed(call.method, error);

@@ -136,6 +136,26 @@ describe('kith up and down', { skip: process.platform === 'win32' }, () => {
     assert.equal(await up.ended, 0);
   });
 
+  it('tells a command whose daemon was killed so, and loses nothing', async () => {
+    const up = await startUp(world);
+    let sent = false;
+    const ended = await world.kith(
+      ['backup', 'source', '--force', '--spread', '3/5', '--json', '--verbose'],
+      {
+        onStdout: (stdout) => {
+          if (sent || !stdout.includes('"verbose_status"')) return;
+          sent = true;
+          up.kill('SIGKILL');
+        },
+      },
+    );
+    assert.equal(await up.ended, null);
+    assert.equal(ended.code, 1);
+    assert.match(String(exitErrorOf(ended)['message']), /daemon ended in the middle.*kith up/);
+    const summary = summaryOf(await world.ok(['backup', 'source', '--spread', '3/5', '--json']));
+    assert.equal(summary['state'], 'complete');
+  });
+
   it('survives junk on its socket', async () => {
     const up = await startUp(world);
     for (const junk of [

@@ -130,7 +130,7 @@ describe('the daemon', { skip: process.platform === 'win32' }, () => {
         begun.open();
         await backup.passed;
         onProblem?.({ item: 'x', message: 'from the backup', code: 'failed' });
-        return { state: 'complete' } as never;
+        return { state: 'complete', totalFilesProcessed: 1, dataAdded: 1 } as never;
       },
       snapshots: () => Promise.resolve([]),
       driveRemove: () => Promise.resolve({ name: 'd' } as never),
