@@ -88,11 +88,11 @@ export class Hosting {
   /** Whether the store is there; never throws for one that isn't. */
   async check(): Promise<Availability> {
     const { home, identity } = this.#options;
-    const away = (reason: string): Availability => ({ available: false, foreign: false, reason });
+    const away = (reason: string, foreign = false): Availability => ({ available: false, foreign, reason });
     try {
       const marker = await this.#readMarker();
       if (marker === undefined) return away(`there is no ${join(home, ...hostingMarker)}`);
-      if (marker.vault !== toHex(identity)) return { ...away('the store is somebody else’s'), foreign: true };
+      if (marker.vault !== toHex(identity)) return away('the store is somebody else’s', true);
       return { available: true };
     } catch (error) {
       if (!isKithError(error)) throw error;
