@@ -160,6 +160,14 @@ export class MemoryWire {
     this.#ends[0].destroy();
   }
 
+  /** One end notices that the wire is cut, the other doesn't yet. */
+  dropHalf(end: 'initiator' | 'responder'): void {
+    const stream = this.#end(end);
+    stream.flushes = false;
+    stream.peer = undefined;
+    stream.destroy();
+  }
+
   #end(from: 'initiator' | 'responder'): MemoryStream {
     return from === 'initiator' ? this.#ends[0] : this.#ends[1];
   }
