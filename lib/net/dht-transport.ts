@@ -93,7 +93,7 @@ class SwarmTransport implements DhtTransport {
       handshakeClearWait: handshakeMemoryMs,
     });
     this.#swarm = swarm;
-    this.#dials = new DhtDials(swarm);
+    this.#dials = new DhtDials(nodes.main, swarm);
     // Hyperswarm would refuse for ever whom it refused once, and remember every stranger's key.
     swarm.on('ban', (info) => {
       info.ban(false);
@@ -110,7 +110,7 @@ class SwarmTransport implements DhtTransport {
         throw new KithError('peer-unreachable', 'this device itself');
       const known = await this.#hear(target.endpoints, stop);
       const connection = equalBytes(target.keyPair.publicKey, this.#options.keyPair.publicKey)
-        ? await this.#dials.dial(target.remoteKey, stop)
+        ? await this.#dials.dial(target.remoteKey, known, stop)
         : await this.#connectAs(target, known, stop);
       connection.on('error', () => {});
       try {
@@ -212,7 +212,7 @@ class SwarmTransport implements DhtTransport {
   ): Promise<DhtConnection> {
     const connection = this.#nodes.main.connect(target.remoteKey, {
       keyPair: target.keyPair,
-      relayAddresses: known,
+      relayAddresses: [...known],
     });
     let trouble: unknown;
     connection.on('error', (error) => {

@@ -188,6 +188,24 @@ void describe('dht transport', () => {
     await assertEcho(await dialUntil(last, targetOf(friend, me)), await me.next());
   });
 
+  void it('finds an entry that came back at the address in its card, whatever is still said of it', async (test) => {
+    const third = newEnd(() => []);
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me: End = newEnd(() => [friend.keyPair]);
+    const middle = await device(test, third);
+    const bootstrap = [middle.listening];
+    const before = await device(test, friend, { bootstrap });
+    const here = await device(test, me, { bootstrap });
+    const out = await dialUntil(here, targetOf(me, friend));
+    await friend.next();
+    await before.close();
+    await out.closed;
+    const options = { host: '127.0.0.1', port: 0, bootstrap, entry: true, accept: true };
+    const after = closeAfter(test, await openDhtTransport({ ...options, ...friend.options }));
+    const again = await here.dial(targetOf(me, friend, endpointOf(after)), patience());
+    await assertEcho(again, await friend.next());
+  });
+
   void it('dials with another key than its own', async (test) => {
     const doorstep = newKeys();
     const friend: End = newEnd(() => [doorstep]);
