@@ -2,7 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { systemClock } from '../lib/base/clock.ts';
-import { KithError, messageOf } from '../lib/base/errors.ts';
+import { KithError, isKithError, messageOf } from '../lib/base/errors.ts';
 import { ProgressView } from './progress.ts';
 import { kithVersion } from './version.ts';
 import { shown } from './words.ts';
@@ -137,12 +137,25 @@ async function openLocalVault(context: Context): Promise<Opened> {
   return { vault, close };
 }
 
+async function openWherever(context: Context): Promise<Opened> {
+  const opened = await openDaemonsVault(context);
+  if (opened !== undefined) return opened;
+  try {
+    return await openLocalVault(context);
+  } catch (error) {
+    // A daemon may have come up just now.
+    const daemons = isKithError(error, 'locked') ? await openDaemonsVault(context) : undefined;
+    if (daemons === undefined) throw error;
+    return daemons;
+  }
+}
+
 /**
  * Takes the vault where it is open: the daemon's if one runs, else in this process. Works, and closes it whatever happens. The code
  * for it is loaded only here: help stays quick.
  */
 export async function withVault<T>(context: Context, work: (vault: VaultApi) => Promise<T>): Promise<T> {
-  const opened = (await openDaemonsVault(context)) ?? (await openLocalVault(context));
+  const opened = await openWherever(context);
   try {
     return await work(opened.vault);
   } finally {

@@ -26,7 +26,15 @@ export class Answer {
 
   #write(message: Message): boolean {
     const { destroyed, writableEnded } = this.#response;
-    return destroyed || writableEnded || this.#response.write(encodeMessage(message));
+    if (destroyed || writableEnded) return true;
+    let line: string;
+    try {
+      line = encodeMessage(message);
+    } catch {
+      // What can't be told is no reason to end what it was told of.
+      return true;
+    }
+    return this.#response.write(line);
   }
 
   /** Progress, problems and items. */
@@ -75,6 +83,13 @@ export class Answer {
   }
 
   error(error: unknown): void {
-    this.#response.end(encodeMessage(errorMessage(error)));
+    const message = errorMessage(error);
+    let line: string;
+    try {
+      line = encodeMessage(message);
+    } catch {
+      line = encodeMessage({ ...message, details: {} });
+    }
+    this.#response.end(line);
   }
 }

@@ -55,7 +55,7 @@ export function decodeMessage(line: string): Message {
 }
 
 /** An error as a message; what isn't a KithError is a mistake in kith. */
-export function errorMessage(error: unknown): Message {
+export function errorMessage(error: unknown): Extract<Message, { readonly type: 'error' }> {
   const told =
     error instanceof KithError ? error : new KithError('internal', messageOf(error), { cause: error });
   return { type: 'error', code: told.code, message: told.message, details: told.details };

@@ -10,7 +10,7 @@ import { prepareSocket, removeSocket } from '../api/socket-path.ts';
 import { openLog, type Log, type LogLevel } from './log-file.ts';
 import { operationKinds, WriterQueue } from './operations.ts';
 import { Scheduler, systemTimers, type Timers } from './scheduler.ts';
-import { repairedWords, writerName } from './words.ts';
+import { finishedWords, repairedWords, writerName } from './words.ts';
 import type { NetworkOptions, OpenedHome, OpenHome } from './home-port.ts';
 import type { Problem, Progress } from '../vault/types.ts';
 
@@ -170,15 +170,17 @@ export class Daemon {
     ]);
     const listener: Listener = (problem) => operation.onProblem?.(problem);
     return await this.#caller.run(listener, async () => {
-      const level = operationKinds[call.method] === 'write' ? 'info' : 'debug';
+      const told = operationKinds[call.method] === 'write' || call.method === 'restore';
+      const level = told ? 'info' : 'debug';
       this.#log(level, 'command', `${call.method} began`);
       try {
         const value = await this.#inTurn(call, signal);
-        this.#log(level, 'command', `${call.method} ended`);
+        this.#log(level, 'command', finishedWords(call.method, value));
         return value;
       } catch (error) {
         this.#failed(call.method, error);
-        throw error;
+        // Whose doing it was the vault can't know.
+        throw this.#ending.signal.aborted && isKithError(error, 'interrupted') ? ending() : error;
       }
     });
   }
@@ -243,9 +245,7 @@ export class Daemon {
   }
 
   async #end(): Promise<void> {
-    this.#ending.abort(
-      new KithError('interrupted', 'the kith daemon is ending; run the same command again later'),
-    );
+    this.#ending.abort(ending());
     const { vault, node } = this.#opened;
     const parts = [
       async () => this.#server?.close(),
@@ -266,6 +266,10 @@ export class Daemon {
   release(): void {
     this.#server?.release();
   }
+}
+
+function ending(): KithError {
+  return new KithError('interrupted', 'the kith daemon is ending; run the same command again later');
 }
 
 function waitingFor(running: string): Progress {

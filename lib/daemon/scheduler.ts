@@ -217,6 +217,8 @@ export class Scheduler {
       if (gaveWay) {
         log('info', 'repair-gave-way', 'a repair was left for later: a command wanted to work');
         schedule.request(this.#now());
+      } else if (isKithError(error, 'no-holders')) {
+        schedule.ended(true, this.#now());
       } else {
         const code = isKithError(error) ? error.code : 'internal';
         log('warn', 'repair-failed', `a repair failed (${code}) and is tried again later`);

@@ -1,6 +1,6 @@
 import { countOf, formatSize } from '../base/units.ts';
 import type { Method } from '../api/methods.ts';
-import type { RepairSummary } from '../vault/types.ts';
+import type { BackupSummary, RepairSummary, RestoreSummary } from '../vault/types.ts';
 
 /** What a writer is called by those who wait for it. */
 export function writerName(method: Method): string {
@@ -25,4 +25,19 @@ export function repairedWords(summary: RepairSummary): string | undefined {
   if (packsLost > 0) parts.push(`${countOf(packsLost, 'part')} can't be rebuilt now`);
   if (packsFailed > 0) parts.push(`${countOf(packsFailed, 'part')} could not be repaired`);
   return parts.length === 0 ? undefined : parts.join('; ');
+}
+
+/** What a command did, as far as it is nobody's secret: counts and sizes, no names. */
+export function finishedWords(method: Method, value: unknown): string {
+  if (method === 'backup') {
+    const { state, totalFilesProcessed, dataAdded } = value as BackupSummary;
+    return `backup ended: ${state}, ${countOf(totalFilesProcessed, 'file')}, ${formatSize(dataAdded)} new`;
+  }
+  if (method === 'restore') {
+    const { filesRestored, bytesRestored } = value as RestoreSummary;
+    return `restore ended: ${countOf(filesRestored, 'file')}, ${formatSize(bytesRestored)}`;
+  }
+  if (method === 'repair')
+    return `repair ended: ${repairedWords(value as RepairSummary) ?? 'nothing was to do'}`;
+  return `${method} ended`;
 }

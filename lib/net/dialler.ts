@@ -20,6 +20,8 @@ export interface DiallerOptions {
   readonly random: () => number;
   /** Tries to open a session; rejects if that failed. `attempts` says how often it failed before. */
   readonly dial: (peer: WantedPeer, attempts: number, signal: AbortSignal) => Promise<void>;
+  /** A dial has ended, and counts in `tried`. */
+  readonly onTried: () => void;
 }
 
 /** Keeps dialling those with whom there is no session, as dial-schedule.ts says. */
@@ -124,6 +126,7 @@ export class Dialler {
         target.dialling = undefined;
         this.#running.delete(running);
         this.#plan();
+        this.#options.onTried();
       });
     this.#running.add(running);
   }

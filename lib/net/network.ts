@@ -75,6 +75,7 @@ export class Network {
       timers: this.#timers,
       random: () => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32,
       dial: (peer, attempts, signal) => this.#dial(peer, attempts, signal),
+      onTried: () => this.#changed(),
     });
   }
 

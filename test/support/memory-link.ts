@@ -14,6 +14,7 @@ class MemoryStream extends EventEmitter {
   readonly queue: Uint8Array[] = [];
   queuedBytesMax = 0;
   paused = false;
+  flushes = true;
   peer: MemoryStream | undefined;
   onWrite: () => void = () => {};
   #wantsDrain = false;
@@ -44,7 +45,9 @@ class MemoryStream extends EventEmitter {
 
   /** Hands the oldest message over; false if there is none, or the other end doesn't take any. */
   deliver(): boolean {
-    if (this.destroyed || this.peer === undefined || this.peer.destroyed || this.peer.paused) return false;
+    if (this.destroyed || this.peer === undefined || this.peer.destroyed) return false;
+    // Like a stream that nobody reads yet: it waits.
+    if (this.peer.paused || this.peer.listenerCount('data') === 0) return false;
     const message = this.queue.shift();
     if (message === undefined) return false;
     this.peer.emit('data', message);
@@ -68,8 +71,10 @@ class MemoryStream extends EventEmitter {
     this.destroy();
   }
 
+  /** What was written before still arrives, as it does when a socket is closed in good order. */
   destroy(): void {
     if (this.destroyed) return;
+    if (this.flushes) while (this.deliver());
     this.destroyed = true;
     queueMicrotask(() => {
       this.emit('close');
@@ -100,6 +105,8 @@ export class MemoryWire {
     for (const end of ends) {
       end.setMaxListeners(20);
       end.onWrite = () => this.#run();
+      end.flushes = this.#automatic;
+      end.on('newListener', () => this.#run());
     }
     const link = (end: MemoryStream, own: KeyPair, other: KeyPair, isInitiator: boolean): Link => {
       const closed = new Promise<void>((resolve) => end.once('close', resolve));
@@ -143,12 +150,22 @@ export class MemoryWire {
   /** From now on nothing moves by itself, or all does. */
   setAutomatic(automatic: boolean): void {
     this.#automatic = automatic;
+    for (const end of this.#ends) end.flushes = automatic;
     this.#run();
   }
 
   /** Cuts the wire, as if a cable were pulled and both ends noticed. */
   cut(): void {
+    for (const end of this.#ends) end.flushes = false;
     this.#ends[0].destroy();
+  }
+
+  /** One end notices that the wire is cut, the other doesn't yet. */
+  dropHalf(end: 'initiator' | 'responder'): void {
+    const stream = this.#end(end);
+    stream.flushes = false;
+    stream.peer = undefined;
+    stream.destroy();
   }
 
   #end(from: 'initiator' | 'responder'): MemoryStream {

@@ -5,6 +5,7 @@ import { signKeyPair } from '../../lib/crypto/sign.ts';
 import type { Admission, Directory, WantedPeer } from '../../lib/net/directory.ts';
 import type { DialTarget, KeyPair, Link, Transport } from '../../lib/net/link.ts';
 import { Network } from '../../lib/net/network.ts';
+import type { NetworkOptions } from '../../lib/net/network.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, VersionRange } from '../../lib/net/service.ts';
 import { FakeTimers } from './fake-timers.ts';
 import { MemoryWire } from './memory-link.ts';
@@ -129,6 +130,7 @@ export interface TestPeerOptions {
   readonly run?: number;
   readonly identity?: Uint8Array;
   readonly timers?: FakeTimers;
+  readonly budgets?: NonNullable<NetworkOptions['budgets']>;
 }
 
 /** A device with the keys of that number, on fake time. */
@@ -144,6 +146,7 @@ export function testPeer(number: number, options: TestPeerOptions = {}): TestPee
     doorstep: options.doorstep,
     directory,
     services: options.services ?? [echo],
+    ...(options.budgets === undefined ? {} : { budgets: options.budgets }),
     timers,
     random: (count) => seeded.bytes(count),
   });

@@ -126,6 +126,53 @@ describe('the API over its socket', { skip: process.platform === 'win32' }, () =
     await assert.rejects(vault.card(), (error) => isKithError(error, 'internal'));
   });
 
+  it('tells an error also where its details have no place in JSON', async (test) => {
+    const { vault } = await serve(test, {
+      where: ({ length }) =>
+        Promise.reject(new KithError('failed', 'odd', { details: { rate: length / 0 } })),
+      repair: ({ onProgress } = {}) => {
+        onProgress?.({
+          phase: 'repair',
+          filesDone: Number.NaN,
+          filesTotal: 1,
+          bytesDone: 0,
+          bytesTotal: 1,
+          current: 'x',
+        });
+        return Promise.resolve({ packsChecked: 1 } as never);
+      },
+      card: () => Promise.resolve(Number.NaN as never),
+    });
+    await assert.rejects(
+      vault.where('latest'),
+      (error) => isKithError(error, 'failed') && error.message === 'odd',
+    );
+    assert.deepEqual(await vault.repair({ onProgress: () => assert.fail('was told') }), { packsChecked: 1 });
+    await assert.rejects(vault.card(), (error) => isKithError(error, 'internal'));
+  });
+
+  it('drops what a client that does not read would be told, and says so in the end', async (test) => {
+    const all = gate();
+    const { path } = await serve(test, {
+      backup: ({ onItem }) => {
+        const item = { action: 'new', path: '/'.padEnd(10_000, 'x'), bytes: 1 };
+        for (let index = 0; index < 2000; index++) onItem?.(item);
+        all.open();
+        return Promise.resolve({ state: 'complete' } as never);
+      },
+    });
+    const asked = request({ socketPath: path, method: 'POST', path: '/v1/call/backup', agent: false });
+    asked.end('{"args":[{"paths":["/a"]}],"items":true}');
+    const [answer] = (await once(asked, 'response')) as [import('node:http').IncomingMessage];
+    await all.passed;
+    let text = '';
+    for await (const part of answer.setEncoding('utf8') as AsyncIterable<string>) text += part;
+    assert.ok(text.length < 5_000_000, `${text.length} characters were kept`);
+    const lines = text.trimEnd().split('\n');
+    assert.match(lines.at(-2) ?? '', /"problem".*\d+ messages were left out/);
+    assert.match(lines.at(-1) ?? '', /"result"/);
+  });
+
   it('streams entries as they are taken, and ends the walk when the reader leaves', async (test) => {
     let given = 0;
     const ended = gate();
@@ -244,7 +291,7 @@ describe('the API over its socket', { skip: process.platform === 'win32' }, () =
       const socket = connect(path);
       socket.on('error', () => undefined);
       socket.resume();
-      const closed = once(socket, 'close');
+      const closed = new Promise((resolve) => socket.on('close', resolve));
       socket.write(beginnings[round % beginnings.length] ?? '');
       socket.end(seeded.bytes(seeded.below(3000)));
       await closed;

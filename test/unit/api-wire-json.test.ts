@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { utf8 } from '../../lib/base/bytes.ts';
+import { displayText, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
+import { checkArguments, isMethod } from '../../lib/api/methods.ts';
+import { operationKinds } from '../../lib/daemon/operations.ts';
 import { decodeWire, encodeWire } from '../../lib/api/wire-json.ts';
+import { fuzzDecoder } from '../support/fuzz.ts';
 import { Seeded } from '../support/seeded.ts';
 
 /** Keys that try to be taken for a tag, or for the prototype. */
@@ -94,5 +97,46 @@ describe('JSON on the wire', () => {
     const value = decodeWire('{"__proto__":{"admin":true}}');
     assert.equal(Object.getPrototypeOf(value), Object.prototype);
     assert.equal((value as Record<string, unknown>)['admin'], undefined);
+  });
+});
+
+fuzzDecoder(
+  'JSON on the wire',
+  [
+    { a: 1n, b: [new Uint8Array(9), null, { $x: 'y' }] },
+    ['text', { paths: ['/a'], spread: { k: 2, n: 3 } }],
+  ].map((value) => utf8(encodeWire(value))),
+  (bytes) => decodeWire(displayText(bytes)),
+);
+
+describe('arguments of calls', () => {
+  it('are taken or refused with "malformed", whatever they are', () => {
+    const methods = Object.keys(operationKinds).filter(isMethod);
+    const fields = fc.dictionary(
+      fc.constantFrom(
+        'path',
+        'paths',
+        'what',
+        'target',
+        'force',
+        'quick',
+        'spread',
+        'name',
+        'quotaBytes',
+        '__proto__',
+      ),
+      fc.oneof(values, fc.constantFrom('/a', ['/a'], true, 5)),
+    );
+    const list = fc.array(fc.oneof(values, fields, fc.constant('latest')), { maxLength: 3 });
+    fc.assert(
+      fc.property(fc.constantFrom(...methods), list, (method, args) => {
+        try {
+          checkArguments(method, args);
+        } catch (error) {
+          assert.ok(isKithError(error, 'malformed'), String(error));
+        }
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
