@@ -364,8 +364,8 @@ void describe('dht transport', () => {
     );
     assert.deepEqual([...hosts], ['127.0.0.1']);
     assert.equal(hyperdht.BOOTSTRAP.length, 3);
-    const known = [...alone.neighbours(), ...quiet.neighbours()].map(({ host }) => host);
-    assert.ok(known.every((host) => host === '127.0.0.1'));
+    const known: string[] = [...alone.neighbours(), ...quiet.neighbours()].map(({ host }) => host);
+    assert.ok(known.every((host): boolean => host === '127.0.0.1'));
     for (const node of hyperdht.BOOTSTRAP) {
       for (const name of node.split(':')[0]?.split('@') ?? [])
         assert.ok(!hosts.has(name) && !known.includes(name));

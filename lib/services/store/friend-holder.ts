@@ -49,9 +49,8 @@ const logPagesMax = 4096;
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
-/** Errors of a friend that mean what they say; all others say only that it could not be done there now. */
-const ownCodes: readonly ErrorCode[] = [
-  'holder-unavailable',
+/** Errors of a friend that mean the same as a drive's; all others say only that it could not be done there now. */
+const plainCodes: ReadonlySet<ErrorCode> = new Set([
   'quota-exceeded',
   'disk-full',
   'log-forked',
@@ -60,7 +59,10 @@ const ownCodes: readonly ErrorCode[] = [
   'io-error',
   'limit-exceeded',
   'interrupted',
-];
+  'malformed',
+  'not-authentic',
+  'usage',
+]);
 
 export interface FriendHolderOptions {
   /** The friend's identity, 64 hex digits. */
@@ -315,19 +317,20 @@ export class FriendHolder implements Holder {
       return await this.#options.caller.call(method, body, options);
     } catch (error) {
       if (!isKithError(error)) throw error;
-      const holder = { holder: this.id, name: this.name };
-      // What was refused as untrue was ours to say right: the same as at a drive.
-      if (isKithError(error, 'malformed', 'not-authentic', 'usage', ...ownCodes)) {
-        const message = isKithError(error, 'holder-unavailable')
-          ? `"${this.name}" can't be reached: ${error.message}`
-          : error.message;
-        throw new KithError(error.code, message, {
-          details: { ...error.details, ...holder, foreign: false },
+      const { code, message, details } = error;
+      const holder = { holder: this.id, name: this.name, foreign: false };
+      if (code === 'holder-unavailable') {
+        throw new KithError(code, `"${this.name}" can't be reached: ${message}`, {
+          details: { ...details, ...holder },
           cause: error,
         });
       }
-      throw new KithError('holder-unavailable', `"${this.name}" doesn't do it: ${error.message}`, {
-        details: { ...holder, foreign: false },
+      // What was refused as untrue was ours to say right: the same as at a drive.
+      if (plainCodes.has(code)) {
+        throw new KithError(code, message, { details: { ...details, ...holder }, cause: error });
+      }
+      throw new KithError('holder-unavailable', `"${this.name}" doesn't do it: ${message}`, {
+        details: holder,
         cause: error,
       });
     }

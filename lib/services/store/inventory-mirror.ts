@@ -1,4 +1,4 @@
-import { concatBytes, toHex } from '../../base/bytes.ts';
+import { concatBytes } from '../../base/bytes.ts';
 import { throwIfAborted } from '../../base/concurrency.ts';
 import { KithError } from '../../base/errors.ts';
 import type { RandomSource } from '../../crypto/random.ts';
@@ -10,7 +10,6 @@ import {
   folderDigest,
   nonceBytes,
   type InventorySection,
-  type KnownFolder,
 } from './inventory-page.ts';
 
 /** Pages of one listing at most: some 67 million shards, far more than any friend keeps for anybody. */
@@ -52,7 +51,9 @@ export class InventoryMirror {
     for (let pages = 0; pages < pagesMax; pages++) {
       throwIfAborted(listing.signal);
       const known = this.#known(from);
-      const question = encodeInventoryAsked({ nonce: listing.random(nonceBytes), from, after, known });
+      const nonce = listing.random(nonceBytes);
+      const digests = [...known].map(([firstByte, { digest }]) => ({ firstByte, digest }));
+      const question = encodeInventoryAsked({ nonce, from, after, known: digests });
       const answer = await listing.ask(question);
       const page = listing.read(() =>
         decodeInventoryPage(answer, question, listing.vaultId, listing.isHolderDevice),
@@ -90,11 +91,9 @@ export class InventoryMirror {
     });
   }
 
-  #known(from: number): KnownFolder[] {
-    return [...this.#folders]
-      .filter(([firstByte]) => firstByte >= from)
-      .sort(([a], [b]) => a - b)
-      .map(([firstByte, { digest }]) => ({ firstByte, digest }));
+  /** What is remembered now, from a folder on: another listing may change it before the answer is here. */
+  #known(from: number): ReadonlyMap<number, Folder> {
+    return new Map([...this.#folders].filter(([firstByte]) => firstByte >= from).sort(([a], [b]) => a - b));
   }
 
   /** Only the last folder of a page may be cut, none comes before the one asked for, and a cut one brings something. */
@@ -112,18 +111,13 @@ export class InventoryMirror {
 
   #sameEntries(
     { firstByte }: InventorySection,
-    known: readonly KnownFolder[],
+    known: ReadonlyMap<number, Folder>,
     { read }: InventoryListing,
   ): Uint8Array {
-    const folder = this.#folders.get(firstByte);
     return read(() => {
-      if (folder === undefined || !known.some((each) => each.firstByte === firstByte)) {
-        throw new KithError(
-          'malformed',
-          `folder ${toHex(new Uint8Array([firstByte]))} is said to be the same`,
-        );
-      }
-      return folder.entries;
+      const folder = known.get(firstByte);
+      if (folder !== undefined) return folder.entries;
+      throw new KithError('malformed', `folder ${firstByte} is said to be the same as nothing`);
     });
   }
 
