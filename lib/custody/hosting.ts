@@ -6,7 +6,8 @@ import type { Disk } from '../disk/disk.ts';
 import { isTempName, writeDurably } from '../disk/write-durably.ts';
 import { decodeDriveMarker, driveMarkerBytesMax, encodeDriveMarker } from '../format/drive-marker.ts';
 import type { Availability, Room } from '../holders/holder.ts';
-import type { StoreLayout } from './store-folder.ts';
+import { DiskAccount } from './room-book.ts';
+import { StoreFolder, type StoreLayout } from './store-folder.ts';
 import { VaultStore } from './vault-store.ts';
 
 /** Where a home keeps what is others': shards where `kith` shows them, the rest in a folder of its own. */
@@ -22,7 +23,8 @@ export const hostingMarker: readonly string[] = ['hosted', 'kith-store.json'];
 
 /** What this device promises to somebody whose data it keeps. */
 export interface HostedOwner {
-  readonly quotaBytes: number;
+  /** Undefined: only the disk's own limits. */
+  readonly quotaBytes: number | undefined;
   /** True for a signing key that the owner's identity has certified. */
   readonly isDevice: (deviceId: Uint8Array) => boolean;
 }
@@ -56,9 +58,20 @@ export interface HostedUse {
 export class Hosting {
   readonly #options: HostingOptions;
   readonly #stores = new Map<string, VaultStore>();
+  /** One for all owners: it removes leftovers in the temporary folder once, and never what another has under way. */
+  readonly #folder: StoreFolder;
+  readonly #account = new DiskAccount();
 
   private constructor(options: HostingOptions) {
     this.#options = options;
+    const { disk, home, identity, name } = options;
+    this.#folder = new StoreFolder({
+      disk,
+      folder: home,
+      layout: homeLayout,
+      holder: { id: toHex(identity), name },
+      guard: () => this.#guard(),
+    });
   }
 
   /** Makes the store on first use. A home whose marker is gone although something is kept in it is left alone: it is unavailable. */
@@ -81,7 +94,8 @@ export class Hosting {
   async useOf(identityHex: string): Promise<HostedUse> {
     const room: Room = await this.#store(identityHex).measuredRoom();
     const { usedBytes, reservedBytes } = room;
-    const quotaBytes = this.#options.ownerOf(identityHex)?.quotaBytes ?? 0;
+    const owner = this.#options.ownerOf(identityHex);
+    const quotaBytes = owner === undefined ? 0 : (owner.quotaBytes ?? Number.MAX_SAFE_INTEGER);
     return { quotaBytes, usedBytes, reservedBytes };
   }
 
@@ -92,7 +106,7 @@ export class Hosting {
     try {
       const marker = await this.#readMarker();
       if (marker === undefined) return away(`there is no ${join(home, ...hostingMarker)}`);
-      if (marker.vault !== toHex(identity)) return away('the store is somebody else’s', true);
+      if (marker.vault !== toHex(identity)) return away("the store is somebody else's", true);
       return { available: true };
     } catch (error) {
       if (!isKithError(error)) throw error;
@@ -105,38 +119,31 @@ export class Hosting {
     if (known !== undefined) return known;
     const vaultId = fromHex(identityHex);
     if (vaultId?.length !== 32) throw new RangeError(`no identity: ${identityHex}`);
-    const { disk, home, identity, name, ownerOf, freeFloorBytes } = this.#options;
+    const { disk, home, ownerOf, freeFloorBytes } = this.#options;
     const store: VaultStore = new VaultStore({
-      disk,
-      folder: home,
-      layout: homeLayout,
-      holder: { id: toHex(identity), name },
+      folder: this.#folder,
       vaultId,
       isDevice: (deviceId) => ownerOf(identityHex)?.isDevice(deviceId) === true,
       limits: {
         get quotaBytes() {
-          return ownerOf(identityHex)?.quotaBytes ?? 0;
+          const owner = ownerOf(identityHex);
+          return owner === undefined ? 0 : owner.quotaBytes;
         },
         get freeFloorBytes() {
           return freeFloorBytes();
         },
       },
-      guard: () => this.#guard(),
-      reservedByOthers: () => this.#reservedBut(identityHex),
+      diskRoom: () => disk.freeBytes(home),
+      account: this.#account,
     });
     this.#stores.set(identityHex, store);
     return store;
   }
 
-  #reservedBut(identityHex: string): number {
-    let sum = 0;
-    for (const [other, store] of this.#stores) if (other !== identityHex) sum += store.reservedBytes;
-    return sum;
-  }
-
   async #guard(): Promise<void> {
     const found = await this.check();
     if (found.available) return;
+    for (const store of this.#stores.values()) store.forget();
     const { identity, name } = this.#options;
     throw new KithError('holder-unavailable', `the store of "${name}" isn't there: ${found.reason}`, {
       details: { holder: toHex(identity), name, foreign: found.foreign },

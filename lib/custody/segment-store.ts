@@ -8,9 +8,9 @@ import {
   segmentFileName,
   verifySegment,
 } from '../format/segment.ts';
-import type { HeldLog } from '../holders/holder.ts';
+import type { HeldLog, Reservation } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
-import type { RoomBook } from './room-book.ts';
+import type { Hold, RoomBook } from './room-book.ts';
 import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 import type { IsDevice } from './verify-shard.ts';
 
@@ -49,14 +49,25 @@ export class SegmentStore {
     return logs;
   }
 
-  async put(logKey: Uint8Array, firstIndex: number, bytes: Uint8Array): Promise<void> {
+  /** Room for a segment of so many bytes, less what lies in its place. */
+  async hold(logKey: Uint8Array, firstIndex: number, bytes: number): Promise<Hold> {
+    const there = (await this.#folder.bytesAt(this.#placeOf(logKey, firstIndex))) ?? 0;
+    return await this.#book.hold(Math.max(0, bytes - there));
+  }
+
+  async put(
+    logKey: Uint8Array,
+    firstIndex: number,
+    bytes: Uint8Array,
+    reservation?: Reservation,
+  ): Promise<void> {
     const flaw = this.#flawOf(logKey, firstIndex, bytes);
     if (flaw !== undefined) throw new KithError('not-authentic', flaw);
     const place = this.#placeOf(logKey, firstIndex);
     await this.#locks.run(this.#folder.pathOf(place), async () => {
       const there = await this.#sound(logKey, firstIndex, place);
       if (there === undefined) {
-        await this.#folder.save(place, [bytes], this.#book);
+        await this.#folder.save(place, [bytes], this.#book, reservation);
       } else if (equalBytes(there, bytes)) {
         await this.#folder.settle(place);
       } else {

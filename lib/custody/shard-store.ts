@@ -22,7 +22,7 @@ import type {
   ShardToPut,
 } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
-import type { RoomBook } from './room-book.ts';
+import type { Hold, RoomBook } from './room-book.ts';
 import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 import {
   flawOfShardFile,
@@ -66,6 +66,12 @@ export class ShardStore {
     this.#vaultId = vaultId;
     this.#vaultFolders = [...folder.layout.shards, toHex(vaultId)];
     this.#isDevice = isDevice;
+  }
+
+  /** Room for a shard file of so many bytes, less what lies in its place. */
+  async hold(ref: ShardRef, fileBytes: number, reservation?: Reservation): Promise<Hold> {
+    const there = (await this.#folder.bytesAt(this.#placeOf(ref))) ?? 0;
+    return await this.#book.hold(Math.max(0, fileBytes - there), reservation);
   }
 
   async put(shard: ShardToPut, reservation?: Reservation, signal?: AbortSignal): Promise<void> {

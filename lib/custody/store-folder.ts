@@ -75,6 +75,11 @@ export class StoreFolder {
     return join(this.#folder, ...place.folders, place.name);
   }
 
+  /** Throws KithError `holder-unavailable` unless the store is there now. */
+  async look(): Promise<void> {
+    await this.#guard();
+  }
+
   /** Runs `work` on a store that is there. Where it ends in a disk error, or in a result to `doubt`, looks again. */
   async guarded<T>(work: () => Promise<T>, doubt: (result: T) => boolean = () => false): Promise<T> {
     await this.#guard();

@@ -10,24 +10,22 @@ import type {
   ShardToPut,
 } from '../holders/holder.ts';
 import { KeyRecordStore } from './key-record-store.ts';
-import { RoomBook, type RoomLimits } from './room-book.ts';
+import { RoomBook, type DiskAccount, type Hold, type RoomLimits } from './room-book.ts';
 import { SegmentStore } from './segment-store.ts';
 import { ShardStore } from './shard-store.ts';
-import { StoreFolder, type StoreLayout } from './store-folder.ts';
-import type { Disk } from '../disk/disk.ts';
+import type { StoreFolder } from './store-folder.ts';
 import type { IsDevice } from './verify-shard.ts';
 
 export interface VaultStoreOptions {
-  readonly disk: Disk;
-  readonly folder: string;
-  readonly layout?: StoreLayout;
-  readonly holder: { readonly id: string; readonly name: string };
+  /** Shared by all vaults of the store: it knows what others have under way in the temporary folder. */
+  readonly folder: StoreFolder;
   readonly vaultId: Uint8Array;
   readonly isDevice: IsDevice;
   readonly limits: RoomLimits;
-  /** Throws KithError `holder-unavailable` unless the store is there and the right one; looks on the disk each time. */
-  readonly guard: () => Promise<void>;
-  readonly reservedByOthers?: () => number;
+  /** Room of the disk; undefined where that can't be told. */
+  readonly diskRoom: () => Promise<{ readonly free: number; readonly total: number } | undefined>;
+  /** Shared by all vaults on the disk; one of its own unless given. */
+  readonly account?: DiskAccount;
 }
 
 /**
@@ -37,58 +35,50 @@ export interface VaultStoreOptions {
 export class VaultStore {
   readonly logs: HolderLogs;
   readonly #store: StoreFolder;
-  readonly #guard: () => Promise<void>;
   readonly #book: RoomBook;
   readonly #shards: ShardStore;
   readonly #segments: SegmentStore;
   readonly #keyRecord: KeyRecordStore;
 
   constructor(options: VaultStoreOptions) {
-    const { disk, folder, layout, holder, vaultId, isDevice, limits, reservedByOthers } = options;
-    this.#guard = async () => {
-      try {
-        await options.guard();
-      } catch (error) {
-        // Another disk in its place, or its own after a while elsewhere: what was counted may be so no longer.
-        this.#book.forget();
-        throw error;
-      }
-    };
-    this.#store = new StoreFolder({
-      disk,
-      folder,
-      ...(layout !== undefined && { layout }),
-      holder,
-      guard: this.#guard,
-    });
+    const { folder, vaultId, isDevice, limits, diskRoom, account } = options;
+    this.#store = folder;
     this.#book = new RoomBook(
-      {
-        name: holder.name,
-        measure: () => this.#measure(),
-        disk: () => disk.freeBytes(folder),
-        ...(reservedByOthers !== undefined && { reservedByOthers }),
-      },
+      { name: folder.holder.name, measure: () => this.#measure(), disk: diskRoom },
       limits,
+      account,
     );
     this.#shards = new ShardStore(this.#store, this.#book, vaultId, isDevice);
     this.#segments = new SegmentStore(this.#store, this.#book, vaultId, isDevice);
     this.#keyRecord = new KeyRecordStore(this.#store, this.#book, vaultId);
     this.logs = {
       list: () => this.#store.guarded(() => this.#segments.list(), always),
-      putSegment: (logKey, firstIndex, bytes) =>
-        this.#store.guarded(() => this.#segments.put(logKey, firstIndex, bytes), always),
+      putSegment: (logKey, firstIndex, bytes) => this.putSegment(logKey, firstIndex, bytes),
       getSegment: (logKey, firstIndex) =>
         this.#store.guarded(() => this.#segments.get(logKey, firstIndex), isUndefined),
     };
   }
 
-  /** Bytes set aside and not written yet. */
-  get reservedBytes(): number {
-    return this.#book.reservedBytes;
+  /** The store was away, or another one was in its place: what was counted may be so no longer. */
+  forget(): void {
+    this.#book.forget();
   }
 
   room(): Promise<Room> {
     return this.#store.guarded(() => this.#book.room(), always);
+  }
+
+  /** Sets aside what a shard's file will take, before its bytes are here. Errors as for `reserve`. */
+  holdShard(ref: ShardRef, fileBytes: number, reservation?: Reservation): Promise<Hold> {
+    return this.#store.guarded(() => this.#shards.hold(ref, fileBytes, reservation));
+  }
+
+  holdSegment(logKey: Uint8Array, firstIndex: number, bytes: number): Promise<Hold> {
+    return this.#store.guarded(() => this.#segments.hold(logKey, firstIndex, bytes));
+  }
+
+  holdKeyRecord(bytes: number): Promise<Hold> {
+    return this.#store.guarded(() => this.#keyRecord.hold(bytes));
   }
 
   /** Like `room`, with what is used counted anew on the disk. */
@@ -130,15 +120,15 @@ export class VaultStore {
   }
 
   async *#listed(entries: AsyncIterable<InventoryEntry>): AsyncGenerator<InventoryEntry> {
-    await this.#guard();
+    await this.#store.look();
     try {
       yield* entries;
     } catch (error) {
-      if (isKithError(error, 'io-error')) await this.#guard();
+      if (isKithError(error, 'io-error')) await this.#store.look();
       throw error;
     }
     // A disk that went away while it was listed has an end too early, not fewer shards.
-    await this.#guard();
+    await this.#store.look();
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
@@ -159,8 +149,18 @@ export class VaultStore {
     return this.#store.guarded(() => this.#shards.settle(refs), always);
   }
 
-  putKeyRecord(bytes: Uint8Array): Promise<void> {
-    return this.#store.guarded(() => this.#keyRecord.put(bytes), always);
+  /** As in `logs`, out of room that is held already. */
+  putSegment(
+    logKey: Uint8Array,
+    firstIndex: number,
+    bytes: Uint8Array,
+    reservation?: Reservation,
+  ): Promise<void> {
+    return this.#store.guarded(() => this.#segments.put(logKey, firstIndex, bytes, reservation), always);
+  }
+
+  putKeyRecord(bytes: Uint8Array, reservation?: Reservation): Promise<void> {
+    return this.#store.guarded(() => this.#keyRecord.put(bytes, reservation), always);
   }
 
   getKeyRecord(): Promise<Uint8Array | undefined> {
@@ -172,7 +172,7 @@ export class VaultStore {
     const logs = await this.#segments.measure();
     const keys = await this.#keyRecord.measure();
     // Were the disk gone since the last look, this would be a count of nothing.
-    await this.#guard();
+    await this.#store.look();
     return shards + logs + keys;
   }
 }

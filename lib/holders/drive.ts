@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fromHex, toHex, utf8 } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
+import { StoreFolder } from '../custody/store-folder.ts';
 import { VaultStore } from '../custody/vault-store.ts';
 import type { IsDevice } from '../custody/verify-shard.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -128,13 +129,11 @@ export class DriveHolder implements Holder {
     this.#disk = disk;
     this.#vault = toHex(vaultId);
     this.#kept = new VaultStore({
-      disk,
-      folder,
-      holder: { id, name },
+      folder: new StoreFolder({ disk, folder, holder: { id, name }, guard: () => this.#guard() }),
       vaultId,
       isDevice,
       limits: { quotaBytes, freeFloorBytes },
-      guard: () => this.#guard(),
+      diskRoom: () => disk.freeBytes(folder),
     });
     this.logs = this.#kept.logs;
   }
@@ -206,6 +205,8 @@ export class DriveHolder implements Holder {
   async #guard(): Promise<void> {
     const found = await this.check();
     if (found.available) return;
+    // Another disk in its place, or its own after a while elsewhere: what was counted may be so no longer.
+    this.#kept.forget();
     throw new KithError('holder-unavailable', `the drive "${this.name}" isn't there: ${found.reason}`, {
       details: { holder: this.id, name: this.name, foreign: found.foreign },
     });

@@ -102,6 +102,21 @@ export function encodeEntries(entries: readonly InventoryEntry[]): Uint8Array {
   return writer.finish();
 }
 
+/** As many entries from the start of a list as fit, and their bytes. */
+export function entriesFitting(
+  entries: readonly InventoryEntry[],
+  countMax: number,
+  bytesMax: number,
+): { readonly count: number; readonly entries: Uint8Array } {
+  let count = Math.min(entries.length, countMax);
+  for (;;) {
+    const encoded = encodeEntries(entries.slice(0, count));
+    if (encoded.length <= bytesMax) return { count, entries: encoded };
+    // Entries differ little: the next guess is nearly right.
+    count = Math.min(count - 1, Math.floor((count * bytesMax) / encoded.length));
+  }
+}
+
 /** Within its bytes, and never empty for a file that is damaged. */
 function damagedWords(damaged: string | undefined): string {
   if (damaged === undefined) return '';

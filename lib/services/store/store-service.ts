@@ -1,6 +1,11 @@
+import { Semaphore } from '../../base/concurrency.ts';
 import { KithError } from '../../base/errors.ts';
 import { leafBytes } from '../../base/limits.ts';
+import type { Hold } from '../../custody/room-book.ts';
 import type { VaultStore } from '../../custody/vault-store.ts';
+import { keyRecordBytesMax } from '../../format/key-record.ts';
+import { segmentBytesMax } from '../../format/segment.ts';
+import { shardHeadBytes } from '../../format/shard-file.ts';
 import type { Availability, InventoryEntry, Reservation } from '../../holders/holder.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
@@ -9,6 +14,7 @@ import {
   digestMatches,
   encodeEntries,
   encodeInventoryPage,
+  entriesFitting,
   pageBytesMax,
   pageEntriesMax,
   type InventoryAsked,
@@ -33,9 +39,17 @@ import {
   storeServiceName,
   storeVersions,
 } from './store-codec.ts';
+import { toldToFriend } from './told-to-friend.ts';
 
 /** Reservations of one session at a time. */
 const reservationsMax = 64;
+
+/** Bytes of one reservation, whatever the quota: sums of them stay exact numbers. */
+const reservationBytesMax: number = 2 ** 44;
+
+/** Calls that read or write whole shards or folders: of one session, and of all together. Each has some 4 MiB in memory. */
+const largeCallsOfSession = 4;
+const largeCallsOfAll = 16;
 
 const nothing: OutgoingReply = { body: new Uint8Array(0) };
 
@@ -49,12 +63,13 @@ export interface StoreServiceOptions {
 
 /** `kith/store`: what an owner's device may do with what is kept for it here (docs/formats/store-service.md). */
 export function storeService(options: StoreServiceOptions): Service {
+  const largeCalls = new Semaphore(largeCallsOfAll);
   return {
     name: storeServiceName,
     versions: storeVersions,
     accept: (peer) => {
       const store = options.storeOf(peer.identity);
-      return store === undefined ? undefined : new StoreHandler(options, store, peer);
+      return store === undefined ? undefined : new StoreHandler(options, store, peer, largeCalls);
     },
   };
 }
@@ -66,68 +81,34 @@ class StoreHandler implements ServiceHandler {
   readonly #options: StoreServiceOptions;
   readonly #store: VaultStore;
   readonly #owner: Uint8Array;
+  readonly #allLarge: Semaphore;
+  readonly #ownLarge = new Semaphore(largeCallsOfSession);
   readonly #reservations = new Map<number, Reservation>();
   #lastReservation = 0;
   #closed = false;
   readonly #methods: ReadonlyMap<number, Method>;
 
-  constructor(options: StoreServiceOptions, store: VaultStore, peer: PeerInfo) {
+  constructor(options: StoreServiceOptions, store: VaultStore, peer: PeerInfo, largeCalls: Semaphore) {
     this.#options = options;
+    this.#allLarge = largeCalls;
     this.#store = store;
     this.#owner = peer.identity.slice();
     this.#methods = new Map<number, Method>([
-      [storeMethods.check, async () => ({ body: encodeAvailability(await options.check()) })],
+      [storeMethods.check, () => this.#check()],
       [storeMethods.room, async () => ({ body: encodeRoom(await store.room()) })],
-      [storeMethods.reserve, (call) => this.#reserve(decodeNumber(call.body))],
-      [storeMethods.release, (call) => this.#release(decodeNumber(call.body))],
+      [storeMethods.reserve, ({ body }) => this.#reserve(decodeNumber(body))],
+      [storeMethods.release, ({ body }) => this.#release(decodeNumber(body))],
       [storeMethods.put, (call) => this.#put(call)],
       [storeMethods.get, (call) => this.#get(call)],
-      [
-        storeMethods.stat,
-        async ({ body }) => ({ body: encodeFound((await store.stat(decodeRef(body)))?.fileBytes) }),
-      ],
+      [storeMethods.stat, ({ body }) => this.#stat(body)],
       [storeMethods.manifest, async ({ body }) => found(await store.manifest(decodeRef(body)))],
-      [storeMethods.inventory, (call) => this.#inventory(call)],
-      [
-        storeMethods.verify,
-        async ({ body }) => ({ body: encodeVerified(await store.verify(decodeRef(body))) }),
-      ],
-      [
-        storeMethods.settle,
-        async ({ body }) => {
-          await store.settle(decodeRefs(body));
-          return nothing;
-        },
-      ],
-      [
-        storeMethods.listLogs,
-        async ({ body }) => {
-          const after = decodeLogCursor(body);
-          return { body: encodeLogPage(logPageOf(await store.logs.list(), after)) };
-        },
-      ],
-      [
-        storeMethods.putSegment,
-        async (call) => {
-          const { logKey, firstIndex } = decodeSegmentRef(call.body);
-          await store.logs.putSegment(logKey, firstIndex, await call.receive());
-          return nothing;
-        },
-      ],
-      [
-        storeMethods.getSegment,
-        async ({ body }) => {
-          const { logKey, firstIndex } = decodeSegmentRef(body);
-          return found(await store.logs.getSegment(logKey, firstIndex));
-        },
-      ],
-      [
-        storeMethods.putKeyRecord,
-        async (call) => {
-          await store.putKeyRecord(await call.receive());
-          return nothing;
-        },
-      ],
+      [storeMethods.inventory, (call) => this.#large(call.signal, () => this.#inventory(call))],
+      [storeMethods.verify, (call) => this.#verify(call)],
+      [storeMethods.settle, ({ body }) => this.#settle(body)],
+      [storeMethods.listLogs, (call) => this.#listLogs(call)],
+      [storeMethods.putSegment, (call) => this.#putSegment(call)],
+      [storeMethods.getSegment, (call) => this.#getSegment(call)],
+      [storeMethods.putKeyRecord, (call) => this.#putKeyRecord(call)],
       [storeMethods.getKeyRecord, async () => found(await store.getKeyRecord())],
     ]);
   }
@@ -137,10 +118,14 @@ class StoreHandler implements ServiceHandler {
     if (method === undefined) {
       throw new KithError('too-new', `${storeServiceName} has no method ${call.method} here. Update kith.`);
     }
-    const reply = await method(call);
-    const bytes = reply.download?.reduce((sum, part) => sum + part.length, 0) ?? 0;
-    if (bytes > call.downloadBytesMax) throw new KithError('usage', `the answer has ${bytes} bytes`);
-    return reply;
+    try {
+      const reply = await method(call);
+      const bytes = reply.download?.reduce((sum, part) => sum + part.length, 0) ?? 0;
+      if (bytes > call.downloadBytesMax) throw new KithError('usage', `the answer has ${bytes} bytes`);
+      return reply;
+    } catch (error) {
+      throw toldToFriend(error);
+    }
   }
 
   closed(): void {
@@ -149,9 +134,40 @@ class StoreHandler implements ServiceHandler {
     this.#reservations.clear();
   }
 
+  /** Runs what takes much memory or disk, in its turn. */
+  async #large<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return await this.#ownLarge.run(() =>
+      this.#allLarge.run(async () => {
+        signal.throwIfAborted();
+        return await work();
+      }),
+    );
+  }
+
+  /** Gathers an upload for which there is room, and gives back what of the room isn't used. */
+  async #intoRoom(call: IncomingCall, hold: Hold, work: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+    try {
+      const bytes = call.uploadBytes === 0 ? new Uint8Array(0) : await call.receive();
+      await this.#large(call.signal, () => work(bytes));
+    } finally {
+      hold.release();
+    }
+  }
+
+  /** What the disk's paths are is none of a friend's business. */
+  async #check(): Promise<OutgoingReply> {
+    const found = await this.#options.check();
+    return {
+      body: encodeAvailability(found.available ? found : { ...found, reason: 'its store is not there' }),
+    };
+  }
+
   async #reserve(bytes: number): Promise<OutgoingReply> {
+    if (bytes > reservationBytesMax) throw tooLarge(bytes, reservationBytesMax);
     if (this.#reservations.size >= reservationsMax) {
-      throw new KithError('limit-exceeded', `more than ${reservationsMax} reservations at once`);
+      throw new KithError('limit-exceeded', `more than ${reservationsMax} reservations at once`, {
+        details: { max: reservationsMax },
+      });
     }
     const id = ++this.#lastReservation;
     // Its place is taken before it is made: many at once are counted too.
@@ -184,18 +200,21 @@ class StoreHandler implements ServiceHandler {
     if (head.reservation !== 0 && reservation === undefined) {
       throw new KithError('usage', `there is no reservation ${head.reservation} in this session`);
     }
-    const bytes = total === 0 ? new Uint8Array(0) : await call.receive();
-    const shard = {
-      packId,
-      index,
-      k,
-      class: head.class,
-      keyEpoch,
-      payload: bytes.subarray(0, payloadBytes),
-      leaves: bytes.subarray(payloadBytes, payloadBytes + leavesBytes),
-      manifest: bytes.subarray(payloadBytes + leavesBytes),
-    };
-    await this.#store.put(shard, reservation, call.signal);
+    const fileBytes = shardHeadBytes + total;
+    const hold = await this.#store.holdShard({ packId, index }, fileBytes, reservation);
+    await this.#intoRoom(call, hold, async (bytes) => {
+      const shard = {
+        packId,
+        index,
+        k,
+        class: head.class,
+        keyEpoch,
+        payload: bytes.subarray(0, payloadBytes),
+        leaves: bytes.subarray(payloadBytes, payloadBytes + leavesBytes),
+        manifest: bytes.subarray(payloadBytes + leavesBytes),
+      };
+      await this.#store.put(shard, hold.reservation, call.signal);
+    });
     return { body: encodeNumber(reservation?.bytes ?? 0) };
   }
 
@@ -204,9 +223,53 @@ class StoreHandler implements ServiceHandler {
     if (leafCount * leafBytes > call.downloadBytesMax) {
       throw new KithError('usage', `a range of ${leafCount} leaves needs more credit`);
     }
-    const range = await this.#store.get({ packId, index }, firstLeaf, leafCount);
+    const range = await this.#large(call.signal, () =>
+      this.#store.get({ packId, index }, firstLeaf, leafCount),
+    );
     if (range === undefined) return { body: encodeFound(undefined) };
     return { body: encodeFound(range.proof.length), download: [range.bytes, range.proof] };
+  }
+
+  async #stat(body: Uint8Array): Promise<OutgoingReply> {
+    return { body: encodeFound((await this.#store.stat(decodeRef(body)))?.fileBytes) };
+  }
+
+  async #verify({ body, signal }: IncomingCall): Promise<OutgoingReply> {
+    const ref = decodeRef(body);
+    return { body: encodeVerified(await this.#large(signal, () => this.#store.verify(ref))) };
+  }
+
+  async #settle(body: Uint8Array): Promise<OutgoingReply> {
+    await this.#store.settle(decodeRefs(body));
+    return nothing;
+  }
+
+  async #listLogs({ body, signal }: IncomingCall): Promise<OutgoingReply> {
+    const after = decodeLogCursor(body);
+    const logs = await this.#large(signal, () => this.#store.logs.list());
+    return { body: encodeLogPage(logPageOf(logs, after)) };
+  }
+
+  async #putSegment(call: IncomingCall): Promise<OutgoingReply> {
+    const { logKey, firstIndex } = decodeSegmentRef(call.body);
+    if (call.uploadBytes > segmentBytesMax) throw tooLarge(call.uploadBytes, segmentBytesMax);
+    const hold = await this.#store.holdSegment(logKey, firstIndex, call.uploadBytes);
+    await this.#intoRoom(call, hold, (bytes) =>
+      this.#store.putSegment(logKey, firstIndex, bytes, hold.reservation),
+    );
+    return nothing;
+  }
+
+  async #getSegment({ body, signal }: IncomingCall): Promise<OutgoingReply> {
+    const { logKey, firstIndex } = decodeSegmentRef(body);
+    return found(await this.#large(signal, () => this.#store.logs.getSegment(logKey, firstIndex)));
+  }
+
+  async #putKeyRecord(call: IncomingCall): Promise<OutgoingReply> {
+    if (call.uploadBytes > keyRecordBytesMax) throw tooLarge(call.uploadBytes, keyRecordBytesMax);
+    const hold = await this.#store.holdKeyRecord(call.uploadBytes);
+    await this.#intoRoom(call, hold, (bytes) => this.#store.putKeyRecord(bytes, hold.reservation));
+    return nothing;
   }
 
   async #inventory(call: IncomingCall): Promise<OutgoingReply> {
@@ -216,16 +279,14 @@ class StoreHandler implements ServiceHandler {
     let entriesLeft = pageEntriesMax;
     let bytesLeft = pageBytesMax;
     for (let firstByte = asked.from; firstByte < 256; firstByte++) {
-      if (entriesLeft === 0 || bytesLeft <= 0) {
-        next = firstByte;
-        break;
-      }
-      const section = await this.#section(asked, firstByte, entriesLeft, call.signal);
-      if (section === undefined) continue;
-      sections.push(section.section);
-      entriesLeft -= section.count;
-      bytesLeft -= section.section.entries.length;
-      if (section.section.more) {
+      const told = await this.#section(asked, firstByte, entriesLeft, bytesLeft, call.signal);
+      if (told === undefined) continue;
+      const { section, count } = told;
+      const isFull = section.more && count === 0;
+      if (!isFull) sections.push(section);
+      entriesLeft -= count;
+      bytesLeft -= section.entries.length;
+      if (section.more) {
         next = firstByte;
         break;
       }
@@ -240,11 +301,12 @@ class StoreHandler implements ServiceHandler {
     asked: InventoryAsked,
     firstByte: number,
     entriesLeft: number,
+    bytesLeft: number,
     signal: AbortSignal,
   ): Promise<{ readonly section: InventorySection; readonly count: number } | undefined> {
     const digest = asked.known.find((folder) => folder.firstByte === firstByte)?.digest;
     const all: InventoryEntry[] = [];
-    for await (const entry of this.#store.inventoryOf(firstByte, { signal })) all.push(entry);
+    for await (const entry of this.#store.inventoryOf(firstByte, { signal })) all.push(asTold(entry));
     const after = asked.from === firstByte ? asked.after : undefined;
     if (after === undefined && digest !== undefined && digestMatches(digest, encodeEntries(all))) {
       return { section: { firstByte, same: true, more: false, entries: new Uint8Array(0) }, count: 0 };
@@ -252,23 +314,18 @@ class StoreHandler implements ServiceHandler {
     const rest = after === undefined ? all : all.filter((entry) => compareRefs(entry, after) > 0);
     // An empty folder is told of only where the asker believes that it isn't, or has been told a part of it.
     if (rest.length === 0 && digest === undefined && after === undefined) return undefined;
-    const part = fitting(rest.slice(0, entriesLeft));
-    const section = {
-      firstByte,
-      same: false,
-      more: part.length < rest.length,
-      entries: encodeEntries(part),
-    };
-    return { section, count: part.length };
+    const { count, entries } = entriesFitting(rest, entriesLeft, bytesLeft);
+    return { section: { firstByte, same: false, more: count < rest.length, entries }, count };
   }
 }
 
-/** As many of the entries as a page takes; damaged ones come with words and are longer. Never none of some. */
-function fitting(entries: readonly InventoryEntry[]): readonly InventoryEntry[] {
-  const longest = 300;
-  const safe = Math.floor(pageBytesMax / longest);
-  if (entries.length <= safe || encodeEntries(entries).length <= pageBytesMax) return entries;
-  return entries.slice(0, safe);
+/** Why a file is damaged may be told in words with paths in them. */
+function asTold(entry: InventoryEntry): InventoryEntry {
+  return entry.damaged === undefined ? entry : { ...entry, damaged: 'its file there is damaged' };
+}
+
+function tooLarge(bytes: number, max: number): KithError {
+  return new KithError('limit-exceeded', `${bytes} bytes are more than ${max}`, { details: { bytes, max } });
 }
 
 function found(bytes: Uint8Array | undefined): OutgoingReply {
