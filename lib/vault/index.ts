@@ -3,7 +3,8 @@ import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { backup } from './backup.ts';
-import { driveAdd, driveList, driveRemove, exchangeWithAll } from './drives.ts';
+import { driveAdd, driveList, driveRemove } from './drives.ts';
+import { exchangeWithAll } from './exchange.ts';
 import { list } from './list.ts';
 import { repair } from './repair.ts';
 import { restore } from './restore.ts';
@@ -64,15 +65,6 @@ class Vault implements VaultApi {
     return this.#session.name;
   }
 
-  /** Runs an operation that listens for problems; what comes after it is not told to its listener. */
-  async #heard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } finally {
-      this.#session.listen(undefined);
-    }
-  }
-
   driveAdd(options: DriveOptions): Promise<DriveInfo> {
     return driveAdd(this.#session, options);
   }
@@ -108,7 +100,7 @@ class Vault implements VaultApi {
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {
-    return this.#heard(() => backup(this.#session, options));
+    return backup(this.#session, options);
   }
 
   async snapshots(
@@ -130,7 +122,7 @@ class Vault implements VaultApi {
   }
 
   restore(options: RestoreOptions): Promise<RestoreSummary> {
-    return this.#heard(() => restore(this.#session, options));
+    return restore(this.#session, options);
   }
 
   where(what: string): Promise<WhereResult> {
@@ -142,7 +134,7 @@ class Vault implements VaultApi {
   }
 
   repair(options: RepairOptions = {}): Promise<RepairSummary> {
-    return this.#heard(() => repair(this.#session, options));
+    return repair(this.#session, options);
   }
 
   async configGet(key?: string): Promise<ConfigEntry[]> {
@@ -161,7 +153,7 @@ class Vault implements VaultApi {
     const atNs = session.state.settingTimeNs(key, session.surroundings.clock.nowNs());
     const body = encodeSetting({ key, value, atNs });
     await session.logs.append(logRoles.catalog, [{ kind: recordKinds.setting, body }]);
-    session.loadDrives();
+    session.loadHolders();
     await exchangeWithAll(session);
     return session.settings.entry(key);
   }

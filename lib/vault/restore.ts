@@ -26,7 +26,10 @@ const chunksAhead = 4;
 
 /** Writes a snapshot, or a part of it, into a folder. KithError `not-restorable` before anything is written where too few holders are here. */
 export async function restore(session: Session, options: RestoreOptions): Promise<RestoreSummary> {
-  session.listen(options.onProblem);
+  return session.heardBy(options.onProblem, () => restored(session, options));
+}
+
+async function restored(session: Session, options: RestoreOptions): Promise<RestoreSummary> {
   const startMs = session.surroundings.clock.monotonicMs();
   const filter = new RestoreFilter(filterOptions(options));
   const resolved = await resolveSnapshot(session, options.what);
@@ -118,7 +121,7 @@ class RestoreRun {
     try {
       const { content } = await this.#start();
       if (content === undefined) return new Set();
-      const { packs } = await packsOf(this.#session, this.#reader, content, this.#options.signal);
+      const { packs } = await packsOf(this.#reader, content, this.#options.signal);
       return new Set(packs.keys());
     } catch (error) {
       if (!isKithError(error, 'not-restorable', 'blob-missing')) throw error;
@@ -300,7 +303,7 @@ class RestoreRun {
     try {
       let offset = 0;
       for await (const id of contentIds(content, this.#reader.list)) {
-        const bytes = new Uint8Array(this.#session.index.get(id)?.length ?? 0);
+        const bytes = new Uint8Array(this.#reader.placeOf(id)?.length ?? 0);
         const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
         if (bytesRead !== bytes.length || !equalBytes(this.#session.namer.idOf(blobKinds.data, bytes), id)) {
           this.#failed++;

@@ -33,7 +33,7 @@ export async function status(session: Session): Promise<StatusResult> {
   const waitingBytes = await session.queue.usedBytes();
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     driveCount: drives.length,
-    awayNames: prepared.away.map(({ drive }) => drive.name),
+    awayNames: prepared.away.map(({ keeper }) => keeper.name),
     snapshotCount: published.length,
     pendingCount: snapshots.length - published.length,
     notRestorableNow: published.filter(({ shown }) => !shown.restorable).length,
@@ -164,7 +164,7 @@ function notNow(prepared: Prepared, packs: readonly PackHealth[], lost: boolean)
       ),
   );
   const names = [...away].filter((name) => name !== '').sort();
-  const fallback = prepared.away.map(({ drive }) => drive.name);
+  const fallback = prepared.away.map(({ keeper }) => keeper.name);
   const missed = names.length > 0 ? names : fallback;
   if (missed.length === 0) return 'parts of it can’t be read';
   return `not restorable until ${listOf(missed, 'or')} is back`;
