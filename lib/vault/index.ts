@@ -5,10 +5,11 @@ import { logRoles } from '../format/segment.ts';
 import { backup } from './backup.ts';
 import { driveAdd, driveList, driveRemove } from './drives.ts';
 import { exchangeWithAll } from './exchange.ts';
+import { card, friendAdd, friendList, friendPing, friendRemove, friendSet, friendShow } from './friends.ts';
 import { list } from './list.ts';
 import { repair } from './repair.ts';
 import { restore } from './restore.ts';
-import { Session, type Surroundings } from './session.ts';
+import { Session } from './session.ts';
 import { Settings } from './settings.ts';
 import { allSnapshots, snapshotInfo } from './snapshots.ts';
 import { status } from './status.ts';
@@ -19,6 +20,7 @@ import type {
   DriveInfo,
   DriveOptions,
   FriendInfo,
+  FriendOptions,
   PingResult,
   ListedEntry,
   OpenOptions,
@@ -35,18 +37,23 @@ import { where } from './where.ts';
 
 export { initVault } from './init.ts';
 export { recoverVault } from './recover.ts';
-export { systemSurroundings, type Surroundings } from './session.ts';
+export { exchangeWith } from './exchange.ts';
+export { noNetwork } from './no-network.ts';
+export { Session, systemSurroundings, type Surroundings } from './session.ts';
+export type * from './friend-network.ts';
+export type * from './known-holder.ts';
 export type * from './types.ts';
 
 /** Opens a home for this process. Errors as Session.open. */
 export async function openVault(
-  options: OpenOptions & { readonly surroundings?: Surroundings },
+  options: OpenOptions & Pick<Parameters<typeof Session.open>[0], 'surroundings' | 'network'>,
 ): Promise<VaultApi> {
-  return new Vault(await Session.open(options));
+  return vaultOf(await Session.open(options));
 }
 
-function notYet(): Promise<never> {
-  return Promise.reject(new KithError('internal', 'not wired yet'));
+/** The use cases over a session that is open. Closing the vault closes it. */
+export function vaultOf(session: Session): VaultApi {
+  return new Vault(session);
 }
 
 /** The owner's use cases over one session. */
@@ -78,25 +85,31 @@ class Vault implements VaultApi {
   }
 
   card(): Promise<string> {
-    return notYet();
+    return card(this.#session);
   }
-  friendAdd(): Promise<FriendInfo> {
-    return notYet();
+
+  friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
+    return friendAdd(this.#session, text, options);
   }
+
   friendList(): Promise<FriendInfo[]> {
-    return notYet();
+    return friendList(this.#session);
   }
-  friendShow(): Promise<FriendInfo> {
-    return notYet();
+
+  friendShow(nameOrId: string): Promise<FriendInfo> {
+    return friendShow(this.#session, nameOrId);
   }
-  friendSet(): Promise<FriendInfo> {
-    return notYet();
+
+  friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo> {
+    return friendSet(this.#session, nameOrId, options);
   }
-  friendRemove(): Promise<FriendInfo> {
-    return notYet();
+
+  friendRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<FriendInfo> {
+    return friendRemove(this.#session, nameOrId, options.force === true);
   }
-  friendPing(): Promise<PingResult> {
-    return notYet();
+
+  friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
+    return friendPing(this.#session, nameOrId, options.signal);
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {
