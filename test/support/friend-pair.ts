@@ -28,7 +28,7 @@ export class FriendPair {
   readonly friend: TestPeer;
   readonly hosting: Hosting;
   readonly holder: FriendHolder;
-  readonly mirror = new InventoryMirror();
+  readonly mirror: InventoryMirror = new InventoryMirror();
   /** What the friend grants; may be changed while it runs. */
   readonly grant: { quotaBytes: number; granted: boolean };
   wire: MemoryWire | undefined;
