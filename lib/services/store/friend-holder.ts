@@ -1,7 +1,8 @@
 import { toHex } from '../../base/bytes.ts';
 import { KithError, isKithError, messageOf, type ErrorCode } from '../../base/errors.ts';
-import { Semaphore, throwIfAborted } from '../../base/concurrency.ts';
+import { throwIfAborted } from '../../base/concurrency.ts';
 import { leafBytes } from '../../base/limits.ts';
+import { formatSize } from '../../base/units.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import { hashBytes } from '../../crypto/hash.ts';
 import type {
@@ -18,6 +19,8 @@ import type {
   ShardToPut,
 } from '../../holders/holder.ts';
 import type { CallOptions, CallReply, ServiceCaller } from '../../net/service.ts';
+import { plainText } from '../../net/wire-error.ts';
+import { InFlight } from './in-flight.ts';
 import { InventoryMirror } from './inventory-mirror.ts';
 import {
   decodeAvailability,
@@ -41,11 +44,11 @@ import {
   type SegmentRef,
 } from './store-codec.ts';
 
-/** Puts under way at one friend: 8 MiB of the largest shards. */
-const putsAtOnce = 2;
+/** Bytes of puts on their way to one friend: enough to fill a line of 1 Gbit with 60 ms there and back. */
+const inFlightBytesMax: number = 8 * 1024 * 1024;
 
-/** Pages of logs at most: some sixteen million segments. */
-const logPagesMax = 4096;
+/** Pages of logs at most: a million segments. */
+const logPagesMax = 256;
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
@@ -58,7 +61,6 @@ const plainCodes: ReadonlySet<ErrorCode> = new Set([
   'shard-damaged',
   'io-error',
   'limit-exceeded',
-  'interrupted',
   'malformed',
   'not-authentic',
   'usage',
@@ -117,7 +119,7 @@ export class FriendHolder implements Holder {
   readonly logs: HolderLogs;
   readonly #options: FriendHolderOptions;
   readonly #mirror: InventoryMirror;
-  readonly #puts = new Semaphore(putsAtOnce);
+  readonly #inFlight = new InFlight(inFlightBytesMax);
 
   constructor(options: FriendHolderOptions) {
     this.id = options.id;
@@ -128,9 +130,8 @@ export class FriendHolder implements Holder {
     this.logs = {
       list: () => this.#listLogs(),
       putSegment: async (logKey, firstIndex, bytes) => {
-        await this.#call(storeMethods.putSegment, encodeSegmentRef({ logKey, firstIndex }), {
-          upload: [bytes],
-        });
+        const name = encodeSegmentRef({ logKey, firstIndex });
+        await this.#send(storeMethods.putSegment, name, [bytes]);
       },
       getSegment: (logKey, firstIndex) =>
         this.#found(storeMethods.getSegment, encodeSegmentRef({ logKey, firstIndex }), downloadMax.segment),
@@ -143,7 +144,10 @@ export class FriendHolder implements Holder {
     }
     try {
       const { body } = await this.#call(storeMethods.check, noBytes);
-      return this.#read(() => decodeAvailability(body));
+      const told = this.#read(() => decodeAvailability(body));
+      if (told.available) return told;
+      const { foreign } = told;
+      return { available: false, foreign, reason: `"${this.name}" says: ${plainText(told.reason, 255)}` };
     } catch (error) {
       if (!isKithError(error)) throw error;
       return { available: false, foreign: false, reason: messageOf(error) };
@@ -158,6 +162,7 @@ export class FriendHolder implements Holder {
   async reserve(bytes: number): Promise<Reservation> {
     const { body } = await this.#call(storeMethods.reserve, encodeNumber(bytes));
     const number = this.#read(() => decodeNumber(body));
+    if (number === 0) throw this.#senseless('no reservation');
     return new FriendReservation(this, number, bytes, (id) => {
       // The session's end releases it as well.
       this.#call(storeMethods.release, encodeNumber(id)).catch(() => undefined);
@@ -179,17 +184,10 @@ export class FriendHolder implements Holder {
       leavesBytes: leaves.length,
       manifestBytes: manifest.length,
     });
-    const upload = [payload, leaves, manifest].filter((part) => part.length > 0);
-    await this.#puts.run(async () => {
-      throwIfAborted(signal);
-      const { body } = await this.#call(storeMethods.put, head, {
-        upload,
-        ...(signal !== undefined && { signal }),
-      });
-      const left = this.#read(() => decodeNumber(body));
-      // Nobody gets more by a put than there was.
-      if (own !== undefined && !own.released) own.bytes = Math.min(own.bytes, left);
-    });
+    const body = await this.#send(storeMethods.put, head, [payload, leaves, manifest], signal);
+    const left = this.#read(() => decodeNumber(body));
+    // Nobody gets more by a put than there was.
+    if (own !== undefined && !own.released) own.bytes = Math.min(own.bytes, left);
   }
 
   async get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
@@ -267,7 +265,7 @@ export class FriendHolder implements Holder {
   }
 
   async putKeyRecord(bytes: Uint8Array): Promise<void> {
-    await this.#call(storeMethods.putKeyRecord, noBytes, { upload: [bytes] });
+    await this.#send(storeMethods.putKeyRecord, noBytes, [bytes]);
   }
 
   getKeyRecord(): Promise<Uint8Array | undefined> {
@@ -306,6 +304,21 @@ export class FriendHolder implements Holder {
     return reply.download;
   }
 
+  /** A call with bulk, in its turn. */
+  async #send(
+    method: number,
+    head: Uint8Array,
+    parts: readonly Uint8Array[],
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    const upload = parts.filter((part) => part.length > 0);
+    const bytes = upload.reduce((sum, part) => sum + part.length, 0);
+    return await this.#inFlight.run(bytes, signal, async () => {
+      const options = { upload, ...(signal !== undefined && { signal }) };
+      return (await this.#call(method, head, options)).body;
+    });
+  }
+
   #own(reservation: Reservation): FriendReservation {
     if (reservation instanceof FriendReservation && reservation.owner === this) return reservation;
     throw new RangeError('the reservation is of another holder');
@@ -325,9 +338,13 @@ export class FriendHolder implements Holder {
           cause: error,
         });
       }
+      if (code === 'interrupted') throw error;
       // What was refused as untrue was ours to say right: the same as at a drive.
       if (plainCodes.has(code)) {
-        throw new KithError(code, message, { details: { ...details, ...holder }, cause: error });
+        throw new KithError(code, wordsOf(this.name, error), {
+          details: { ...details, ...holder },
+          cause: error,
+        });
       }
       throw new KithError('holder-unavailable', `"${this.name}" doesn't do it: ${message}`, {
         details: holder,
@@ -352,6 +369,21 @@ export class FriendHolder implements Holder {
       cause,
     });
   }
+}
+
+/** An error as the friend told it, in our words where they can be, else marked as the friend's. */
+function wordsOf(name: string, { code, message, details }: KithError): string {
+  const { quotaBytes, usedBytes, reservedBytes, bytes } = details;
+  const isTold = [quotaBytes, usedBytes, reservedBytes, bytes].every((each) => typeof each === 'number');
+  if (code === 'quota-exceeded' && isTold) {
+    const taken = Number(usedBytes) + Number(reservedBytes);
+    return (
+      `"${name}" gives ${formatSize(Math.max(0, Number(quotaBytes)))}, of which ${formatSize(Math.max(0, taken))} are used; ` +
+      `${formatSize(Math.max(0, Number(bytes)))} more don't fit`
+    );
+  }
+  if (code === 'disk-full') return `the disk of "${name}" is full`;
+  return `"${name}" says: ${message}`;
 }
 
 function ascends(segments: readonly { readonly firstIndex: number }[], after: number): boolean {

@@ -9,11 +9,15 @@ import {
   encodeInventoryAsked,
   folderDigest,
   nonceBytes,
+  type InventoryPage,
   type InventorySection,
 } from './inventory-page.ts';
 
-/** Pages of one listing at most: some 67 million shards, far more than any friend keeps for anybody. */
-const pagesMax = 16_384;
+/** Shards of one listing at most: 16 TiB of the largest ones. A friend that says it has more isn't believed. */
+const entriesMax = 4_000_000;
+
+/** Pages of one listing at most: those of entriesMax, and as many cut short by the size of a page. */
+const pagesMax = 4096;
 
 /** Bytes of entries that are remembered of one friend: those of a million shards. What is beyond is asked for again. */
 const rememberedBytesMax: number = 48 * 1024 * 1024;
@@ -47,66 +51,69 @@ export class InventoryMirror {
     let from = 0;
     let after: ShardRef | undefined;
     let parts: Uint8Array[] = [];
+    let count = 0;
     const heard = new Set<number>();
     for (let pages = 0; pages < pagesMax; pages++) {
       throwIfAborted(listing.signal);
       const known = this.#known(from);
-      const nonce = listing.random(nonceBytes);
-      const digests = [...known].map(([firstByte, { digest }]) => ({ firstByte, digest }));
-      const question = encodeInventoryAsked({ nonce, from, after, known: digests });
-      const answer = await listing.ask(question);
-      const page = listing.read(() =>
-        decodeInventoryPage(answer, question, listing.vaultId, listing.isHolderDevice),
-      );
+      const page = await this.#ask(listing, from, after, known);
       for (const section of page.sections) {
         const { firstByte } = section;
-        listing.read(() => this.#checkOrder(section, from, after));
         const goesOn = firstByte === from && after !== undefined;
+        if (!goesOn) parts = [];
         const entries = section.same ? this.#sameEntries(section, known, listing) : section.entries;
         heard.add(firstByte);
-        const last = yield* this.#yieldAll(entries, section, goesOn ? after : undefined, listing);
-        if (!section.more) {
-          this.#remember(firstByte, goesOn ? concatBytes(...parts, entries) : entries);
+        const told = yield* this.#yieldAll(entries, section, goesOn ? after : undefined, listing, count);
+        count = told.count;
+        if (section.more) {
+          parts.push(entries);
+          after = told.last;
+        } else {
+          this.#remember(firstByte, parts.length > 0 ? concatBytes(...parts, entries) : entries);
           parts = [];
-          continue;
+          after = undefined;
         }
-        parts.push(section.entries);
-        after = last ?? after;
       }
       if (page.next === undefined) {
         this.#forgetBut(heard);
         return;
       }
-      const cut = page.sections.at(-1);
-      const isCut = cut?.more === true;
-      listing.read(() => {
-        const forward = isCut ? page.next === cut.firstByte : (page.next ?? 0) > from;
-        if (!forward) throw new KithError('malformed', 'a page that leads nowhere');
-      });
       from = page.next;
-      if (!isCut) after = undefined;
+      // The rest of a cut folder was left out: then there is none.
+      if (page.sections.at(-1)?.more !== true) after = undefined;
     }
     listing.read(() => {
       throw new KithError('malformed', 'an inventory without end');
     });
   }
 
+  /** One page, checked in itself and against the question. */
+  async #ask(
+    listing: InventoryListing,
+    from: number,
+    after: ShardRef | undefined,
+    known: ReadonlyMap<number, Folder>,
+  ): Promise<InventoryPage> {
+    const nonce = listing.random(nonceBytes);
+    const digests = [...known].map(([firstByte, { digest }]) => ({ firstByte, digest }));
+    const question = encodeInventoryAsked({ nonce, from, after, known: digests });
+    const answer = await listing.ask(question);
+    return listing.read(() => {
+      const page = decodeInventoryPage(answer, question, listing.vaultId, listing.isHolderDevice);
+      const [first] = page.sections;
+      const { next } = page;
+      const isBad =
+        (first !== undefined && first.firstByte < from) ||
+        (first?.same === true && first.firstByte === from && after !== undefined) ||
+        (first === undefined && next !== undefined && next <= from);
+      if (isBad) throw new KithError('malformed', 'a page that was not asked for');
+      return page;
+    });
+  }
+
   /** What is remembered now, from a folder on: another listing may change it before the answer is here. */
   #known(from: number): ReadonlyMap<number, Folder> {
     return new Map([...this.#folders].filter(([firstByte]) => firstByte >= from).sort(([a], [b]) => a - b));
-  }
-
-  /** Only the last folder of a page may be cut, none comes before the one asked for, and a cut one brings something. */
-  #checkOrder(
-    { firstByte, more, same, entries }: InventorySection,
-    from: number,
-    after: ShardRef | undefined,
-  ): void {
-    const bad =
-      firstByte < from ||
-      (more && entries.length === 0) ||
-      (same && firstByte === from && after !== undefined);
-    if (bad) throw new KithError('malformed', 'a folder that was not asked for');
   }
 
   #sameEntries(
@@ -126,12 +133,16 @@ export class InventoryMirror {
     { firstByte }: InventorySection,
     after: ShardRef | undefined,
     { read, signal }: InventoryListing,
-  ): AsyncGenerator<InventoryEntry, ShardRef | undefined> {
+    before: number,
+  ): AsyncGenerator<InventoryEntry, { readonly last: ShardRef | undefined; readonly count: number }> {
     const reader = decodeEntries(entries, firstByte, after);
-    for (;;) {
+    for (let count = before; ; count++) {
       throwIfAborted(signal);
-      const next = read(() => reader.next());
-      if (next.done === true) return next.value;
+      const next = read(() => {
+        if (count > entriesMax) throw new KithError('malformed', 'an inventory without end');
+        return reader.next();
+      });
+      if (next.done === true) return { last: next.value, count };
       yield next.value;
     }
   }

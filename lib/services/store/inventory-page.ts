@@ -4,8 +4,11 @@ import { KithError } from '../../base/errors.ts';
 import { classBytes } from '../../base/limits.ts';
 import { hashBytes, hashIn } from '../../crypto/hash.ts';
 import { sign, signatureBytes, verifySignature } from '../../crypto/sign.ts';
+import { manifestBytesMax } from '../../format/manifest.ts';
+import { shardFileBytes } from '../../format/shard-file.ts';
 import { readId, readList, writeFixed, writeId, writeList } from '../../format/fields.ts';
 import type { InventoryEntry, ShardRef } from '../../holders/holder.ts';
+import { plainText } from '../../net/wire-error.ts';
 import { readShardRef, writeShardRef } from './store-codec.ts';
 
 /** Pages of a holder's inventory: signed by it, paged, and only what changed (docs/formats/store-service.md). */
@@ -146,18 +149,28 @@ export function* decodeEntries(
       throw reader.fail(`class ${classNumber}`);
     const fileBytes = reader.varint();
     const sinceMs = reader.varint();
-    const damaged = reader.text(damagedBytesMax);
+    const words = reader.text(damagedBytesMax);
+    const isDamaged = words !== '';
+    if (!isDamaged && classNumber !== unknownClass && !isPossible(classNumber, fileBytes))
+      throw reader.fail(`a whole shard of ${fileBytes} bytes`);
     yield {
       ...ref,
       class: classNumber === unknownClass ? undefined : classNumber,
       fileBytes,
       sinceMs,
-      damaged: damaged === '' ? undefined : damaged,
+      damaged: isDamaged ? plainText(words, damagedBytesMax) || 'damaged' : undefined,
     };
   }
   return last;
 }
 
+/** Whether a shard file of a class can have so many bytes. */
+function isPossible(classNumber: number, fileBytes: number): boolean {
+  const least = shardFileBytes({ class: classNumber, manifestBytes: 0 });
+  return fileBytes >= least && fileBytes <= least + manifestBytesMax;
+}
+
+/** By pack id, then index. */
 export function compareRefs(a: ShardRef, b: ShardRef): number {
   return Buffer.compare(a.packId, b.packId) || a.index - b.index;
 }
@@ -245,9 +258,15 @@ function readPage(content: Uint8Array): InventoryPage {
     if (flags > 2) throw reader.fail(`flags ${flags}`);
     const entries = reader.blob(2 * pageBytesMax);
     if (flags === 1 && entries.length > 0) throw reader.fail('entries of a folder that is the same');
+    if (flags === 2 && entries.length === 0) throw reader.fail('more of a folder without a beginning');
     return { firstByte, same: flags === 1, more: flags === 2, entries };
   });
   reader.end();
+  if (sections.some(({ more }, i) => more && i < sections.length - 1))
+    throw reader.fail('a folder cut in the middle of a page');
+  const end = sections.at(-1);
+  if (end?.more === true ? next !== end.firstByte : next !== undefined && next <= (end?.firstByte ?? -1))
+    throw reader.fail('it leads nowhere');
   return { sections, next };
 }
 

@@ -61,15 +61,21 @@ export interface StoreServiceOptions {
   readonly check: () => Promise<Availability>;
 }
 
+interface SharedBySessions {
+  readonly largeCalls: Semaphore;
+  /** Numbers aren't used again: what a session that has ended reserved is not another's. */
+  lastReservation: number;
+}
+
 /** `kith/store`: what an owner's device may do with what is kept for it here (docs/formats/store-service.md). */
 export function storeService(options: StoreServiceOptions): Service {
-  const largeCalls = new Semaphore(largeCallsOfAll);
+  const shared: SharedBySessions = { largeCalls: new Semaphore(largeCallsOfAll), lastReservation: 0 };
   return {
     name: storeServiceName,
     versions: storeVersions,
     accept: (peer) => {
       const store = options.storeOf(peer.identity);
-      return store === undefined ? undefined : new StoreHandler(options, store, peer, largeCalls);
+      return store === undefined ? undefined : new StoreHandler(options, store, peer, shared);
     },
   };
 }
@@ -81,16 +87,15 @@ class StoreHandler implements ServiceHandler {
   readonly #options: StoreServiceOptions;
   readonly #store: VaultStore;
   readonly #owner: Uint8Array;
-  readonly #allLarge: Semaphore;
+  readonly #shared: SharedBySessions;
   readonly #ownLarge = new Semaphore(largeCallsOfSession);
   readonly #reservations = new Map<number, Reservation>();
-  #lastReservation = 0;
   #closed = false;
   readonly #methods: ReadonlyMap<number, Method>;
 
-  constructor(options: StoreServiceOptions, store: VaultStore, peer: PeerInfo, largeCalls: Semaphore) {
+  constructor(options: StoreServiceOptions, store: VaultStore, peer: PeerInfo, shared: SharedBySessions) {
     this.#options = options;
-    this.#allLarge = largeCalls;
+    this.#shared = shared;
     this.#store = store;
     this.#owner = peer.identity.slice();
     this.#methods = new Map<number, Method>([
@@ -137,7 +142,7 @@ class StoreHandler implements ServiceHandler {
   /** Runs what takes much memory or disk, in its turn. */
   async #large<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     return await this.#ownLarge.run(() =>
-      this.#allLarge.run(async () => {
+      this.#shared.largeCalls.run(async () => {
         signal.throwIfAborted();
         return await work();
       }),
@@ -169,7 +174,7 @@ class StoreHandler implements ServiceHandler {
         details: { max: reservationsMax },
       });
     }
-    const id = ++this.#lastReservation;
+    const id = ++this.#shared.lastReservation;
     // Its place is taken before it is made: many at once are counted too.
     this.#reservations.set(id, { bytes: 0, release: () => undefined });
     try {
@@ -196,10 +201,8 @@ class StoreHandler implements ServiceHandler {
     if (call.uploadBytes !== total) {
       throw new KithError('malformed', `a put of ${total} bytes came with ${call.uploadBytes}`);
     }
+    // One that an earlier session made has ended with it: the room is reserved anew.
     const reservation = this.#reservations.get(head.reservation);
-    if (head.reservation !== 0 && reservation === undefined) {
-      throw new KithError('usage', `there is no reservation ${head.reservation} in this session`);
-    }
     const fileBytes = shardHeadBytes + total;
     const hold = await this.#store.holdShard({ packId, index }, fileBytes, reservation);
     await this.#intoRoom(call, hold, async (bytes) => {
