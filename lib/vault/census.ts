@@ -19,6 +19,9 @@ const noShards: readonly number[] = [];
 /** Holders that list at once. */
 const listedAtOnce = 8;
 
+/** A friend has so long to list what it has: a million shards in pages, even over a slow line. */
+const listMsMax = 120_000;
+
 /** Shards that one holder may list: some terabytes of the largest, and 100 MB here while they are sorted. */
 export const inventoryEntriesMax = 1_000_000;
 
@@ -184,10 +187,29 @@ async function listOf(
   signal: AbortSignal | undefined,
   damage: DamageBook | undefined,
 ): Promise<Listed[]> {
+  const tooSlow = new AbortController();
+  const timer = keeper.kind === 'drive' ? undefined : setTimeout(() => tooSlow.abort(), listMsMax);
+  try {
+    const signals = signal === undefined ? [tooSlow.signal] : [signal, tooSlow.signal];
+    return await readList(keeper, onProblem, AbortSignal.any(signals), damage);
+  } catch (error) {
+    if (!tooSlow.signal.aborted || signal?.aborted === true) throw error;
+    throw new KithError('holder-unavailable', 'it took too long to list what it has', { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readList(
+  keeper: KnownHolder,
+  onProblem: (problem: Problem) => void,
+  signal: AbortSignal,
+  damage: DamageBook | undefined,
+): Promise<Listed[]> {
   const listed: Listed[] = [];
   const seen = new Set<string>();
   const entries = keeper.holder.inventory({
-    ...(signal === undefined ? {} : { signal }),
+    signal,
     onProblem: ({ name, message }) =>
       onProblem({ item: `${keeper.name}: ${name}`, message, code: 'malformed' }),
   });

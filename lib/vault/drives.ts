@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { toHex, utf8 } from '../base/bytes.ts';
+import { mapLimited } from '../base/concurrency.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import {
   encodeHolderRecord,
@@ -10,14 +11,16 @@ import {
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { initDrive, openDrive, readDriveMarker } from '../holders/drive.ts';
+import type { Census } from './census.ts';
 import { exchangeWithAll } from './exchange.ts';
+import { holdersAtOnce } from './holder-book.ts';
 import { nameFor, refuseTakenName } from './names.ts';
 import { refuseIfNeeded } from './removal.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
 import type { DriveInfo, DriveOptions } from './types.ts';
 
-/** What a drive is and how full, as it is now. */
-export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
+/** What a drive is and how full, as it is now; how many shards it has by a census that listed it, or else a listing. */
+export async function driveInfo(drive: KnownDrive, census?: Census): Promise<DriveInfo> {
   const base = {
     id: drive.id,
     name: drive.name,
@@ -39,8 +42,7 @@ export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
   }
   try {
     const room = await drive.holder.room();
-    let shards = 0;
-    for await (const _entry of drive.holder.inventory()) shards++;
+    const shards = await shardsOf(drive, census);
     return {
       ...base,
       available: true,
@@ -62,10 +64,20 @@ export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
   }
 }
 
+async function shardsOf(drive: KnownDrive, census: Census | undefined): Promise<number> {
+  if (census?.holders.some(({ id }) => id === drive.id) === true) return census.countOf(drive.id);
+  let shards = 0;
+  for await (const _entry of drive.holder.inventory()) shards++;
+  return shards;
+}
+
+/** The same of several, side by side. */
+export async function driveInfos(drives: readonly KnownDrive[], census?: Census): Promise<DriveInfo[]> {
+  return await mapLimited(drives, holdersAtOnce, (drive) => driveInfo(drive, census));
+}
+
 export async function driveList(session: Session): Promise<DriveInfo[]> {
-  const infos: DriveInfo[] = [];
-  for (const drive of session.drives()) infos.push(await driveInfo(drive));
-  return infos;
+  return await driveInfos(session.drives());
 }
 
 function driveOf(session: Session, id: string): KnownDrive | undefined {

@@ -7,7 +7,7 @@ import { blobKinds } from '../format/blob.ts';
 import { contentIds, type Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { Stages } from '../pipeline/stages.ts';
-import { listOf } from '../base/units.ts';
+import { allHolders, bringBack, holderNoun } from '../placement/words.ts';
 import { insideSources, RestoreFilter } from '../source/include.ts';
 import { joinPath } from '../source/path.ts';
 import { RestoreWriter } from '../source/restore-writer.ts';
@@ -15,6 +15,7 @@ import type { BlobReader } from './blob-reader.ts';
 import { pathUnknown } from './list.ts';
 import { packHealth, readableParts } from './health.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
+import type { KnownHolder } from './known-holder.ts';
 import type { Session } from './session.ts';
 import { packsOf } from './snapshot-check.ts';
 import { resolveSnapshot, type ResolvedPath } from './snapshots.ts';
@@ -90,26 +91,29 @@ class RestoreRun {
     const wanted = await this.#packsWanted();
     const lacking = short.filter((pack) => wanted === undefined || wanted.has(idKey(pack.manifest.packId)));
     if (lacking.length === 0) return;
-    const away = new Set<string>();
+    const unlocking = new Map<string, KnownHolder>();
     let lost = 0;
     for (const pack of lacking) {
       const health = packHealth(this.#session, census, pack);
       if (health.lost) lost++;
-      for (const shard of health.place.shards)
-        if (shard.state === 'suspect' && shard.holder !== null) away.add(shard.holder);
+      for (const { state, holderId } of health.place.shards) {
+        const keeper = state === 'suspect' && holderId !== null ? this.#session.holder(holderId) : undefined;
+        if (keeper !== undefined) unlocking.set(keeper.name, keeper);
+      }
     }
-    const names = [...away].sort();
+    const names = [...unlocking.keys()].sort();
+    const counts = { drives: this.#session.drives().length, friends: this.#session.friends().length };
     const advice =
       names.length > 0
-        ? `Connect ${listOf(names, 'or')} and run the same command again.`
-        : 'No disk that kith knows of has the missing parts.';
+        ? `${bringBack([...unlocking.values()])} and run the same command again.`
+        : `No ${holderNoun(counts).one} that kith knows of has the missing parts.`;
     const dead =
       lost > 0
         ? ' Some of it is lost for good: too few parts exist. Restore single folders with SNAP:PATH to get the rest.'
         : '';
     throw new KithError(
       'not-restorable',
-      `this cannot be restored now: too few of the disks that hold it can be reached. ${advice}${dead}`,
+      `this cannot be restored now: too few of the ${allHolders(counts)} that hold it can be reached. ${advice}${dead}`,
       {
         details: { away: names, packsShort: lacking.length, packsLost: lost },
       },
