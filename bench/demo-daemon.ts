@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { kithMain } from './run-kith.ts';
 import { DemoFailure } from './demo-stage.ts';
 
@@ -70,6 +71,16 @@ export class KithDaemon {
       return true;
     } catch {
       return false;
+    }
+  }
+
+  /** The most that the process ever had in memory, as the system counts; 0 where it doesn't tell. */
+  peakBytes(): number {
+    try {
+      const text = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+      return Number(/^VmHWM:\s*(\d+) kB$/m.exec(text)?.[1] ?? '0') * 1024;
+    } catch {
+      return 0;
     }
   }
 

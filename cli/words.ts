@@ -1,5 +1,7 @@
 import { countOf } from '../lib/base/units.ts';
-import type { DriveInfo, ListedEntry, Spread } from '../lib/vault/types.ts';
+import { allHolders, holderNoun, type HolderCounts } from '../lib/placement/words.ts';
+import type { KnownHolders } from './known-holders.ts';
+import type { ListedEntry, Spread } from '../lib/vault/types.ts';
 
 // Control characters (C0, DEL, C1), line separators, direction overrides and lone surrogates: what could move the
 // cursor, colour or retitle a terminal, or make a name read as another one.
@@ -109,26 +111,33 @@ export function modeText(type: ListedEntry['type'], mode: number): string {
   return typeLetters[type] + letters.join('');
 }
 
+const onlyDisks: HolderCounts = { drives: 1, friends: 0 };
+
 /** `any 3 of 5 disks restore it; 2 may be lost`. */
-export function spreadWords(spread: Spread): string {
+export function spreadWords(spread: Spread, counts: HolderCounts = onlyDisks): string {
   const spare = spread.n - spread.k;
   const restores = spread.k === 1 ? 'restores' : 'restore';
-  return `any ${spread.k} of ${countOf(spread.n, 'disk')} ${restores} it; ${spare === 0 ? 'none' : spare} may be lost`;
+  const { one } = holderNoun(counts);
+  return `any ${spread.k} of ${countOf(spread.n, one, allHolders(counts))} ${restores} it; ${spare === 0 ? 'none' : spare} may be lost`;
 }
 
 /**
  * What may be lost, as the middle of a sentence: `any 2 of your 6 disks may be lost`.
- * `tolerates` counts households, so disks that share one are spoken of as places.
+ * `tolerates` counts households, so disks and friends that share one are spoken of as places.
  */
-export function toleranceWords(tolerates: number | null, drives: readonly DriveInfo[]): string {
-  if (tolerates === null) return 'it can not be restored now: too few disks are here';
-  const homes = new Set(drives.map((drive) => drive.household ?? drive.id));
-  const shared = homes.size < drives.length;
-  const count = shared ? homes.size : drives.length;
-  const noun = shared ? 'place' : 'disk';
-  if (tolerates === 0) return `no ${noun} may be lost`;
-  const verb = 'may be lost';
-  return `any ${tolerates} of your ${countOf(count, noun)} ${verb}`;
+export function toleranceWords(tolerates: number | null, { drives, friends }: KnownHolders): string {
+  const counts = { drives: drives.length, friends: friends.length };
+  if (tolerates === null) {
+    const here = counts.friends === 0 ? 'are here' : 'can be reached';
+    return `it can not be restored now: too few ${allHolders(counts)} ${here}`;
+  }
+  const all = [...drives, ...friends];
+  const homes = new Set(all.map((holder) => holder.household ?? holder.id));
+  const shared = homes.size < all.length;
+  const one = shared ? 'place' : holderNoun(counts).one;
+  if (tolerates === 0) return `no ${one} may be lost`;
+  const many = shared ? 'places' : allHolders(counts);
+  return `any ${tolerates} of your ${countOf(shared ? homes.size : all.length, one, many)} may be lost`;
 }
 
 /** The text with a capital at its start. */

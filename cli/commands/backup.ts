@@ -1,11 +1,13 @@
 import { parseSpread } from '../../lib/placement/spread.ts';
 import { resolve } from 'node:path';
 import { KithError } from '../../lib/base/errors.ts';
-import { countOf, formatDuration, formatSize } from '../../lib/base/units.ts';
+import { countOf, formatDuration, formatSize, listOf } from '../../lib/base/units.ts';
+import { allHolders, holderNoun, type HolderCounts } from '../../lib/placement/words.ts';
 import { withOperation, withVault } from '../context.ts';
 import { seconds, spreadText } from '../json.ts';
+import { countsOf, knownHolders, moreHolders, type KnownHolders } from '../known-holders.ts';
 import { sentence, toleranceWords } from '../words.ts';
-import type { BackupSummary, DriveInfo } from '../../lib/vault/types.ts';
+import type { BackupSummary } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -36,7 +38,18 @@ function summaryFields(summary: BackupSummary, dryRun: boolean): Record<string, 
   };
 }
 
-function printSummary(output: Output, summary: BackupSummary, drives: readonly DriveInfo[]): void {
+/** `on your 5 disks`, `with your 3 friends`, `on your 2 disks and with your friend`. */
+function places({ drives, friends }: KnownHolders): string {
+  return listOf(
+    [
+      ...(drives.length > 0 ? [`on your ${countOf(drives.length, 'disk')}`] : []),
+      ...(friends.length > 0 ? [`with your ${countOf(friends.length, 'friend')}`] : []),
+    ],
+    'and',
+  );
+}
+
+function printSummary(output: Output, summary: BackupSummary, holders: KnownHolders): void {
   const files = countOf(summary.totalFilesProcessed, 'file');
   const parts = [
     `${summary.filesNew.toLocaleString('en-US')} new`,
@@ -51,7 +64,7 @@ function printSummary(output: Output, summary: BackupSummary, drives: readonly D
     );
     return;
   }
-  const where = `on your ${countOf(drives.length, 'disk')}`;
+  const where = places(holders);
   output.say(
     `Backed up ${files} (${size}) in ${time}: ${parts}. Snapshot ${summary.snapshotId.slice(0, 8)}.`,
     summary.dataAdded === 0
@@ -61,29 +74,35 @@ function printSummary(output: Output, summary: BackupSummary, drives: readonly D
   if (summary.state !== 'pending' && summary.tolerates !== null) {
     output.say(
       summary.tolerates === 0
-        ? 'If one of your disks is lost, files are lost: all of it is on too few of them.'
-        : `${sentence(toleranceWords(summary.tolerates, drives))}, and everything still comes back.`,
+        ? `If one of your ${allHolders(countsOf(holders))} is lost, files are lost: all of it is with too few of them.`
+        : `${sentence(toleranceWords(summary.tolerates, holders))}, and everything still comes back.`,
     );
   }
 }
 
 /** Exit status and reason, in the order of the contract: not safe yet, thinner than asked, something unreadable. */
-export function backupOutcome(summary: BackupSummary, dryRun: boolean): Outcome | undefined {
+export function backupOutcome(
+  summary: BackupSummary,
+  dryRun: boolean,
+  counts: HolderCounts = { drives: 1, friends: 0 },
+): Outcome | undefined {
+  const { one, many } = holderNoun(counts);
   if (!dryRun && (summary.state === 'pending' || summary.packsBelowK > 0)) {
-    const need = countOf(summary.spread.k, 'disk is', 'disks are');
+    const need = countOf(summary.spread.k, `${one} is`, `${many} are`);
+    const yet = counts.friends === 0 ? 'not on your disks yet' : 'not safe yet';
     return {
       exit: 1,
       message:
-        `not on your disks yet: at least ${need} needed, with room. Nothing is lost, the data waits on this computer.\n` +
-        'Plug in or add disks, then run: kith repair',
+        `${yet}: at least ${need} needed, with room. Nothing is lost, the data waits on this computer.\n` +
+        `${moreHolders(counts)}, then run: kith repair`,
     };
   }
   if (!dryRun && summary.shardsMissing > 0) {
     return {
       exit: 4,
       message:
-        'everything can be restored, but fewer disks than asked for could take their part.\n' +
-        'Plug in or add disks, then run: kith repair',
+        `everything can be restored, but fewer ${allHolders(counts)} than asked for could take their part.\n` +
+        `${moreHolders(counts)}, then run: kith repair`,
     };
   }
   if (summary.filesUnreadable > 0) {
@@ -106,7 +125,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const spreadGiven = args.text('spread');
   const spread = spreadGiven === undefined ? undefined : parseSpread(spreadGiven);
   const largerThan = args.size('exclude-larger-than');
-  const { summary, drives } = await withVault(context, async (vault) => {
+  const { summary, holders } = await withVault(context, async (vault) => {
     const result = await withOperation(context, (operation) =>
       vault.backup({
         ...operation,
@@ -123,14 +142,14 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
         force: args.flag('force'),
       }),
     );
-    return { summary: result, drives: output.json ? [] : await vault.driveList() };
+    return { summary: result, holders: await knownHolders(vault) };
   });
   output.event('summary', summaryFields(summary, dryRun));
-  printSummary(output, summary, drives);
+  printSummary(output, summary, holders);
   if (summary.state === 'partial' && context.signal.aborted) {
     throw new KithError('interrupted', 'interrupted; run the same command again to go on');
   }
-  return backupOutcome(summary, dryRun);
+  return backupOutcome(summary, dryRun, countsOf(holders));
 }
 
 export const backupCommand: Command = {
@@ -152,7 +171,7 @@ export const backupCommand: Command = {
     spread: {
       type: 'text',
       value: 'K/N',
-      describe: 'Any K of N disks restore it (default: the setting "spread")',
+      describe: 'Any K of N disks and friends restore it (default: the setting "spread")',
     },
     force: { type: 'flag', describe: 'Read every file, also those that look unchanged' },
     'dry-run': { type: 'flag', alias: 'n', describe: 'Say what would be done, store nothing' },
@@ -160,7 +179,7 @@ export const backupCommand: Command = {
   examples: [
     ['kith backup ~/Documents', 'only what changed is stored again'],
     ['kith backup ~ --exclude node_modules --exclude-larger-than 2GB', 'without what can be made again'],
-    ['kith backup ~/Photos --spread 3/5 --tag photos', 'any 3 of 5 disks restore it'],
+    ['kith backup ~/Photos --spread 3/5 --tag photos', 'any 3 of 5 disks or friends restore it'],
   ],
   onInterrupt: 'stop',
   run,

@@ -51,7 +51,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   let qr: string | undefined;
   if (args.flag('qr') && !output.json) {
     const { qrOfCard } = await import('../qr.ts');
-    qr = await qrOfCard(line, { color: process.stdout.isTTY });
+    qr = qrOfCard(line, { color: process.stdout.isTTY });
   }
   output.document({ card: line, file: path ?? null, addresses });
   if (qr !== undefined) output.print(...qr.replace(/\n$/, '').split('\n'));

@@ -12,7 +12,7 @@ import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
 
-/** How often it is looked whether a disk is back. */
+/** How often it is looked whether a disk or friend is back. */
 const retryMs = 2000;
 
 const overwriteChoices: readonly NonNullable<RestoreOptions['overwrite']>[] = [
@@ -36,7 +36,7 @@ function summaryFields(summary: RestoreSummary, dryRun: boolean): Record<string,
   };
 }
 
-/** How long to wait for disks that are away: what `--wait` says, on a terminal until Ctrl-C, else not at all. */
+/** How long to wait for disks and friends that are away: what `--wait` says, on a terminal until Ctrl-C, else not at all. */
 function waitTime(context: Context, args: Args): number {
   const text = args.optionalText('wait');
   if (text === '') return Number.POSITIVE_INFINITY;
@@ -45,7 +45,7 @@ function waitTime(context: Context, args: Args): number {
   return terminal ? Number.POSITIVE_INFINITY : 0;
 }
 
-/** Tries again while disks that are only away could make it possible. Nothing is written before all can be read. */
+/** Tries again while disks and friends that are only away could make it possible. Nothing is written before all can be read. */
 async function untilRestorable<T>(context: Context, waitMs: number, restore: () => Promise<T>): Promise<T> {
   const deadline = systemClock.monotonicMs() + waitMs;
   for (let told = false; ; told = true) {
@@ -56,7 +56,7 @@ async function untilRestorable<T>(context: Context, waitMs: number, restore: () 
       const names = isKithError(error) && Array.isArray(error.details['away']) ? error.details['away'] : [];
       if (!away || names.length === 0 || systemClock.monotonicMs() >= deadline) throw error;
       if (!told)
-        context.output.note(`waiting for ${names.map(shown).join(' or ')} to be connected; Ctrl-C stops`);
+        context.output.note(`waiting for ${names.map(shown).join(' or ')} to be there; Ctrl-C stops`);
       await setTimeout(retryMs, undefined, { signal: context.signal }).catch(() => undefined);
       throwIfAborted(context.signal);
     }
@@ -145,7 +145,8 @@ export const restoreCommand: Command = {
       type: 'text',
       value: 'TIME',
       valueOptional: true,
-      describe: 'Wait for disks that are away (on a terminal: always), at most TIME, written --wait=10m',
+      describe:
+        'Wait for disks and friends that are away (on a terminal: always), at most TIME, written --wait=10m',
     },
     verify: { type: 'flag', describe: 'Read back what was written and compare' },
   },

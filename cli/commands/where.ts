@@ -1,8 +1,10 @@
 import { countOf } from '../../lib/base/units.ts';
+import { holderNoun } from '../../lib/placement/words.ts';
 import { withVault } from '../context.ts';
 import { spreadText } from '../json.ts';
+import { countsOf, knownHolders, type KnownHolders } from '../known-holders.ts';
 import { sentence, shown, spreadWords, table, toleranceWords } from '../words.ts';
-import type { DriveInfo, PackPlace, ShardState, WhereResult } from '../../lib/vault/types.ts';
+import type { PackPlace, ShardState, WhereResult } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -47,23 +49,25 @@ function holderRows(packs: readonly PackPlace[]): string[][] {
   ]);
 }
 
-function whereLines(result: WhereResult, drives: readonly DriveInfo[], verbose: boolean): string[] {
+function whereLines(result: WhereResult, holders: KnownHolders, verbose: boolean): string[] {
   const lines = [
     `Snapshot ${result.snapshotId.slice(0, 8)}${result.path === null ? '' : `: ${shown(result.path)}`}`,
   ];
   const spreads = new Map(result.packs.map((pack) => [spreadText(pack.spread), pack.spread]));
   for (const spread of spreads.values()) {
     const count = result.packs.filter((pack) => spreadText(pack.spread) === spreadText(spread)).length;
-    lines.push(`${countOf(count, 'pack')} spread ${spreadText(spread)}: ${spreadWords(spread)}.`);
+    lines.push(
+      `${countOf(count, 'pack')} spread ${spreadText(spread)}: ${spreadWords(spread, countsOf(holders))}.`,
+    );
   }
-  lines.push(`${sentence(toleranceWords(result.tolerates, drives))}.`);
+  lines.push(`${sentence(toleranceWords(result.tolerates, holders))}.`);
   const rows = holderRows(result.packs);
   const used = states.filter((_, index) => rows.some((row) => row[index + 1] !== '0'));
   const columns = [0, ...used.map((state) => states.indexOf(state) + 1)];
   lines.push(
     '',
     ...table(
-      ['disk', ...used.map((state) => `shards ${state}`)],
+      [holderNoun(countsOf(holders)).one, ...used.map((state) => `shards ${state}`)],
       rows.map((row) => columns.map((column) => row[column] ?? '')),
     ),
   );
@@ -81,18 +85,18 @@ function whereLines(result: WhereResult, drives: readonly DriveInfo[], verbose: 
 
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
-  const { result, drives } = await withVault(context, async (vault) => ({
+  const { result, holders } = await withVault(context, async (vault) => ({
     result: await vault.where(args.required('snapshot')),
-    drives: output.json ? [] : await vault.driveList(),
+    holders: output.json ? { drives: [], friends: [] } : await knownHolders(vault),
   }));
   output.document(whereJson(result));
-  output.print(...whereLines(result, drives, output.verbose));
+  output.print(...whereLines(result, holders, output.verbose));
   return undefined;
 }
 
 export const whereCommand: Command = {
   name: 'where',
-  describe: 'Which disk holds what of a snapshot, and what may still fail',
+  describe: 'Which disk or friend holds what of a snapshot, and what may still fail',
   positionals: [
     {
       name: 'snapshot',
@@ -102,7 +106,7 @@ export const whereCommand: Command = {
   ],
   options: {},
   examples: [
-    ['kith where latest', 'disks and how much each holds'],
+    ['kith where latest', 'disks and friends, and how much each holds'],
     ['kith where latest:/home/anna/taxes.pdf --verbose', 'every piece of one file'],
   ],
   onInterrupt: 'exit',

@@ -14,6 +14,14 @@ export interface BlobPlace {
   readonly length: number;
 }
 
+/** Which packs come later than others when a blob is in several: numbers of one index, good until it goes. */
+export interface PackOrder {
+  readonly aside: ReadonlySet<number>;
+  readonly second: ReadonlySet<number>;
+}
+
+const anyOrder: PackOrder = { aside: new Set<number>(), second: new Set<number>() };
+
 const idBytes = 32;
 const slotsMin = 1024;
 const noId: Uint8Array = new Uint8Array(idBytes);
@@ -22,7 +30,7 @@ const noId: Uint8Array = new Uint8Array(idBytes);
  * BlobId → place, over packed arrays: about 60 bytes a blob at worst instead of a few hundred in a Map. Open
  * addressing with linear probing; ids are keyed hashes, so their first bytes are the hash. A blob may stand in several
  * packs (one was lost and its blobs were stored again, or two devices stored the same): the first added is given,
- * unless that pack was removed or set aside and another has the blob.
+ * unless that pack was removed or comes later in the order of who asks, and another has the blob.
  */
 export class BlobIndex {
   #slots: Int32Array = new Int32Array(slotsMin).fill(-1);
@@ -42,8 +50,6 @@ export class BlobIndex {
   readonly #packNumbers = new Map<string, number>();
   readonly #removed = new Set<number>();
   readonly #snapshots = new Map<string, Uint8Array>();
-  #aside: ReadonlySet<number> = new Set<number>();
-  #second: ReadonlySet<number> = new Set<number>();
 
   /** Places of blobs, those in removed packs included. */
   get size(): number {
@@ -89,16 +95,11 @@ export class BlobIndex {
   }
 
   /**
-   * Packs that can't be read now, in place of those named before: their blobs are looked for elsewhere first. Unknown
-   * ones are passed over.
+   * An order for one operation. `aside` are packs that can't be read now: their blobs are looked for elsewhere first. `second` are packs
+   * that others are preferred to, though not to those that are set aside. Unknown ones are passed over.
    */
-  setAside(packIds: Iterable<Uint8Array>): void {
-    this.#aside = this.#numbersOf(packIds);
-  }
-
-  /** Packs that others are preferred to, though not to those that are set aside; replaces those named before. */
-  setSecond(packIds: Iterable<Uint8Array>): void {
-    this.#second = this.#numbersOf(packIds);
+  order(packs: { readonly aside: Iterable<Uint8Array>; readonly second: Iterable<Uint8Array> }): PackOrder {
+    return { aside: this.#numbersOf(packs.aside), second: this.#numbersOf(packs.second) };
   }
 
   #numbersOf(packIds: Iterable<Uint8Array>): Set<number> {
@@ -111,14 +112,14 @@ export class BlobIndex {
   }
 
   /** Where a blob is, or undefined. */
-  get(blobId: Uint8Array): BlobPlace | undefined {
-    const [place] = this.#entries(blobId);
+  get(blobId: Uint8Array, order: PackOrder = anyOrder): BlobPlace | undefined {
+    const [place] = this.#entries(blobId, order);
     return place === undefined ? undefined : this.#placeOf(place);
   }
 
   /** Everywhere that a blob is, best first. */
-  places(blobId: Uint8Array): BlobPlace[] {
-    return this.#entries(blobId).map((at) => this.#placeOf(at));
+  places(blobId: Uint8Array, order: PackOrder = anyOrder): BlobPlace[] {
+    return this.#entries(blobId, order).map((at) => this.#placeOf(at));
   }
 
   #placeOf(at: number): BlobPlace {
@@ -135,7 +136,7 @@ export class BlobIndex {
   }
 
   has(blobId: Uint8Array): boolean {
-    return this.#entries(blobId).length > 0;
+    return this.#entries(blobId, anyOrder).length > 0;
   }
 
   #slotOf(blobId: Uint8Array): number {
@@ -161,14 +162,14 @@ export class BlobIndex {
   }
 
   /** Entries of a blob: those in packs that are in their place, then those in packs that were set aside. */
-  #entries(blobId: Uint8Array): number[] {
+  #entries(blobId: Uint8Array, order: PackOrder): number[] {
     const first: number[] = [];
     const second: number[] = [];
     const aside: number[] = [];
     for (let at = this.#slots[this.#slotOf(blobId)] ?? -1; at >= 0; at = this.#next[at] ?? -1) {
       const pack = this.#packOf(at);
       if (this.#removed.has(pack)) continue;
-      (this.#aside.has(pack) ? aside : this.#second.has(pack) ? second : first).push(at);
+      (order.aside.has(pack) ? aside : order.second.has(pack) ? second : first).push(at);
     }
     return aside.length + second.length === 0 ? first : [...first, ...second, ...aside];
   }

@@ -7,6 +7,7 @@ import {
   decodeSetting,
   type HolderRecord,
 } from '../format/catalog-records.ts';
+import { decodeFriendRecord, type FriendRecord } from '../format/friend-records.ts';
 import { decodePackRecord, decodePlacementRecord, type Placement } from '../format/ledger-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import type { IndexRef } from '../format/index-blob.ts';
@@ -24,6 +25,13 @@ export interface KnownSnapshot {
   readonly bytes: Uint8Array;
 }
 
+/** The latest record of a friend, and when the first one was written. */
+interface FriendLine {
+  readonly record: FriendRecord;
+  readonly body: Uint8Array;
+  readonly firstNs: bigint;
+}
+
 /** Beyond it a time doesn't fit its field. */
 const timeNsMax = 2n ** 63n - 1n;
 
@@ -37,6 +45,7 @@ export class CatalogState {
   readonly #forgotten = new Set<string>();
   readonly #settings = new Map<string, { readonly value: string; readonly at: bigint }>();
   readonly #holders = new Map<string, { readonly record: HolderRecord; readonly body: Uint8Array }>();
+  readonly #friends = new Map<string, FriendLine>();
   readonly #packs = new PackTable();
   readonly #indexRefs = new Map<string, IndexRef>();
   readonly #removedIndex = new Set<string>();
@@ -75,6 +84,9 @@ export class CatalogState {
           this.#holders.set(id, { record, body: own });
         break;
       }
+      case recordKinds.friend:
+        this.#applyFriend(body.slice());
+        break;
       case recordKinds.index:
         this.#applyIndex(body);
         break;
@@ -98,6 +110,21 @@ export class CatalogState {
     if (this.#forgotten.has(id) || this.#snapshots.has(id)) return;
     const bytes = body.slice();
     this.#snapshots.set(id, { id, snapshot: decodeSnapshot(bytes), bytes });
+  }
+
+  #applyFriend(body: Uint8Array): void {
+    const record = decodeFriendRecord(body);
+    const id = toHex(record.identity);
+    const known = this.#friends.get(id);
+    if (known === undefined) {
+      this.#friends.set(id, { record, body, firstNs: record.atNs });
+      return;
+    }
+    const firstNs = record.atNs < known.firstNs ? record.atNs : known.firstNs;
+    const isLater =
+      known.record.atNs < record.atNs ||
+      (known.record.atNs === record.atNs && compareBytes(known.body, body) <= 0);
+    this.#friends.set(id, isLater ? { record, body, firstNs } : { ...known, firstNs });
   }
 
   #applyIndex(body: Uint8Array): void {
@@ -176,6 +203,25 @@ export class CatalogState {
   /** All holders ever recorded, removed ones included. */
   holders(): HolderRecord[] {
     return [...this.#holders.values()].map(({ record }) => record);
+  }
+
+  /** The same for a line of the friends book. */
+  friendTimeNs(identity: Uint8Array, nowNs: bigint): bigint {
+    return timeAfter(this.#friends.get(toHex(identity))?.record.atNs, nowNs);
+  }
+
+  /** The friends book, removed ones included: who was added first comes first, on every device. */
+  friends(): FriendRecord[] {
+    const lines = [...this.#friends.entries()];
+    lines.sort(([a, one], [b, other]) =>
+      one.firstNs === other.firstNs ? (a < b ? -1 : 1) : one.firstNs < other.firstNs ? -1 : 1,
+    );
+    return lines.map(([, { record }]) => record);
+  }
+
+  /** The last that was recorded of a friend, removed or not. */
+  friend(identity: Uint8Array): FriendRecord | undefined {
+    return this.#friends.get(toHex(identity))?.record;
   }
 
   /** A pack by its id. What it gives is read anew from packed bytes: keep it no longer than needed. */

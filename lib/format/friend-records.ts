@@ -19,12 +19,15 @@ import {
   writeU64Number,
 } from './fields.ts';
 
-/** Catalog records about friends and devices (docs/formats/log.md). Nothing writes them yet. */
+/** Catalog records about friends and devices (docs/formats/log.md). */
 
 const addressBytesMax = 4096;
 const cardBytesMax = 65536;
 const grantCountMax = 64;
 const friendStates = [1, 2] as const;
+
+/** Numbers of a friend's state. */
+export const friendStateNumbers = { active: 1, removed: 2 } as const;
 const knownFriendExtensions: ReadonlySet<number> = new Set();
 
 /** Where a device can be reached, sealed to those who may know; the highest counter of a device counts. */

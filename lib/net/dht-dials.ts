@@ -1,9 +1,12 @@
-import type { DhtConnection } from 'hyperdht';
+import type HyperDHT from 'hyperdht';
+import type { DhtConnection, HostPort } from 'hyperdht';
 import type Hyperswarm from 'hyperswarm';
 import { toHex, viewAsBuffer } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 
 interface PendingDial {
+  /** Nodes to try at once, before the search has found any. */
+  readonly hints: readonly HostPort[];
   readonly resolve: (connection: DhtConnection) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -23,13 +26,20 @@ export class DhtDials {
   readonly #swarm: Hyperswarm;
   readonly #pending = new Map<string, PendingDial>();
 
-  constructor(swarm: Hyperswarm) {
+  constructor(dht: HyperDHT, swarm: Hyperswarm) {
     this.#swarm = swarm;
+    // joinPeer has no way to say where a peer was last seen, but it connects by this: a device at its known address
+    // answers in one round trip, whatever stale announcements of it are about.
+    const connect = dht.connect.bind(dht);
+    dht.connect = (key, options) => {
+      const hints = this.#pending.get(toHex(key))?.hints ?? [];
+      return connect(key, hints.length === 0 ? options : { ...options, relayAddresses: hints });
+    };
     swarm.on('update', () => this.#findFailed());
   }
 
   /** The open connection. KithError `peer-unreachable`, or the signal's reason. */
-  async dial(remoteKey: Uint8Array, signal: AbortSignal): Promise<DhtConnection> {
+  async dial(remoteKey: Uint8Array, hints: readonly HostPort[], signal: AbortSignal): Promise<DhtConnection> {
     const id = toHex(remoteKey);
     if (this.#pending.has(id)) throw unreachable('it is being dialled already', true);
     if (this.#connected(id)) throw unreachable('it is connected already', true);
@@ -38,7 +48,7 @@ export class DhtDials {
     let abort = (): void => {};
     try {
       return await new Promise<DhtConnection>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject });
+        this.#pending.set(id, { hints, resolve, reject });
         abort = () => reject(signal.reason);
         signal.addEventListener('abort', abort, { once: true });
         if (signal.aborted) abort();

@@ -20,7 +20,8 @@ export interface DhtNodeOptions {
 /** Entries of each of a node's caches. Strangers may fill them: a thousand bytes each at most, so a few megabytes. */
 const cacheEntriesMax = 2048;
 
-const anyHost = '0.0.0.0';
+/** All addresses of this computer. */
+export const anyHost = '0.0.0.0';
 
 /** The address that others are told where we listen on all of them: the first that isn't loopback. */
 function firstAddress(): string {
@@ -29,6 +30,11 @@ function firstAddress(): string {
     if (found !== undefined) return found.address;
   }
   return '127.0.0.1';
+}
+
+/** The address that others see a node under. */
+export function knownHost({ host, announceHost }: DhtNodeOptions): string {
+  return host === anyHost ? (announceHost ?? firstAddress()) : host;
 }
 
 /**
@@ -52,7 +58,7 @@ export async function openDhtNode(options: DhtNodeOptions): Promise<HyperDHT> {
       validate(addresses.filter((address) => address.host === host));
   }
   if (entry) {
-    const known = host === anyHost ? (options.announceHost ?? firstAddress()) : host;
+    const known = knownHost(options);
     // As HyperDHT.bootstrapper does, but for a port that the system chose: a node that nobody has seen yet knows its
     // address from us, before its first search.
     dht.once('listening', () => dht._nat.add(known, dht.io.serverSocket.address().port));

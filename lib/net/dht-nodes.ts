@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import type HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
-import { openDhtNode } from './dht-node.ts';
+import { anyHost, knownHost, openDhtNode } from './dht-node.ts';
 import type { DhtNodeOptions } from './dht-node.ts';
 
 /** Entries that are asked first. A search asks all of them while it knows nobody nearer. */
@@ -37,11 +37,12 @@ export class DhtNodes {
     const extra: HyperDHT[] = [];
     try {
       for (let i = 0; options.entry && i < extraNodeCount; i++) {
-        const own = {
-          host: options.host === '0.0.0.0' ? '127.0.0.1' : options.host,
-          port: main.io.serverSocket.address().port,
-        };
-        extra.push(await openDhtNode({ ...options, port: 0, bootstrap: [own, ...bootstrap] }));
+        const host = options.host === anyHost ? knownHost(options) : options.host;
+        const own = { host, port: main.io.serverSocket.address().port };
+        const dht = await openDhtNode({ ...options, port: 0, bootstrap: [own, ...bootstrap] });
+        extra.push(dht);
+        // Named at once to whoever asks, not only when it has found its place.
+        main.addNode({ host, port: dht.io.serverSocket.address().port });
       }
     } catch (error) {
       await new DhtNodes(main, extra).close();
@@ -63,6 +64,11 @@ export class DhtNodes {
         if (!known.some((node) => sameNode(node, { host, port }))) known.push({ host, port });
       }
     }
+  }
+
+  /** True while we know too few others to learn from them how we look from outside. */
+  get lonely(): boolean {
+    return this.main.toArray().length <= extraNodeCount;
   }
 
   /** Looks for the neighbours anew. */

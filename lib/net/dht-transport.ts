@@ -6,7 +6,7 @@ import { equalBytes, toHex } from '../base/bytes.ts';
 import { KithError, messageOf } from '../base/errors.ts';
 import { orAborted, withDeadline } from './deadline.ts';
 import { DhtDials, dialCountMax } from './dht-dials.ts';
-import { awaitGreeting, sendGreeting } from './dht-greeting.ts';
+import { greetAndWait, waitAndGreet } from './dht-greeting.ts';
 import { DhtNodes } from './dht-nodes.ts';
 import { LinkSet } from './link-set.ts';
 import type { DialTarget, Endpoint, Link, Transport, TransportOptions } from './link.ts';
@@ -93,7 +93,7 @@ class SwarmTransport implements DhtTransport {
       handshakeClearWait: handshakeMemoryMs,
     });
     this.#swarm = swarm;
-    this.#dials = new DhtDials(swarm);
+    this.#dials = new DhtDials(nodes.main, swarm);
     // Hyperswarm would refuse for ever whom it refused once, and remember every stranger's key.
     swarm.on('ban', (info) => {
       info.ban(false);
@@ -110,11 +110,16 @@ class SwarmTransport implements DhtTransport {
         throw new KithError('peer-unreachable', 'this device itself');
       const known = await this.#hear(target.endpoints, stop);
       const connection = equalBytes(target.keyPair.publicKey, this.#options.keyPair.publicKey)
-        ? await this.#dials.dial(target.remoteKey, stop)
+        ? await this.#dials.dial(target.remoteKey, known, stop)
         : await this.#connectAs(target, known, stop);
-      const link = this.#linkOf(connection);
-      sendGreeting(link.stream);
-      return link;
+      connection.on('error', () => {});
+      try {
+        await greetAndWait(connection, stop);
+      } catch (error) {
+        connection.destroy();
+        throw error;
+      }
+      return this.#linkOf(connection);
     });
   }
 
@@ -156,7 +161,10 @@ class SwarmTransport implements DhtTransport {
     if (payload === null) return true;
     // Nobody has us dial a relay of his choice.
     if (payload.relayThrough !== null && payload.relayThrough !== undefined) return false;
-    return !this.#stop.signal.aborted && this.#options.admits(new Uint8Array(key));
+    const admitted = !this.#stop.signal.aborted && this.#options.admits(new Uint8Array(key));
+    // A friend that joined before its entry had company can't be reached through a router until it looks again.
+    if (admitted && this.#nodes.lonely) this.#nodes.refresh();
+    return admitted;
   }
 
   #connected(connection: DhtConnection): void {
@@ -176,7 +184,7 @@ class SwarmTransport implements DhtTransport {
       oldest?.destroy();
     }
     try {
-      await awaitGreeting(connection, this.#stop.signal);
+      await waitAndGreet(connection, this.#stop.signal);
     } finally {
       this.#ungreeted.delete(connection);
     }
@@ -204,7 +212,7 @@ class SwarmTransport implements DhtTransport {
   ): Promise<DhtConnection> {
     const connection = this.#nodes.main.connect(target.remoteKey, {
       keyPair: target.keyPair,
-      relayAddresses: known,
+      relayAddresses: [...known],
     });
     let trouble: unknown;
     connection.on('error', (error) => {

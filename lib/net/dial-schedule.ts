@@ -32,7 +32,7 @@ export function afterFailure(state: DialState, nowMs: number, random: number): D
   const attempts = state.attempts + 1;
   if (nowMs - state.sinceMs < eagerMs) return { ...state, attempts, dueAtMs: nowMs + eagerDelayMs };
   const full = Math.min(dialDelayMsMax, eagerDelayMs * 2 ** Math.min(state.lateAttempts + 1, 16));
-  const delayMs = full * (0.5 + 0.5 * random);
+  const delayMs = Math.round(full * (0.5 + 0.5 * random));
   return { ...state, attempts, lateAttempts: state.lateAttempts + 1, dueAtMs: nowMs + delayMs };
 }
 

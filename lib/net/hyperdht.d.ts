@@ -36,6 +36,8 @@ declare module 'hyperdht' {
   }
 
   export default class HyperDHT {
+    /** Public entries: `ADDRESS@NAME:PORT`. */
+    static readonly BOOTSTRAP: readonly string[];
     constructor(options: HyperDhtOptions);
     readonly bootstrapNodes: HostPort[];
     readonly destroyed: boolean;

@@ -21,6 +21,8 @@ interface Granted {
   handler: ServiceHandler | undefined;
   version: number;
   open: { readonly server: CallServer; readonly channel: MuxChannel } | undefined;
+  /** The last that the peer closed: its calls may not have ended yet. */
+  last: CallServer | undefined;
 }
 
 /** The services that this side grants to the peer of one session, and the channels on which it answers. */
@@ -67,7 +69,7 @@ export class ServedServices {
         this.#revoke(granted);
         changed = true;
       } else if (granted === undefined) {
-        this.#grant({ service, handler, version, open: undefined });
+        this.#grant({ service, handler, version, open: undefined, last: undefined });
         changed = true;
       } else if (granted.handler === undefined) {
         granted.handler = handler;
@@ -116,6 +118,8 @@ export class ServedServices {
   /** The peer opens a channel; left alone, it is refused. */
   #onOpen(granted: Granted, version: number): void {
     if (this.#ended || granted.open !== undefined) return;
+    // Else closing and opening would be a way around the number of calls at once.
+    if (granted.last !== undefined && granted.last.openCount > 0) return;
     if (granted.version !== version) {
       granted.handler?.closed();
       granted.handler = undefined;
@@ -141,6 +145,7 @@ export class ServedServices {
     server.end(new KithError('holder-unavailable', 'the other side closed the channel'));
     if (granted.open?.server !== server) return;
     granted.open = undefined;
+    granted.last = server;
     granted.handler?.closed();
     granted.handler = undefined;
   }

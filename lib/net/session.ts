@@ -23,6 +23,9 @@ export const helloMsMax = 10_000;
 const keepAliveMs = 10_000;
 const lifelessMsMax = 35_000;
 
+/** Lists of offers in one session: each may open and close channels. */
+const offersCountMax = 1024;
+
 /** Why this side ends a session: the code of its goodbye. */
 export type EndCode = 'superseded' | 'refused' | 'stopping' | 'broken' | 'silent';
 
@@ -78,6 +81,7 @@ export class Session {
   #peer: GreetedPeer | undefined;
   #served: ServedServices | undefined;
   #offered = false;
+  #offersCount = 0;
   #theirs: Offers | undefined;
   #open = false;
   #goodbye: Goodbye | undefined;
@@ -258,6 +262,8 @@ export class Session {
   }
 
   #onOffers(offers: Offers): void {
+    if (++this.#offersCount > offersCountMax)
+      throw new KithError('malformed', 'the other side sent too many offers');
     const before = this.#theirs;
     if (before !== undefined && offers.moment <= before.moment) {
       throw new KithError('malformed', 'the other side sent offers that are older than the last');

@@ -1,9 +1,9 @@
 import { countOf, listOf } from '../base/units.ts';
+import { allHolders, holderNoun, type HolderCounts, type NamedHolder } from './words.ts';
 
 /** What a verdict is made from. */
-export interface VaultFacts {
-  readonly driveCount: number;
-  readonly awayNames: readonly string[];
+export interface VaultFacts extends HolderCounts {
+  readonly away: readonly NamedHolder[];
   /** Published snapshots. */
   readonly snapshotCount: number;
   readonly pendingCount: number;
@@ -24,62 +24,95 @@ export interface VerdictInWords {
   readonly nextStep: string | null;
 }
 
-/** What to do about holders that are away. */
-function reconnect(names: readonly string[]): string {
-  return `connect ${listOf(names, 'and')}; for one that is gone for good: kith drive remove NAME, then kith repair`;
+function namesOf(away: readonly NamedHolder[], kind: NamedHolder['kind']): string[] {
+  return away.filter((holder) => holder.kind === kind).map(({ name }) => name);
 }
 
-/** The verdict on a vault (docs/guide/cli.md, "status"). Pure; the worst that applies. */
-export function verdictOf(facts: VaultFacts): VerdictInWords {
-  const reasons: string[] = [];
-  if (facts.awayNames.length > 0) {
-    reasons.push(
-      `${listOf(facts.awayNames, 'and')} ${facts.awayNames.length === 1 ? 'is' : 'are'} not connected.`,
-    );
+/** What to do about holders that are away. */
+function reconnect(away: readonly NamedHolder[]): string {
+  const drives = namesOf(away, 'drive');
+  const friends = namesOf(away, 'friend');
+  const steps: string[] = [];
+  if (drives.length > 0) steps.push(`connect ${listOf(drives, 'and')}`);
+  if (friends.length > 0) {
+    steps.push(`ask ${listOf(friends, 'and')} to run kith up (kith friend ping NAME says more)`);
   }
+  const remove = [
+    ...(drives.length > 0 ? ['kith drive remove NAME'] : []),
+    ...(friends.length > 0 ? ['kith friend remove NAME'] : []),
+  ];
+  return `${steps.join('; ')}; for one that is gone for good: ${listOf(remove, 'or')}, then kith repair`;
+}
+
+/** More places to put a backup. */
+function addHolders(facts: VaultFacts): string {
+  return facts.drives > 0 && facts.friends === 0
+    ? 'kith drive add PATH, or kith friend add CARD'
+    : 'kith friend add CARD, or kith drive add PATH';
+}
+
+function awayReasons(away: readonly NamedHolder[]): string[] {
+  const drives = namesOf(away, 'drive');
+  const friends = namesOf(away, 'friend');
+  const are = (names: readonly string[]): string =>
+    `${listOf(names, 'and')} ${names.length === 1 ? 'is' : 'are'}`;
+  return [
+    ...(drives.length > 0 ? [`${are(drives)} not connected.`] : []),
+    ...(friends.length > 0 ? [`${are(friends)} not online.`] : []),
+  ];
+}
+
+function reasonsOf(facts: VaultFacts): string[] {
+  const reasons = awayReasons(facts.away);
   if (facts.shardsMissing > 0) {
     reasons.push(
       `${countOf(facts.shardsMissing, 'part')} of your backup ${facts.shardsMissing === 1 ? 'has' : 'have'} no place now.`,
     );
   }
   if (facts.pendingCount > 0) {
+    const one = facts.pendingCount === 1;
     reasons.push(
-      `${countOf(facts.pendingCount, 'snapshot')} ${facts.pendingCount === 1 ? 'waits' : 'wait'} for disks and ${facts.pendingCount === 1 ? 'is' : 'are'} not safe yet.`,
+      `${countOf(facts.pendingCount, 'snapshot')} ${one ? 'waits' : 'wait'} for ${allHolders(facts)} and ${one ? 'is' : 'are'} not safe yet.`,
     );
   }
+  return reasons;
+}
+
+/** The verdict on a vault (docs/guide/cli.md, "status"). Pure; the worst that applies. */
+export function verdictOf(facts: VaultFacts): VerdictInWords {
+  const reasons = reasonsOf(facts);
+  const noun = holderNoun(facts);
   if (facts.lost > 0) {
     return {
       verdict: 'Lost',
-      sentence: `parts of ${countOf(facts.lost, 'snapshot')} can’t be brought back by any disk that kith knows of.`,
+      sentence: `parts of ${countOf(facts.lost, 'snapshot')} can’t be brought back by any ${noun.one} that kith knows of.`,
       reasons,
       nextStep: 'kith backup PATH (what is still on this computer is stored again)',
     };
   }
   if (facts.snapshotCount === 0) return nothingYet(facts, reasons);
   if (facts.notRestorableNow > 0 || facts.tolerates === null) {
+    const now = facts.friends === 0 ? 'that are here now' : 'that can be reached now';
     return {
       verdict: 'At risk',
-      sentence: 'not everything can be restored with the disks that are here now.',
+      sentence: `not everything can be restored with the ${allHolders(facts)} ${now}.`,
       reasons,
-      nextStep: facts.awayNames.length > 0 ? reconnect(facts.awayNames) : 'kith repair',
+      nextStep: facts.away.length > 0 ? reconnect(facts.away) : 'kith repair',
     };
   }
   const repair =
-    facts.shardsMissing > 0 ? 'kith repair' : facts.awayNames.length > 0 ? reconnect(facts.awayNames) : null;
+    facts.shardsMissing > 0 ? 'kith repair' : facts.away.length > 0 ? reconnect(facts.away) : null;
   if (facts.tolerates === 0) {
-    const only = facts.wanted === 0;
+    const more = `${addHolders(facts)}, then kith backup PATH: what was kept once is stored again as soon as there are two ${noun.many}`;
     return {
       verdict: 'At risk',
-      sentence: 'everything can be restored now, but the loss of one more disk may lose it.',
+      sentence: `everything can be restored now, but the loss of one more ${noun.one} may lose it.`,
       reasons,
-      nextStep:
-        repair ??
-        (only
-          ? 'kith drive add PATH, then kith backup PATH: with two disks or more what was kept once is stored again'
-          : 'kith repair'),
+      nextStep: repair ?? (facts.wanted === 0 ? more : 'kith repair'),
     };
   }
-  const sentence = `everything can be restored, and any ${countOf(facts.tolerates, 'disk')} may be lost.`;
+  const lost = countOf(facts.tolerates, noun.one, noun.many);
+  const sentence = `everything can be restored, and any ${lost} may be lost.`;
   if (facts.wanted !== null && facts.tolerates < facts.wanted)
     return { verdict: 'Thin', sentence, reasons, nextStep: repair };
   if (facts.pendingCount > 0) {
@@ -87,10 +120,16 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
       verdict: 'Waiting',
       sentence: 'the newest backup is not safe yet; what was backed up before can be restored.',
       reasons,
-      nextStep: 'kith drive add PATH, or connect a disk, then kith repair',
+      nextStep: forRoom(facts),
     };
   }
   return { verdict: 'Safe', sentence, reasons, nextStep: facts.shardsMissing > 0 ? 'kith repair' : null };
+}
+
+/** What makes room for what waits. */
+function forRoom(facts: VaultFacts): string {
+  const back = facts.drives === 0 && facts.friends > 0 ? 'wait for friends' : 'connect a disk';
+  return `${addHolders(facts)}, or ${back}, then kith repair`;
 }
 
 function nothingYet(facts: VaultFacts, reasons: readonly string[]): VerdictInWords {
@@ -99,13 +138,14 @@ function nothingYet(facts: VaultFacts, reasons: readonly string[]): VerdictInWor
       verdict: 'Waiting',
       sentence: 'your backup is still only on this computer.',
       reasons,
-      nextStep: 'kith drive add PATH, or connect a disk, then kith repair',
+      nextStep: forRoom(facts),
     };
   }
+  const nobody = facts.drives + facts.friends === 0;
   return {
     verdict: 'Waiting',
     sentence: 'nothing is backed up yet.',
     reasons,
-    nextStep: facts.driveCount === 0 ? 'kith drive add PATH' : 'kith backup PATH',
+    nextStep: nobody ? addHolders(facts) : 'kith backup PATH',
   };
 }

@@ -14,7 +14,7 @@ import type { LogEntry } from '../catalog/log-book.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { loadPending, readinessOf, savePending } from './pending.ts';
 import type { Census } from './census.ts';
-import { idBytes, type KnownDrive, type Session } from './session.ts';
+import { idBytes, type KnownHolder, type Session } from './session.ts';
 
 /** Packs whose records are written at once. */
 const recordBatch = 64;
@@ -65,7 +65,7 @@ export async function adoptUnknown(
     if (new Set(shards.map((shard) => shard.index)).size < found.manifest.k) continue;
     const placements = shards
       .slice(0, rowCountMax)
-      .map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+      .map(({ index, keeper }) => ({ shardIndex: index, holderId: idBytes(keeper.id) }));
     const body = encodePackRecord({ manifest: found.bytes, placements });
     batch.push({ entry: { kind: recordKinds.pack, body }, manifest: found.manifest });
     packs++;
@@ -78,11 +78,11 @@ export async function adoptUnknown(
 async function manifestFrom(
   session: Session,
   packId: Uint8Array,
-  shards: readonly { readonly index: number; readonly drive: KnownDrive }[],
+  shards: readonly { readonly index: number; readonly keeper: KnownHolder }[],
 ): Promise<{ manifest: Manifest; bytes: Uint8Array } | undefined> {
-  for (const { index, drive } of shards) {
+  for (const { index, keeper } of shards) {
     try {
-      const bytes = await drive.holder.manifest({ packId, index });
+      const bytes = await keeper.holder.manifest({ packId, index });
       if (bytes === undefined) continue;
       const manifest = verifyManifest(bytes, session.authority.isDevice);
       if (!equalBytes(manifest.packId, packId))
@@ -90,7 +90,7 @@ async function manifestFrom(
       return { manifest, bytes };
     } catch (error) {
       if (!isKithError(error)) throw error;
-      session.problem({ item: drive.name, message: messageOf(error), code: error.code });
+      session.problem({ item: keeper.name, message: messageOf(error), code: error.code });
     }
   }
   return undefined;

@@ -34,18 +34,18 @@ import { TreeBuilder } from './tree-builder.ts';
 import { TreeReader } from './tree-reader.ts';
 import type { BackupOptions, BackupSummary, Problem, Progress } from './types.ts';
 
-/** The spread in force: the option, else the setting, else by the number of drives. */
+/** The spread in force: the option, else the setting, else by the number of drives and friends. */
 export function spreadInForce(session: Session, option: Spread | undefined): Spread {
   if (option !== undefined) return option;
   const setting = session.settings.value('spread');
   if (setting !== 'auto') return parseSpread(setting);
-  return automaticSpread(session.drives().filter((drive) => !drive.whole).length);
+  return automaticSpread(session.holders().filter((keeper) => !keeper.whole).length);
 }
 
 /** Makes a snapshot (docs/architecture.md, "The life of a backup"). */
 export async function backup(session: Session, options: BackupOptions): Promise<BackupSummary> {
   const run = new BackupRun(session, options);
-  return run.run();
+  return session.heardBy(options.onProblem, () => run.run());
 }
 
 class BackupRun {
@@ -54,6 +54,7 @@ class BackupRun {
   readonly #stages = new Stages();
   readonly #accounts: Accounts = localAccounts();
   readonly #used = new Set<string>();
+  #reader: BlobReader | undefined;
   /** Packs without a single part to spare, from when there were fewer disks: what they hold is stored again. */
   #keptOnce: ReadonlyMap<string, Uint8Array> = new Map<string, Uint8Array>();
   readonly #counts: FileCounts = newFileCounts();
@@ -75,14 +76,13 @@ class BackupRun {
   async run(): Promise<BackupSummary> {
     const { signal } = this.#options;
     const session = this.#session;
-    session.listen(this.#options.onProblem);
     const walkOptions = this.#walkOptions();
     const spread = spreadInForce(session, this.#options.spread);
     if (this.#options.dryRun === true) return this.#dryRun(walkOptions, spread);
-    if (session.drives().length === 0) {
+    if (session.holders().length === 0) {
       throw new KithError(
         'no-holders',
-        'there is nowhere to put a backup yet. Add a disk: kith drive add PATH',
+        'there is nowhere to put a backup yet. Add a friend: kith friend add CARD; or a disk: kith drive add PATH',
       );
     }
     this.#warnOfLinks();
@@ -90,7 +90,8 @@ class BackupRun {
     await checkSources(walkOptions);
     const prepared = await prepareWrite(session, this.#onProblem, signal);
     const { census, reader, here } = prepared;
-    const placer = await ShardPlacer.create(here, this.#onProblem, signal);
+    this.#reader = reader;
+    const placer = await ShardPlacer.create(here, this.#onProblem, { signal });
     await resumePending(session, placer, census, reader);
     dropLostPacks(session, census);
     if (spread.n > spread.k) this.#keptOnce = packsKeptOnce(session);
@@ -194,7 +195,7 @@ class BackupRun {
 
   /** True if the vault has the blob; its pack then belongs to what this snapshot needs. */
   #isKnown(blobId: Uint8Array): boolean {
-    const place = this.#session.index.get(blobId);
+    const place = this.#reader?.placeOf(blobId);
     if (place === undefined || this.#keptOnce.has(idKey(place.packId))) return false;
     this.#used.add(idKey(place.packId));
     return true;
@@ -359,7 +360,7 @@ class BackupRun {
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
     }
     const { reached } = await this.#stages.wait('publish', () =>
-      session.exchangeLogs(prepared.here.map((drive) => drive.holder)),
+      session.exchangeLogs(prepared.here.map((keeper) => keeper.holder)),
     );
     if (reached === 0 && waiting.length === 0) {
       this.#onProblem({
@@ -421,7 +422,7 @@ class BackupRun {
     const reader = new BlobReader(
       session,
       here,
-      away.map(({ drive }) => drive),
+      away.map(({ keeper }) => keeper),
       this.#onProblem,
     );
     const parent = await this.#parent(walkOptions.sources);

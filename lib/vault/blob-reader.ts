@@ -1,13 +1,14 @@
 import { equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { blobKinds, type BlobKind } from '../format/blob.ts';
-import type { BlobPlace } from '../catalog/blob-index.ts';
+import type { BlobPlace, PackOrder } from '../catalog/blob-index.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
 import { PackReader } from '../pipeline/pack-reader.ts';
 import type { Census } from './census.ts';
 import { SessionPlaces } from './places.ts';
-import type { KnownDrive, Session } from './session.ts';
+import type { KnownHolder } from './known-holder.ts';
+import type { Session } from './session.ts';
 import { ShardReader } from './shard-reader.ts';
 import type { Problem } from './types.ts';
 
@@ -21,24 +22,31 @@ export class BlobReader {
   readonly #packs: PackReader;
   readonly #frames = new Map<string, { readonly plain: Promise<Uint8Array>; bytes: number }>();
   #frameBytes = 0;
+  #order: PackOrder | undefined;
 
   constructor(
     session: Session,
-    here: readonly KnownDrive[],
-    away: readonly KnownDrive[],
+    here: readonly KnownHolder[],
+    away: readonly KnownHolder[],
     onProblem: (problem: Problem) => void,
     census?: Census,
   ) {
     this.#session = session;
     this.#shards = new ShardReader({
-      places: new SessionPlaces(session, here, away),
+      places: new SessionPlaces(session, here, away, census),
       coder: session.surroundings.coder,
       onProblem,
       onDamage: (holder, packId, index) => {
-        const drive = session.drive(holder.id);
-        if (drive === undefined) return;
-        session.damage.add(drive.id, packId, index);
-        census?.markDamaged(packId, index, drive, 'it was found damaged');
+        const keeper = session.holder(holder.id);
+        if (keeper === undefined) return;
+        session.damage.add(keeper.id, packId, index);
+        census?.markDamaged(packId, index, keeper, 'it was found damaged');
+      },
+      onWithheld: (holder, packId, index) => {
+        const keeper = session.holder(holder.id);
+        if (keeper === undefined || census?.lists(packId, index, keeper) !== true) return false;
+        census.disregard(packId, index, keeper, 'it does not give it');
+        return true;
       },
     });
     this.#packs = new PackReader({
@@ -46,6 +54,16 @@ export class BlobReader {
       compressor: session.compressor,
       sealingKeys: (keyEpoch) => session.sealingKeys(keyEpoch),
     });
+  }
+
+  /** From now on, of packs that have the same blob, some are read before others. */
+  prefer(order: PackOrder): void {
+    this.#order = order;
+  }
+
+  /** Where a blob is, best first for this operation; undefined if no known pack has it. */
+  placeOf(blobId: Uint8Array): BlobPlace | undefined {
+    return this.#session.index.get(blobId, this.#order);
   }
 
   get shards(): ShardReader {
@@ -68,7 +86,7 @@ export class BlobReader {
    */
   async read(kind: BlobKind, blobId: Uint8Array): Promise<Uint8Array> {
     let failure: unknown;
-    for (const place of this.#session.index.places(blobId)) {
+    for (const place of this.#session.index.places(blobId, this.#order)) {
       try {
         return await this.readAt(kind, blobId, place);
       } catch (error) {

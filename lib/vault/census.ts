@@ -1,81 +1,103 @@
 import { idKey } from '../base/bytes.ts';
-import { isKithError, messageOf } from '../base/errors.ts';
+import { mapLimited, throwIfAborted } from '../base/concurrency.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { rowCountMax } from '../base/limits.ts';
 import type { DamageBook } from './damage-book.ts';
-import type { KnownDrive } from './session.ts';
+import type { KnownHolder } from './known-holder.ts';
 import type { Problem } from './types.ts';
 
 /** A shard that a holder says it has, by its listing. */
 export interface CountedShard {
   readonly index: number;
-  readonly drive: KnownDrive;
+  readonly keeper: KnownHolder;
   /** Why it can't be whole, in words; undefined when nothing speaks against it. */
   readonly damaged: string | undefined;
 }
 
 const noShards: readonly number[] = [];
 
+/** Holders that list at once. */
+const listedAtOnce = 8;
+
+/** A friend has so long to list what it has: a million shards in pages, even over a slow line. */
+const listMsMax = 120_000;
+
+/** Shards that one holder may list: some terabytes of the largest, and 100 MB here while they are sorted. */
+export const inventoryEntriesMax = 1_000_000;
+
 /** Why a shard counts as damaged that an earlier operation found so. */
 const foundDamaged = 'it was found damaged before';
+
+/** What one holder listed. */
+interface Listed {
+  readonly key: string;
+  readonly packId: Uint8Array;
+  readonly index: number;
+  readonly damaged: string | undefined;
+}
 
 /**
  * Which holder has which shard, from listings made now: the truth that ledger hints are held against. Kept small: one number a shard.
  */
 export class Census {
-  readonly #drives: readonly KnownDrive[];
+  readonly #holders: readonly KnownHolder[];
+  readonly #numbers: ReadonlyMap<string, number>;
   readonly #shards = new Map<string, number[]>();
   readonly #damaged = new Map<string, string>();
   readonly #packIds = new Map<string, Uint8Array>();
   /** Damaged ones that are of the right length. */
   readonly #partly = new Set<string>();
-  readonly #failed = new Set<KnownDrive>();
+  readonly #failed = new Set<string>();
   readonly #book: DamageBook | undefined;
 
-  private constructor(drives: readonly KnownDrive[], book: DamageBook | undefined) {
-    this.#drives = drives;
+  private constructor(holders: readonly KnownHolder[], book: DamageBook | undefined) {
+    this.#holders = holders;
+    this.#numbers = new Map(holders.map(({ id }, number) => [id, number]));
     this.#book = book;
   }
 
-  /** Lists every drive given. One that fails in the middle is left out and reported: its shards count as away. */
+  /** Has every holder listed. One that fails in the middle is left out and reported: its shards count as away. */
   static async take(
-    drives: readonly KnownDrive[],
+    holders: readonly KnownHolder[],
     onProblem: (problem: Problem) => void,
     options: { readonly signal?: AbortSignal | undefined; readonly damage?: DamageBook } = {},
-  ): Promise<{ census: Census; failed: KnownDrive[] }> {
+  ): Promise<{ census: Census; failed: KnownHolder[] }> {
     const { signal, damage } = options;
-    const census = new Census(drives, damage);
-    const failed: KnownDrive[] = [];
-    for (const [number, drive] of drives.entries()) {
-      const found: { key: string; packId: Uint8Array; index: number; damaged: string | undefined }[] = [];
+    const census = new Census(holders, damage);
+    const lists = await mapLimited(holders, listedAtOnce, async (keeper) => {
       try {
-        for await (const entry of drive.holder.inventory({
-          ...(signal === undefined ? {} : { signal }),
-          onProblem: ({ name, message }) =>
-            onProblem({ item: `${drive.name}: ${name}`, message, code: 'malformed' }),
-        })) {
-          const { packId, index } = entry;
-          const remembered = damage?.has(drive.id, packId, index) === true ? foundDamaged : undefined;
-          found.push({ key: idKey(packId), packId, index, damaged: entry.damaged ?? remembered });
-        }
+        return await listOf(keeper, onProblem, signal, damage);
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
-        failed.push(drive);
-        census.#failed.add(drive);
-        onProblem({ item: drive.name, message: messageOf(error), code: error.code });
-        continue;
+        onProblem({ item: keeper.name, message: messageOf(error), code: error.code });
+        return undefined;
       }
-      for (const shard of found) census.#add(shard.key, shard.packId, shard.index, number, shard.damaged);
-    }
+    });
+    const failed = holders.filter((_, number) => lists[number] === undefined);
+    for (const { id } of failed) census.#failed.add(id);
+    for (const [number, listed] of lists.entries())
+      for (const shard of listed ?? [])
+        census.#add(shard.key, shard.packId, shard.index, number, shard.damaged);
     return { census, failed };
   }
 
-  /** The drives that were listed, in full or until they failed. */
-  get drives(): readonly KnownDrive[] {
-    return this.#drives.filter((drive) => !this.#failed.has(drive));
+  /** The holders that were listed in full. */
+  get holders(): readonly KnownHolder[] {
+    return this.#holders.filter((keeper) => !this.#failed.has(keeper.id));
   }
 
-  #add(key: string, packId: Uint8Array, index: number, drive: number, damaged: string | undefined): void {
+  /** Shards that a holder listed, bad ones included; 0 for one that wasn't listed. */
+  countOf(holderId: string): number {
+    const number = this.#numbers.get(holderId);
+    let count = 0;
+    for (const codes of this.#shards.values())
+      for (const code of codes) if (Math.floor(code / 256) === number) count++;
+    return count;
+  }
+
+  #add(key: string, packId: Uint8Array, index: number, number: number, damaged: string | undefined): void {
     const shards = this.#shards.get(key);
-    const code = drive * 256 + index;
+    const code = number * 256 + index;
     if (shards === undefined) {
       this.#shards.set(key, [code]);
       this.#packIds.set(key, packId.slice());
@@ -86,14 +108,14 @@ export class Census {
     if (damaged === foundDamaged) this.#partly.add(`${key}${code}`);
   }
 
-  /** All shards of a pack, in order of drives. */
+  /** All shards of a pack, in order of holders. */
   shards(packId: Uint8Array): CountedShard[] {
     const key = idKey(packId);
     const counted: CountedShard[] = [];
     for (const code of this.#shards.get(key) ?? noShards) {
-      const drive = this.#drives[Math.floor(code / 256)];
-      if (drive !== undefined)
-        counted.push({ index: code % 256, drive, damaged: this.#damaged.get(`${key}${code}`) });
+      const keeper = this.#holders[Math.floor(code / 256)];
+      if (keeper !== undefined)
+        counted.push({ index: code % 256, keeper, damaged: this.#damaged.get(`${key}${code}`) });
     }
     return counted;
   }
@@ -103,9 +125,19 @@ export class Census {
     return this.shards(packId).filter((shard) => shard.damaged === undefined);
   }
 
+  #shardKey(packId: Uint8Array, index: number, { id }: KnownHolder): string {
+    return `${idKey(packId)}${(this.#numbers.get(id) ?? -1) * 256 + index}`;
+  }
+
+  /** True if the holder listed the shard. */
+  lists(packId: Uint8Array, index: number, { id }: KnownHolder): boolean {
+    const number = this.#numbers.get(id);
+    return number !== undefined && this.#shards.get(idKey(packId))?.includes(number * 256 + index) === true;
+  }
+
   /** Leaves a shard out of this operation: it could not be asked about, which says nothing of its bytes. */
-  disregard(packId: Uint8Array, index: number, drive: KnownDrive, reason: string): void {
-    this.#damaged.set(`${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`, reason);
+  disregard(packId: Uint8Array, index: number, keeper: KnownHolder, reason: string): void {
+    this.#damaged.set(this.#shardKey(packId, index, keeper), reason);
   }
 
   /**
@@ -113,18 +145,17 @@ export class Census {
    * serve where too few whole ones are left.
    */
   readable(packId: Uint8Array): CountedShard[] {
-    const key = idKey(packId);
-    return this.shards(packId).filter(({ index, drive, damaged }) => {
-      return damaged === undefined || this.#partly.has(`${key}${this.#drives.indexOf(drive) * 256 + index}`);
+    return this.shards(packId).filter(({ index, keeper, damaged }) => {
+      return damaged === undefined || this.#partly.has(this.#shardKey(packId, index, keeper));
     });
   }
 
   /** Notes that a shard turned out bad when its bytes were read; remembered beyond this operation. */
-  markDamaged(packId: Uint8Array, index: number, drive: KnownDrive, reason: string): void {
-    const key = `${idKey(packId)}${this.#drives.indexOf(drive) * 256 + index}`;
+  markDamaged(packId: Uint8Array, index: number, keeper: KnownHolder, reason: string): void {
+    const key = this.#shardKey(packId, index, keeper);
     this.#damaged.set(key, reason);
     this.#partly.add(key);
-    this.#book?.add(drive.id, packId, index);
+    this.#book?.add(keeper.id, packId, index);
   }
 
   /** Forgets what was only remembered as damaged: every byte is about to be read. */
@@ -133,19 +164,69 @@ export class Census {
   }
 
   /** Notes a shard that was just put, or whose every byte was read and is right. */
-  markHeld(packId: Uint8Array, index: number, drive: KnownDrive): void {
-    const number = this.#drives.indexOf(drive);
-    if (number < 0) return;
+  markHeld(packId: Uint8Array, index: number, keeper: KnownHolder): void {
+    const number = this.#numbers.get(keeper.id);
+    if (number === undefined) return;
     const key = idKey(packId);
     const code = number * 256 + index;
     this.#damaged.delete(`${key}${code}`);
     this.#partly.delete(`${key}${code}`);
-    this.#book?.remove(drive.id, packId, index);
+    this.#book?.remove(keeper.id, packId, index);
     if (this.#shards.get(key)?.includes(code) !== true) this.#add(key, packId, index, number, undefined);
   }
 
-  /** Every pack of which any drive has a shard. */
+  /** Every pack of which any holder has a shard. */
   packIds(): IterableIterator<Uint8Array> {
     return this.#packIds.values();
   }
+}
+
+async function listOf(
+  keeper: KnownHolder,
+  onProblem: (problem: Problem) => void,
+  signal: AbortSignal | undefined,
+  damage: DamageBook | undefined,
+): Promise<Listed[]> {
+  const tooSlow = new AbortController();
+  const timer = keeper.kind === 'drive' ? undefined : setTimeout(() => tooSlow.abort(), listMsMax);
+  try {
+    const signals = signal === undefined ? [tooSlow.signal] : [signal, tooSlow.signal];
+    return await readList(keeper, onProblem, AbortSignal.any(signals), damage);
+  } catch (error) {
+    if (!tooSlow.signal.aborted || signal?.aborted === true) throw error;
+    throw new KithError('holder-unavailable', 'it took too long to list what it has', { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readList(
+  keeper: KnownHolder,
+  onProblem: (problem: Problem) => void,
+  signal: AbortSignal,
+  damage: DamageBook | undefined,
+): Promise<Listed[]> {
+  const listed: Listed[] = [];
+  const seen = new Set<string>();
+  const entries = keeper.holder.inventory({
+    signal,
+    onProblem: ({ name, message }) =>
+      onProblem({ item: `${keeper.name}: ${name}`, message, code: 'malformed' }),
+  });
+  for await (const { packId, index, damaged } of entries) {
+    throwIfAborted(signal);
+    if (listed.length >= inventoryEntriesMax) {
+      throw new KithError('limit-exceeded', `it lists more than ${inventoryEntriesMax} parts`);
+    }
+    if (!Number.isInteger(index) || index < 0 || index >= rowCountMax || packId.length !== 32) {
+      throw new KithError('malformed', 'it lists what can be no part of a backup');
+    }
+    const key = idKey(packId);
+    // Once: who says it twice has it once.
+    if (seen.has(`${key}${index}`)) continue;
+    seen.add(`${key}${index}`);
+    const remembered = damage?.has(keeper.id, packId, index) === true ? foundDamaged : undefined;
+    listed.push({ key, packId, index, damaged: damaged ?? remembered });
+  }
+  return listed;
 }

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { toHex, utf8 } from '../base/bytes.ts';
+import { mapLimited } from '../base/concurrency.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
-import { countOf } from '../base/units.ts';
 import {
   encodeHolderRecord,
   holderKindNumbers,
@@ -11,13 +11,16 @@ import {
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { initDrive, openDrive, readDriveMarker } from '../holders/drive.ts';
-import { Census } from './census.ts';
-import { wholeParts } from './health.ts';
+import type { Census } from './census.ts';
+import { exchangeWithAll } from './exchange.ts';
+import { holdersAtOnce } from './holder-book.ts';
+import { nameFor, refuseTakenName } from './names.ts';
+import { refuseIfNeeded } from './removal.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
 import type { DriveInfo, DriveOptions } from './types.ts';
 
-/** What a drive is and how full, as it is now. */
-export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
+/** What a drive is and how full, as it is now; how many shards it has by a census that listed it, or else a listing. */
+export async function driveInfo(drive: KnownDrive, census?: Census): Promise<DriveInfo> {
   const base = {
     id: drive.id,
     name: drive.name,
@@ -39,8 +42,7 @@ export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
   }
   try {
     const room = await drive.holder.room();
-    let shards = 0;
-    for await (const _entry of drive.holder.inventory()) shards++;
+    const shards = await shardsOf(drive, census);
     return {
       ...base,
       available: true,
@@ -62,16 +64,24 @@ export async function driveInfo(drive: KnownDrive): Promise<DriveInfo> {
   }
 }
 
-export async function driveList(session: Session): Promise<DriveInfo[]> {
-  const infos: DriveInfo[] = [];
-  for (const drive of session.drives()) infos.push(await driveInfo(drive));
-  return infos;
+async function shardsOf(drive: KnownDrive, census: Census | undefined): Promise<number> {
+  if (census?.holders.some(({ id }) => id === drive.id) === true) return census.countOf(drive.id);
+  let shards = 0;
+  for await (const _entry of drive.holder.inventory()) shards++;
+  return shards;
 }
 
-function freeName(session: Session, wanted: string): string {
-  const names = new Set(session.drives().map((drive) => drive.name));
-  if (!names.has(wanted)) return wanted;
-  for (let i = 2; ; i++) if (!names.has(`${wanted}-${i}`)) return `${wanted}-${i}`;
+/** The same of several, side by side. */
+export async function driveInfos(drives: readonly KnownDrive[], census?: Census): Promise<DriveInfo[]> {
+  return await mapLimited(drives, holdersAtOnce, (drive) => driveInfo(drive, census));
+}
+
+export async function driveList(session: Session): Promise<DriveInfo[]> {
+  return await driveInfos(session.drives());
+}
+
+function driveOf(session: Session, id: string): KnownDrive | undefined {
+  return session.drives().find((drive) => drive.id === id);
 }
 
 /**
@@ -82,9 +92,8 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   const { disk, random, clock } = session.surroundings;
   const path = resolve(options.path);
   await exchangeWithAll(session);
-  const drives = session.drives();
   const marker = await readDriveMarker(disk, path);
-  const known = marker === undefined ? undefined : session.drive(marker.id);
+  const known = marker === undefined ? undefined : driveOf(session, marker.id);
   if (
     known !== undefined &&
     known.path === path &&
@@ -93,9 +102,7 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   ) {
     throw new KithError('holder-exists', `${path} is already your disk "${known.name}".`);
   }
-  if (options.name !== undefined && drives.some((drive) => drive.name === options.name && drive !== known)) {
-    throw new KithError('usage', `there is a disk named "${options.name}" already; choose another --name.`);
-  }
+  if (options.name !== undefined) refuseTakenName(session, options.name, known?.id);
   if (path === resolve(session.home) || `${path}/`.startsWith(`${resolve(session.home)}/`)) {
     throw new KithError('usage', 'a disk can’t lie inside kith’s own home: both would be lost together.');
   }
@@ -105,7 +112,7 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
   else await settleDriveFolder(session, path);
   const before = marker === undefined ? undefined : holderRecord(session, marker.id);
   const wanted = before === undefined ? path.split('/').at(-1) || 'disk' : before.name;
-  const name = options.name ?? known?.name ?? freeName(session, wanted);
+  const name = options.name ?? known?.name ?? nameFor(session, wanted);
   const initial = await initDrive(disk, path, {
     name,
     vaultId: session.device.vaultId,
@@ -124,8 +131,8 @@ export async function driveAdd(session: Session, options: DriveOptions): Promise
     whole: options.whole ?? record?.whole ?? false,
     path,
   });
-  session.loadDrives();
-  const drive = session.drive(initial.id);
+  session.loadHolders();
+  const drive = driveOf(session, initial.id);
   if (drive === undefined) throw new KithError('internal', 'the new disk is not in the catalog');
   await exchangeWithAll(session);
   return driveInfo(drive);
@@ -164,23 +171,13 @@ function sameOptions(known: KnownDrive, options: DriveOptions): boolean {
   );
 }
 
-/**
- * Exchanges logs with every drive that is here: before something is appended, so that a home that was put back doesn't go on with a
- * log that others have more of, and after, so that it isn't the only place that knows.
- */
-export async function exchangeWithAll(session: Session): Promise<void> {
-  const { here } = await session.reachable();
-  await session.exchangeLogs(here.map(({ holder }) => holder));
-  session.loadDrives();
-}
-
 /** Exchanges logs with a drive of this vault that isn't, or is no longer, in the catalog: it may know more than we do. */
 async function exchangeWithFound(session: Session, path: string, id: string, name: string): Promise<void> {
   const { disk } = session.surroundings;
   const { vaultId } = session.device;
   const holder = openDrive(disk, path, { id, vaultId, name, isDevice: session.authority.isDevice });
   await session.exchangeLogs([holder]);
-  session.loadDrives();
+  session.loadHolders();
 }
 
 /** Writes what is known of a drive to the catalog. */
@@ -241,41 +238,7 @@ export async function driveRemove(session: Session, nameOrId: string, force: boo
     whole: drive.whole,
     path: drive.path,
   });
-  session.loadDrives();
+  session.loadHolders();
   await exchangeWithAll(session);
   return info;
-}
-
-/** Refuses if some pack can be restored, now or once all are back, with what the drive has and can't without it. */
-async function refuseIfNeeded(session: Session, drive: KnownDrive): Promise<void> {
-  const { here } = await session.reachable();
-  const { census } = await Census.take(here, (problem) => session.problem(problem), {
-    damage: session.damage,
-  });
-  const listed = new Set(census.drives.map(({ id }) => id));
-  let needed = 0;
-  for (const { manifest, hints } of session.state.packs()) {
-    if (session.queue.has(manifest.packId)) continue;
-    const own = new Set<number>();
-    const now = new Set<number>();
-    const later = new Set<number>();
-    for (const shard of wholeParts(census, manifest))
-      (shard.drive.id === drive.id ? own : now).add(shard.index);
-    for (const [index, ids] of hints) {
-      if (index >= manifest.roots.length) continue;
-      for (const id of ids) {
-        if (listed.has(id) || session.drive(id) === undefined) continue;
-        (id === drive.id ? own : later).add(index);
-      }
-    }
-    const isKey = (others: ReadonlySet<number>): boolean =>
-      others.size < manifest.k && new Set([...others, ...own]).size >= manifest.k;
-    if (isKey(now) || isKey(new Set([...now, ...later]))) needed++;
-  }
-  if (needed === 0) return;
-  throw new KithError(
-    'failed',
-    `without "${drive.name}" ${countOf(needed, 'part')} of your backup could not be restored from the other disks that are connected. ` +
-      'Connect the others, or add a disk and run `kith repair` first; --force removes it all the same.',
-  );
 }

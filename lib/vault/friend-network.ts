@@ -44,6 +44,11 @@ export interface PingStep {
 export interface FriendNetwork {
   /** `HOST:PORT` that friends can dial, or null where nothing listens. */
   readonly listen: string | null;
+  /**
+   * Resolves once friends who can be reached are there, or were tried in vain. Left out where a daemon keeps up with them; a command that
+   * works by itself opens its network here, at the first need.
+   */
+  settled?(signal?: AbortSignal): Promise<void>;
   holderOf(friend: FriendRef): Holder;
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;

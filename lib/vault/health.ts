@@ -4,6 +4,7 @@ import { householdOf } from '../placement/choose.ts';
 import { tolerance, type HeldShard } from '../placement/health.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { Census, CountedShard } from './census.ts';
+import type { KnownHolder } from './known-holder.ts';
 import type { Session } from './session.ts';
 import type { PackPlace, ShardPlace } from './types.ts';
 
@@ -19,7 +20,7 @@ export interface PackHealth {
    * is beside the spread: it would hide that a share of everybody else's is gone.
    */
   readonly missing: readonly number[];
-  /** Shards that only drives have which are away now. */
+  /** Shards that only holders have which are away now. */
   readonly awayCount: number;
   /** True if even with everybody back fewer than k shards exist. */
   readonly lost: boolean;
@@ -30,7 +31,7 @@ export interface PackHealth {
   readonly salvageable: boolean;
 }
 
-/** Where the shards of a pack are, by the census, with the ledger's hints for drives that are away. */
+/** Where the shards of a pack are, by the census, with the ledger's hints for holders that are away. */
 export function packHealth(session: Session, census: Census, pack: KnownPack): PackHealth {
   const { manifest, hints } = pack;
   const shards: ShardPlace[] = [];
@@ -41,24 +42,24 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
   const placed = new Set<number>();
   const missing: number[] = [];
   const inSpread = spreadMembers(session);
-  for (const { index, drive } of wholeParts(census, manifest)) {
-    const household = householdOf(drive);
+  for (const { index, keeper } of wholeParts(census, manifest)) {
+    const household = householdOf(keeper);
     held.push({ index, household });
-    if (!isAtHome(drive)) offsite.push({ index, household });
+    if (!isAtHome(keeper)) offsite.push({ index, household });
     known.add(index);
-    if (inSpread(drive)) placed.add(index);
-    shards.push({ index, holder: drive.name, holderId: drive.id, kind: 'drive', state: 'held' });
+    if (inSpread(keeper)) placed.add(index);
+    shards.push({ index, holder: keeper.name, holderId: keeper.id, kind: keeper.kind, state: 'held' });
   }
-  const here = new Set(census.drives.map((drive) => drive.id));
+  const here = new Set(census.holders.map((keeper) => keeper.id));
   for (const [index, ids] of hints) {
     if (index >= manifest.roots.length) continue;
     for (const id of ids) {
       if (session.damage.has(id, manifest.packId, index)) continue;
-      const drive = here.has(id) ? undefined : session.drive(id);
-      if (drive === undefined) continue;
+      const keeper = here.has(id) ? undefined : session.holder(id);
+      if (keeper === undefined) continue;
       away.add(index);
-      if (inSpread(drive)) placed.add(index);
-      shards.push({ index, holder: drive.name, holderId: id, kind: 'drive', state: 'suspect' });
+      if (inSpread(keeper)) placed.add(index);
+      shards.push({ index, holder: keeper.name, holderId: id, kind: keeper.kind, state: 'suspect' });
     }
   }
   for (let index = 0; index < manifest.n; index++) {
@@ -100,18 +101,19 @@ export function readableParts(census: Census, manifest: Manifest): CountedShard[
 }
 
 /**
- * Tells which drives share the spread. `--whole` ones have everything beside it, unless there are no others: then
+ * Tells which holders share the spread. `--whole` drives have everything beside it, unless there are no others: then
  * they are all that a pack is spread over.
  */
-export function spreadMembers(session: Session): (drive: { readonly whole: boolean }) => boolean {
-  const onlyWhole = session.drives().every((drive) => drive.whole);
-  return (drive) => onlyWhole || !drive.whole;
+export function spreadMembers(session: Session): (keeper: { readonly whole: boolean }) => boolean {
+  const onlyWhole = session.holders().every((keeper) => keeper.whole);
+  return (keeper) => onlyWhole || !keeper.whole;
 }
 
 /**
  * A drive counts as being at home unless it has been given another household: a disk of which nothing was said may well
- * stand beside the computer.
+ * stand beside the computer. A friend lives elsewhere unless told to be at home.
  */
-function isAtHome(drive: { readonly household: string | undefined }): boolean {
-  return drive.household === undefined || drive.household === '' || drive.household === 'home';
+function isAtHome(keeper: Pick<KnownHolder, 'kind' | 'household'>): boolean {
+  if (keeper.kind === 'friend') return keeper.household === 'home';
+  return keeper.household === undefined || keeper.household === '' || keeper.household === 'home';
 }

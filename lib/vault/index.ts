@@ -3,11 +3,13 @@ import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { backup } from './backup.ts';
-import { driveAdd, driveList, driveRemove, exchangeWithAll } from './drives.ts';
+import { driveAdd, driveList, driveRemove } from './drives.ts';
+import { exchangeWithAll } from './exchange.ts';
+import { card, friendAdd, friendList, friendPing, friendRemove, friendSet, friendShow } from './friends.ts';
 import { list } from './list.ts';
 import { repair } from './repair.ts';
 import { restore } from './restore.ts';
-import { Session, type Surroundings } from './session.ts';
+import { Session } from './session.ts';
 import { Settings } from './settings.ts';
 import { allSnapshots, snapshotInfo } from './snapshots.ts';
 import { status } from './status.ts';
@@ -18,6 +20,7 @@ import type {
   DriveInfo,
   DriveOptions,
   FriendInfo,
+  FriendOptions,
   PingResult,
   ListedEntry,
   OpenOptions,
@@ -34,18 +37,23 @@ import { where } from './where.ts';
 
 export { initVault } from './init.ts';
 export { recoverVault } from './recover.ts';
-export { systemSurroundings, type Surroundings } from './session.ts';
+export { exchangeWith } from './exchange.ts';
+export { noNetwork } from './no-network.ts';
+export { Session, systemSurroundings, type Surroundings } from './session.ts';
+export type * from './friend-network.ts';
+export type * from './known-holder.ts';
 export type * from './types.ts';
 
 /** Opens a home for this process. Errors as Session.open. */
 export async function openVault(
-  options: OpenOptions & { readonly surroundings?: Surroundings },
+  options: OpenOptions & Pick<Parameters<typeof Session.open>[0], 'surroundings' | 'network'>,
 ): Promise<VaultApi> {
-  return new Vault(await Session.open(options));
+  return vaultOf(await Session.open(options));
 }
 
-function notYet(): Promise<never> {
-  return Promise.reject(new KithError('internal', 'not wired yet'));
+/** The use cases over a session that is open. Closing the vault closes it. */
+export function vaultOf(session: Session): VaultApi {
+  return new Vault(session);
 }
 
 /** The owner's use cases over one session. */
@@ -64,15 +72,6 @@ class Vault implements VaultApi {
     return this.#session.name;
   }
 
-  /** Runs an operation that listens for problems; what comes after it is not told to its listener. */
-  async #heard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } finally {
-      this.#session.listen(undefined);
-    }
-  }
-
   driveAdd(options: DriveOptions): Promise<DriveInfo> {
     return driveAdd(this.#session, options);
   }
@@ -86,29 +85,35 @@ class Vault implements VaultApi {
   }
 
   card(): Promise<string> {
-    return notYet();
+    return card(this.#session);
   }
-  friendAdd(): Promise<FriendInfo> {
-    return notYet();
+
+  friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
+    return friendAdd(this.#session, text, options);
   }
+
   friendList(): Promise<FriendInfo[]> {
-    return notYet();
+    return friendList(this.#session);
   }
-  friendShow(): Promise<FriendInfo> {
-    return notYet();
+
+  friendShow(nameOrId: string): Promise<FriendInfo> {
+    return friendShow(this.#session, nameOrId);
   }
-  friendSet(): Promise<FriendInfo> {
-    return notYet();
+
+  friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo> {
+    return friendSet(this.#session, nameOrId, options);
   }
-  friendRemove(): Promise<FriendInfo> {
-    return notYet();
+
+  friendRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<FriendInfo> {
+    return friendRemove(this.#session, nameOrId, options.force === true);
   }
-  friendPing(): Promise<PingResult> {
-    return notYet();
+
+  friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
+    return friendPing(this.#session, nameOrId, options.signal);
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {
-    return this.#heard(() => backup(this.#session, options));
+    return backup(this.#session, options);
   }
 
   async snapshots(
@@ -130,7 +135,7 @@ class Vault implements VaultApi {
   }
 
   restore(options: RestoreOptions): Promise<RestoreSummary> {
-    return this.#heard(() => restore(this.#session, options));
+    return restore(this.#session, options);
   }
 
   where(what: string): Promise<WhereResult> {
@@ -142,7 +147,7 @@ class Vault implements VaultApi {
   }
 
   repair(options: RepairOptions = {}): Promise<RepairSummary> {
-    return this.#heard(() => repair(this.#session, options));
+    return repair(this.#session, options);
   }
 
   async configGet(key?: string): Promise<ConfigEntry[]> {
@@ -161,7 +166,7 @@ class Vault implements VaultApi {
     const atNs = session.state.settingTimeNs(key, session.surroundings.clock.nowNs());
     const body = encodeSetting({ key, value, atNs });
     await session.logs.append(logRoles.catalog, [{ kind: recordKinds.setting, body }]);
-    session.loadDrives();
+    session.loadHolders();
     await exchangeWithAll(session);
     return session.settings.entry(key);
   }

@@ -25,7 +25,7 @@ export async function openReader(session: Session): Promise<BlobReader> {
   const reader = new BlobReader(
     session,
     here,
-    away.map(({ drive }) => drive),
+    away.map(({ keeper }) => keeper),
     (problem) => session.problem(problem),
   );
   await completeIndex(session, reader);

@@ -53,7 +53,7 @@ export async function needsOf(
   if (even && tolerances.has(undefined)) return all;
   try {
     if (even && (await isWhole(session, reader, id, snapshot, signal))) return all;
-    const used = await packsOf(session, reader, snapshot.root, signal);
+    const used = await packsOf(reader, snapshot.root, signal);
     const packs = new Set([...used.packs.keys()].filter((key) => health.has(key)));
     return { packs, missingBlobs: used.missingBlobs, waits: packs.size < used.packs.size };
   } catch (error) {
@@ -76,7 +76,7 @@ async function isWhole(
   const visit = (packId: Uint8Array | undefined): void => {
     if (packId === undefined || session.state.pack(packId) === undefined) whole = false;
   };
-  const folders = await visitBlobs(session, reader, snapshot.root, visit, { signal, skip: found.folders });
+  const folders = await visitBlobs(reader, snapshot.root, visit, { signal, skip: found.folders });
   if (!whole) return false;
   found.snapshots.add(id);
   for (const folder of folders) found.folders.add(folder);

@@ -114,8 +114,8 @@ export class PackStore {
     const result = await this.#stages.wait('place', () => this.#placer.place(coded, coded.shards, new Set()));
     const placed: Placement[] = [...result.placed];
     let { bytesSent } = result;
-    for (const drive of this.#placer.wholeDrives) {
-      const whole = await this.#placer.placeAt(coded, coded.shards.slice(0, coded.k), drive);
+    for (const keeper of this.#placer.wholeHolders) {
+      const whole = await this.#placer.placeAt(coded, coded.shards.slice(0, coded.k), keeper);
       placed.push(...whole.placed);
       bytesSent += whole.bytesSent;
     }
@@ -123,8 +123,8 @@ export class PackStore {
     this.counts.shardsPlaced += placed.length;
     this.counts.shardsMissing += result.missing.length;
     for (const { shardIndex, holderId } of placed) {
-      const drive = this.#session.drive(toHex(holderId));
-      if (drive !== undefined) this.#census.markHeld(coded.packId, shardIndex, drive);
+      const keeper = this.#session.holder(toHex(holderId));
+      if (keeper !== undefined) this.#census.markHeld(coded.packId, shardIndex, keeper);
     }
     const acknowledged = new Set(placed.map((placement) => placement.shardIndex)).size;
     if (acknowledged < coded.k) {

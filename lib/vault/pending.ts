@@ -134,7 +134,7 @@ export async function resumePending(
     const held = await soundShards(session, census, manifest);
     const have = new Set(held.map((shard) => shard.index));
     // What a --whole drive keeps comes on top of the n.
-    const placedRows = new Set(held.filter((shard) => !shard.drive.whole).map((shard) => shard.index));
+    const placedRows = new Set(held.filter((shard) => !shard.keeper.whole).map((shard) => shard.index));
     const wanted = manifest.roots
       .map((_, row) => row)
       .filter((row) => row < manifest.n && !placedRows.has(row));
@@ -158,19 +158,19 @@ export async function resumePending(
         manifest: manifestBytes,
       },
       shards,
-      new Set(held.map((shard) => shard.drive.id)),
+      new Set(held.map((shard) => shard.keeper.id)),
     );
     bytesSent += result.bytesSent;
     shardsPlaced += result.placed.length;
     for (const { shardIndex, holderId } of result.placed) {
-      const drive = session.drive(toHex(holderId));
-      if (drive !== undefined) census.markHeld(manifest.packId, shardIndex, drive);
+      const keeper = session.holder(toHex(holderId));
+      if (keeper !== undefined) census.markHeld(manifest.packId, shardIndex, keeper);
       have.add(shardIndex);
     }
     if (have.size < manifest.k) continue;
     const placements: Placement[] = [
       ...result.placed,
-      ...held.map((shard) => ({ shardIndex: shard.index, holderId: idBytes(shard.drive.id) })),
+      ...held.map((shard) => ({ shardIndex: shard.index, holderId: idBytes(shard.keeper.id) })),
     ].slice(0, rowCountMax);
     const body = encodePackRecord({ manifest: manifestBytes, placements });
     await session.logs.append(logRoles.ledger, [{ kind: recordKinds.pack, body }]);
@@ -200,15 +200,15 @@ async function neededByPending(session: Session): Promise<ReadonlySet<string> | 
 async function soundShards(session: Session, census: Census, manifest: Manifest): Promise<CountedShard[]> {
   const sound: CountedShard[] = [];
   for (const shard of census.good(manifest.packId)) {
-    const { index, drive } = shard;
+    const { index, keeper } = shard;
     if (index >= manifest.n) continue;
     try {
-      const state = await drive.holder.verify({ packId: manifest.packId, index });
+      const state = await keeper.holder.verify({ packId: manifest.packId, index });
       if (state === 'good') sound.push(shard);
-      else census.markDamaged(manifest.packId, index, drive, state);
+      else census.markDamaged(manifest.packId, index, keeper, state);
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted') throw error;
-      session.problem({ item: drive.name, message: error.message, code: error.code });
+      session.problem({ item: keeper.name, message: error.message, code: error.code });
     }
   }
   return sound;
@@ -240,7 +240,7 @@ export async function readinessOf(
 ): Promise<Readiness> {
   let needed: Awaited<ReturnType<typeof packsOf>>;
   try {
-    needed = await packsOf(session, reader, snapshot.root);
+    needed = await packsOf(reader, snapshot.root);
   } catch (error) {
     if (!isKithError(error) || error.code === 'interrupted') throw error;
     return { state: 'incomplete' };

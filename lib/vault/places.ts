@@ -1,37 +1,55 @@
 import type { Manifest } from '../format/manifest.ts';
 import type { Holder } from '../holders/holder.ts';
-import type { KnownDrive, Session } from './session.ts';
+import type { NamedHolder } from '../placement/words.ts';
+import type { Census } from './census.ts';
+import type { KnownHolder } from './known-holder.ts';
+import type { Session } from './session.ts';
 import type { ShardPlaces } from './shard-reader.ts';
 
 /**
- * Where a session looks for shards: holders that the ledger names first, then what waits in the home, then everybody else who is
- * here. `awayNames` are drives that aren't here and that the ledger names for the pack (or all of them, for an unknown pack).
+ * Where a session looks for shards: what waits in the home, then holders that the ledger names or that list the shard, then every other
+ * drive that is here. Friends who were listed and don't have it aren't asked again.
  */
 export class SessionPlaces implements ShardPlaces {
   readonly #session: Session;
-  readonly #here: readonly KnownDrive[];
-  readonly #away: readonly KnownDrive[];
+  readonly #here: readonly KnownHolder[];
+  readonly #away: readonly KnownHolder[];
+  readonly #census: Census | undefined;
 
-  constructor(session: Session, here: readonly KnownDrive[], away: readonly KnownDrive[]) {
+  constructor(
+    session: Session,
+    here: readonly KnownHolder[],
+    away: readonly KnownHolder[],
+    census: Census | undefined,
+  ) {
     this.#session = session;
     this.#here = here;
     this.#away = away;
+    this.#census = census;
   }
 
   holdersOf(manifest: Manifest, index: number): readonly Holder[] {
-    const hinted = this.#session.state.pack(manifest.packId)?.hints.get(index);
+    const { packId } = manifest;
+    const hinted = this.#session.state.pack(packId)?.hints.get(index);
     const holders: Holder[] = [];
     const others: Holder[] = [];
-    for (const drive of this.#here) (hinted?.has(drive.id) === true ? holders : others).push(drive.holder);
-    const queue = this.#session.queue.has(manifest.packId) ? this.#session.queue.holder : undefined;
+    for (const keeper of this.#here) {
+      const lists = this.#census?.lists(packId, index, keeper);
+      if (lists ?? hinted?.has(keeper.id) === true) holders.push(keeper.holder);
+      else if (lists === undefined || keeper.kind === 'drive') others.push(keeper.holder);
+    }
+    const queue = this.#session.queue.has(packId) ? this.#session.queue.holder : undefined;
     return queue === undefined ? [...holders, ...others] : [queue, ...holders, ...others];
   }
 
-  awayNames(manifest: Manifest): readonly string[] {
+  away(manifest: Manifest): readonly NamedHolder[] {
     const hints = this.#session.state.pack(manifest.packId)?.hints;
     const named = new Set([...(hints?.values() ?? [])].flatMap((ids) => [...ids]));
-    return this.#away
-      .filter((drive) => hints === undefined || named.has(drive.id))
-      .map((drive) => drive.name);
+    return this.#away.filter((keeper) => hints === undefined || named.has(keeper.id));
+  }
+
+  async isBack(holder: Holder): Promise<boolean> {
+    if (holder.kind === 'friend' && !this.#session.network.presence(holder.id).online) return false;
+    return (await holder.check()).available;
   }
 }

@@ -4,14 +4,15 @@ import { BlobReader } from './blob-reader.ts';
 import { Census } from './census.ts';
 import { packHealth, readableParts } from './health.ts';
 import { noteSeen } from './seen.ts';
-import type { KnownDrive, Session } from './session.ts';
+import type { AwayHolder, KnownHolder } from './known-holder.ts';
+import type { Session } from './session.ts';
 import { settleUnrecorded } from './settle-shards.ts';
 import type { Problem } from './types.ts';
 
 /** What an operation that reads the vault starts from. */
 export interface Prepared {
-  readonly here: readonly KnownDrive[];
-  readonly away: readonly { readonly drive: KnownDrive; readonly reason: string }[];
+  readonly here: readonly KnownHolder[];
+  readonly away: readonly AwayHolder[];
   readonly reader: BlobReader;
   readonly census: Census;
 }
@@ -22,20 +23,32 @@ export async function prepareRead(
   onProblem: (problem: Problem) => void,
   signal?: AbortSignal,
 ): Promise<Prepared> {
-  const { here, away } = await session.reachable();
+  return await prepareFrom(session, await session.reachable(), onProblem, signal);
+}
+
+async function prepareFrom(
+  session: Session,
+  { here, away }: { readonly here: readonly KnownHolder[]; readonly away: readonly AwayHolder[] },
+  onProblem: (problem: Problem) => void,
+  signal: AbortSignal | undefined,
+): Promise<Prepared> {
   const { census, failed } = await Census.take(here, onProblem, { signal, damage: session.damage });
-  const present = here.filter((drive) => !failed.includes(drive));
-  const gone = [...away, ...failed.map((drive) => ({ drive, reason: 'it failed while it was listed' }))];
+  const present = here.filter((keeper) => !failed.includes(keeper));
+  const gone = [...away, ...failed.map((keeper) => ({ keeper, reason: 'it failed while it was listed' }))];
   const reader = new BlobReader(
     session,
     present,
-    gone.map(({ drive }) => drive),
+    gone.map(({ keeper }) => keeper),
     onProblem,
     census,
   );
   await completeIndex(session, reader, signal);
-  session.index.setAside(unreadablePacks(session, census));
-  session.index.setSecond(packsKeptOnce(session).values());
+  reader.prefer(
+    session.index.order({
+      aside: unreadablePacks(session, census),
+      second: packsKeptOnce(session).values(),
+    }),
+  );
   return { here: present, away: gone, reader, census };
 }
 
@@ -55,10 +68,17 @@ export async function prepareWrite(
   signal?: AbortSignal,
 ): Promise<Prepared & { readonly adopted: Adoption }> {
   const { here } = await session.reachable();
-  await session.exchangeLogs(here.map((drive) => drive.holder));
-  session.loadDrives();
-  await noteSeen(session, here);
-  const prepared = await prepareRead(session, onProblem, signal);
+  const holders = here.map((keeper) => keeper.holder);
+  const { gone } = await session.exchangeLogs(holders, { signal });
+  session.loadHolders();
+  // Logs may have named holders that nobody knew here. One that just fell silent would only cost time again.
+  const again = await session.reachable();
+  const isSilent = ({ kind, id }: KnownHolder): boolean => kind === 'friend' && gone.has(id);
+  const answering = again.here.filter((keeper) => !isSilent(keeper));
+  const silent = again.here.filter(isSilent).map((keeper) => ({ keeper, reason: 'no answer' }));
+  await noteSeen(session, answering);
+  const reachable = { here: answering, away: [...again.away, ...silent] };
+  const prepared = await prepareFrom(session, reachable, onProblem, signal);
   await settleUnrecorded(session, prepared.census);
   const adopted = await adoptUnknown(session, prepared.census, prepared.reader, signal);
   return { ...prepared, adopted };

@@ -169,9 +169,10 @@ async function takeBack(
     ...(passphrase === undefined ? {} : { passphrase }),
   });
   try {
-    session.listen(report);
-    const agreement = await hearAll(session, found);
-    const prepared = await prepareWrite(session, report, signal);
+    const { agreement, prepared } = await session.heardBy(report, async () => ({
+      agreement: await hearAll(session, found),
+      prepared: await prepareWrite(session, report, signal),
+    }));
     const snapshots = orderSnapshots(session.state.snapshots(), surroundings.clock.nowNs());
     return {
       id: session.id,
@@ -180,7 +181,7 @@ async function takeBack(
       latest: snapshots.at(-1)?.id ?? null,
       ...agreement,
       drivesFound: prepared.here.map((drive) => drive.name),
-      drivesAway: prepared.away.map(({ drive }) => drive.name),
+      drivesAway: prepared.away.map(({ keeper }) => keeper.name),
       friendsFound: [],
       friendsAway: [],
     };
@@ -201,7 +202,7 @@ async function hearAll(
   const heard: Heard[] = [];
   const hear = async (holders: readonly Holder[]): Promise<void> => {
     for (const { id } of holders) asked.add(id);
-    for (const one of await session.hearLogs(holders)) heard.push(one.heard);
+    for (const one of (await session.hearLogs(holders)).heard) heard.push(one.heard);
   };
   const { disk } = session.surroundings;
   const { vaultId } = session.device;
@@ -217,14 +218,14 @@ async function hearAll(
     const more = here.filter(({ id }) => !asked.has(id)).map(({ holder }) => holder);
     if (more.length === 0) break;
     await hear(more);
-    session.loadDrives();
+    session.loadHolders();
   }
   return { witnesses: heard.length, agreed: heard.filter((one) => session.logCopies.isAbreast(one)).length };
 }
 
 /** Notes where the given drives are now, and takes in those that the catalog doesn't know (its logs were lost). */
 async function rememberPaths(session: Session, found: readonly FoundDrive[]): Promise<void> {
-  session.loadDrives();
+  session.loadHolders();
   const records = new Map(session.state.holders().map((record) => [toHex(record.holderId), record]));
   for (const { path, marker } of found) {
     const record = records.get(marker.id);
@@ -240,5 +241,5 @@ async function rememberPaths(session: Session, found: readonly FoundDrive[]): Pr
       path,
     });
   }
-  session.loadDrives();
+  session.loadHolders();
 }

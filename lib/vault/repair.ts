@@ -15,7 +15,7 @@ import { resumePending } from './pending.ts';
 import { prepareRead, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import { rebuildShards } from './rebuild.ts';
 import { awayFor } from './seen.ts';
-import { idBytes, type KnownDrive, type Session } from './session.ts';
+import { idBytes, type KnownHolder, type Session } from './session.ts';
 import { placementEntries } from './settle-shards.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import type { RepairOptions, RepairSummary } from './types.ts';
@@ -32,9 +32,8 @@ const verifiesAtOnce = 64;
  * else with holders that have nothing of the pack. What waits for holders is placed too.
  */
 export async function repair(session: Session, options: RepairOptions): Promise<RepairSummary> {
-  session.listen(options.onProblem);
   const run = new RepairRun(session, options);
-  return run.run();
+  return session.heardBy(options.onProblem, () => run.run());
 }
 
 class RepairRun {
@@ -65,7 +64,7 @@ class RepairRun {
       ? { ...(await prepareRead(session, onProblem, signal)), adopted: { packs: 0, snapshots: 0 } }
       : await prepareWrite(session, onProblem, signal);
     const { census, here, away, reader } = prepared;
-    const placer = await ShardPlacer.create(here, onProblem, signal);
+    const placer = await ShardPlacer.create(here, onProblem, { signal });
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
     if (this.#options.quick !== true) await this.#verifyAll(prepared);
     const health = healthOfPacks(session, census);
@@ -74,7 +73,7 @@ class RepairRun {
     const grace = this.#graceMs(health);
     const overdue = await awayFor(
       session,
-      away.map(({ drive }) => drive),
+      away.map(({ keeper }) => keeper),
     );
     const packs = [...session.state.packs()];
     try {
@@ -94,7 +93,7 @@ class RepairRun {
       await this.#flush();
     }
     if (!dryRun) {
-      const holders = here.map((drive) => drive.holder);
+      const holders = here.map((keeper) => keeper.holder);
       await session.exchangeLogs(holders, { thorough: this.#options.quick !== true });
     }
     const after = tolerancesOf(session, census, needed);
@@ -108,7 +107,7 @@ class RepairRun {
       bytesSent: this.#counts.bytesSent + (resumed?.bytesSent ?? 0),
       toleratesBefore: before.tolerates,
       toleratesAfter: after.tolerates,
-      away: away.map(({ drive }) => drive.name),
+      away: away.map(({ keeper }) => keeper.name),
       durationMs: session.surroundings.clock.monotonicMs() - startMs,
     };
   }
@@ -128,19 +127,19 @@ class RepairRun {
     for (const [i, { manifest }] of packs.entries()) {
       throwIfAborted(this.#options.signal);
       this.#tell('check', i, packs.length, total);
-      await forEachLimited(wholeParts(census, manifest), verifiesAtOnce, async ({ index, drive }) => {
-        if (!here.includes(drive) || gone.has(drive.id)) return;
+      await forEachLimited(wholeParts(census, manifest), verifiesAtOnce, async ({ index, keeper }) => {
+        if (!here.includes(keeper) || gone.has(keeper.id)) return;
         try {
-          const state = await drive.holder.verify({ packId: manifest.packId, index });
+          const state = await keeper.holder.verify({ packId: manifest.packId, index });
           this.#bytesVerified += classBytes[manifest.class] ?? 0;
           if (state === 'good') {
-            census.markHeld(manifest.packId, index, drive);
+            census.markHeld(manifest.packId, index, keeper);
             return;
           }
-          census.markDamaged(manifest.packId, index, drive, state);
+          census.markDamaged(manifest.packId, index, keeper, state);
           if (state === 'damaged') {
             session.problem({
-              item: drive.name,
+              item: keeper.name,
               message: 'a part of your backup is damaged there; it is rebuilt',
               code: 'shard-damaged',
             });
@@ -149,11 +148,11 @@ class RepairRun {
           if (!isKithError(error) || error.code === 'interrupted') throw error;
           // A drive that went away meanwhile has lost nothing: its shards stay counted, and are read next time.
           const away = error.code === 'holder-unavailable';
-          if (!away || !gone.has(drive.id)) {
-            session.problem({ item: drive.name, message: messageOf(error), code: error.code });
+          if (!away || !gone.has(keeper.id)) {
+            session.problem({ item: keeper.name, message: messageOf(error), code: error.code });
           }
-          if (away) gone.add(drive.id);
-          else census.disregard(manifest.packId, index, drive, messageOf(error));
+          if (away) gone.add(keeper.id);
+          else census.disregard(manifest.packId, index, keeper, messageOf(error));
         }
       });
     }
@@ -211,37 +210,37 @@ class RepairRun {
     const placed: Placement[] = [];
     const inSpread = spreadMembers(session);
     const replaced = new Set<number>();
-    for (const { index, drive } of damaged) {
+    for (const { index, keeper } of damaged) {
       // It is among what that drive lacks.
-      if (wholeWanted.some((whole) => whole.drive === drive && whole.indices.includes(index))) continue;
+      if (wholeWanted.some((whole) => whole.keeper === keeper && whole.indices.includes(index))) continue;
       const result = await placer.placeAt(
         toPlace,
         shards.filter((shard) => shard.index === index),
-        drive,
+        keeper,
       );
       placed.push(...result.placed);
-      if (result.placed.length > 0 && inSpread(drive)) replaced.add(index);
+      if (result.placed.length > 0 && inSpread(keeper)) replaced.add(index);
       this.#counts.bytesSent += result.bytesSent;
     }
-    const taken = new Set(census.shards(manifest.packId).map((shard) => shard.drive.id));
+    const taken = new Set(census.shards(manifest.packId).map((shard) => shard.keeper.id));
     const homeless = shards.filter((shard) => missing.includes(shard.index) && !replaced.has(shard.index));
     const result = await placer.place(toPlace, homeless, taken);
     placed.push(...result.placed);
     this.#counts.bytesSent += result.bytesSent;
     this.#counts.shardsStillMissing += result.missing.length;
-    for (const { drive, indices } of wholeWanted) {
+    for (const { keeper, indices } of wholeWanted) {
       const whole = await placer.placeAt(
         toPlace,
         shards.filter((shard) => indices.includes(shard.index)),
-        drive,
+        keeper,
       );
       placed.push(...whole.placed);
       this.#counts.bytesSent += whole.bytesSent;
     }
     this.#counts.shardsRebuilt += placed.length;
     for (const { shardIndex, holderId } of placed) {
-      const drive = session.drive(toHex(holderId));
-      if (drive !== undefined) census.markHeld(manifest.packId, shardIndex, drive);
+      const keeper = session.holder(toHex(holderId));
+      if (keeper !== undefined) census.markHeld(manifest.packId, shardIndex, keeper);
     }
     this.#record(pack, census, new Set(placed.map((placement) => placement.shardIndex)));
   }
@@ -249,10 +248,10 @@ class RepairRun {
   /** Notes where shards of a pack are now; what drives have that are away stays on record. */
   #record(pack: KnownPack, census: Census, indices: ReadonlySet<number>): void {
     if (indices.size === 0) return;
-    const here = new Set(census.drives.map((drive) => drive.id));
+    const here = new Set(census.holders.map((keeper) => keeper.id));
     const placements = wholeParts(census, pack.manifest)
       .filter((shard) => indices.has(shard.index))
-      .map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+      .map(({ index, keeper }) => ({ shardIndex: index, holderId: idBytes(keeper.id) }));
     this.#records.push(...placementEntries(this.#session, pack, placements, (_index, id) => here.has(id)));
   }
 
@@ -271,8 +270,8 @@ class RepairRun {
   #tellStrays(packs: readonly KnownPack[], census: Census): void {
     const strays = new Map<string, number>();
     for (const { manifest } of packs) {
-      for (const { index, drive } of census.shards(manifest.packId)) {
-        if (index >= manifest.roots.length) strays.set(drive.name, (strays.get(drive.name) ?? 0) + 1);
+      for (const { index, keeper } of census.shards(manifest.packId)) {
+        if (index >= manifest.roots.length) strays.set(keeper.name, (strays.get(keeper.name) ?? 0) + 1);
       }
     }
     for (const [name, count] of strays) {
@@ -309,15 +308,15 @@ class RepairRun {
     const inSpread = spreadMembers(this.#session);
     const held = new Set(
       wholeParts(census, pack.manifest)
-        .filter((shard) => inSpread(shard.drive))
+        .filter((shard) => inSpread(shard.keeper))
         .map((shard) => shard.index),
     );
     const overdue: number[] = [];
     for (const [index, ids] of pack.hints) {
       if (held.has(index) || index >= pack.manifest.n) continue;
       const away = [...ids].filter((id) => {
-        const drive = this.#session.drive(id);
-        return awayMs.has(id) && drive !== undefined && inSpread(drive);
+        const keeper = this.#session.holder(id);
+        return awayMs.has(id) && keeper !== undefined && inSpread(keeper);
       });
       if (away.length > 0 && away.every((id) => (awayMs.get(id) ?? 0) >= graceMs)) overdue.push(index);
     }
@@ -341,17 +340,17 @@ function wholeShards(
   placer: ShardPlacer,
   census: Census,
   pack: KnownPack,
-): { drive: KnownDrive; indices: number[] }[] {
+): { keeper: KnownHolder; indices: number[] }[] {
   const { k, packId } = pack.manifest;
-  return placer.wholeDrives
-    .map((drive) => {
+  return placer.wholeHolders
+    .map((keeper) => {
       const has = new Set(
         census
           .good(packId)
-          .filter((shard) => shard.drive === drive)
+          .filter((shard) => shard.keeper === keeper)
           .map((shard) => shard.index),
       );
-      return { drive, indices: Array.from({ length: k }, (_, i) => i).filter((i) => !has.has(i)) };
+      return { keeper, indices: Array.from({ length: k }, (_, i) => i).filter((i) => !has.has(i)) };
     })
     .filter(({ indices }) => indices.length > 0);
 }

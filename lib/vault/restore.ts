@@ -7,7 +7,7 @@ import { blobKinds } from '../format/blob.ts';
 import { contentIds, type Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { Stages } from '../pipeline/stages.ts';
-import { listOf } from '../base/units.ts';
+import { allHolders, bringBack, holderNoun } from '../placement/words.ts';
 import { insideSources, RestoreFilter } from '../source/include.ts';
 import { joinPath } from '../source/path.ts';
 import { RestoreWriter } from '../source/restore-writer.ts';
@@ -15,6 +15,7 @@ import type { BlobReader } from './blob-reader.ts';
 import { pathUnknown } from './list.ts';
 import { packHealth, readableParts } from './health.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
+import type { KnownHolder } from './known-holder.ts';
 import type { Session } from './session.ts';
 import { packsOf } from './snapshot-check.ts';
 import { resolveSnapshot, type ResolvedPath } from './snapshots.ts';
@@ -26,7 +27,10 @@ const chunksAhead = 4;
 
 /** Writes a snapshot, or a part of it, into a folder. KithError `not-restorable` before anything is written where too few holders are here. */
 export async function restore(session: Session, options: RestoreOptions): Promise<RestoreSummary> {
-  session.listen(options.onProblem);
+  return session.heardBy(options.onProblem, () => restored(session, options));
+}
+
+async function restored(session: Session, options: RestoreOptions): Promise<RestoreSummary> {
   const startMs = session.surroundings.clock.monotonicMs();
   const filter = new RestoreFilter(filterOptions(options));
   const resolved = await resolveSnapshot(session, options.what);
@@ -87,26 +91,29 @@ class RestoreRun {
     const wanted = await this.#packsWanted();
     const lacking = short.filter((pack) => wanted === undefined || wanted.has(idKey(pack.manifest.packId)));
     if (lacking.length === 0) return;
-    const away = new Set<string>();
+    const unlocking = new Map<string, KnownHolder>();
     let lost = 0;
     for (const pack of lacking) {
       const health = packHealth(this.#session, census, pack);
       if (health.lost) lost++;
-      for (const shard of health.place.shards)
-        if (shard.state === 'suspect' && shard.holder !== null) away.add(shard.holder);
+      for (const { state, holderId } of health.place.shards) {
+        const keeper = state === 'suspect' && holderId !== null ? this.#session.holder(holderId) : undefined;
+        if (keeper !== undefined) unlocking.set(keeper.name, keeper);
+      }
     }
-    const names = [...away].sort();
+    const names = [...unlocking.keys()].sort();
+    const counts = { drives: this.#session.drives().length, friends: this.#session.friends().length };
     const advice =
       names.length > 0
-        ? `Connect ${listOf(names, 'or')} and run the same command again.`
-        : 'No disk that kith knows of has the missing parts.';
+        ? `${bringBack([...unlocking.values()])} and run the same command again.`
+        : `No ${holderNoun(counts).one} that kith knows of has the missing parts.`;
     const dead =
       lost > 0
         ? ' Some of it is lost for good: too few parts exist. Restore single folders with SNAP:PATH to get the rest.'
         : '';
     throw new KithError(
       'not-restorable',
-      `this cannot be restored now: too few of the disks that hold it can be reached. ${advice}${dead}`,
+      `this cannot be restored now: too few of the ${allHolders(counts)} that hold it can be reached. ${advice}${dead}`,
       {
         details: { away: names, packsShort: lacking.length, packsLost: lost },
       },
@@ -118,7 +125,7 @@ class RestoreRun {
     try {
       const { content } = await this.#start();
       if (content === undefined) return new Set();
-      const { packs } = await packsOf(this.#session, this.#reader, content, this.#options.signal);
+      const { packs } = await packsOf(this.#reader, content, this.#options.signal);
       return new Set(packs.keys());
     } catch (error) {
       if (!isKithError(error, 'not-restorable', 'blob-missing')) throw error;
@@ -300,7 +307,7 @@ class RestoreRun {
     try {
       let offset = 0;
       for await (const id of contentIds(content, this.#reader.list)) {
-        const bytes = new Uint8Array(this.#session.index.get(id)?.length ?? 0);
+        const bytes = new Uint8Array(this.#reader.placeOf(id)?.length ?? 0);
         const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
         if (bytesRead !== bytes.length || !equalBytes(this.#session.namer.idOf(blobKinds.data, bytes), id)) {
           this.#failed++;

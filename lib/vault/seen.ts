@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { textOf, utf8 } from '../base/bytes.ts';
 import { writeDurably } from '../disk/write-durably.ts';
-import type { KnownDrive, Session } from './session.ts';
+import type { KnownHolder, Session } from './session.ts';
 
-/** Bytes of the file at most: some 80 for each drive that ever was. */
+/** Bytes of the file at most: some 80 for each holder that ever was. */
 const seenBytesMax = 1024 * 1024;
 
 function pathOf(session: Session): string {
@@ -25,15 +25,15 @@ function nowMs(session: Session): number {
 }
 
 /**
- * Notes in the home when each drive was last here (`seen`: a line a drive, id and ms since 1970). It is only ever a
+ * Notes in the home when each holder was last here (`seen`: a line a holder, id and ms since 1970). It is only ever a
  * reason to make more copies, so one clock will do.
  */
-export async function noteSeen(session: Session, here: readonly KnownDrive[]): Promise<void> {
+export async function noteSeen(session: Session, here: readonly KnownHolder[]): Promise<void> {
   const seen = await load(session);
   const now = nowMs(session);
-  // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that drive ends one day.
-  for (const drive of session.drives()) seen.set(drive.id, Math.min(seen.get(drive.id) ?? now, now));
-  for (const drive of here) seen.set(drive.id, now);
+  // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that holder ends one day.
+  for (const keeper of session.holders()) seen.set(keeper.id, Math.min(seen.get(keeper.id) ?? now, now));
+  for (const keeper of here) seen.set(keeper.id, now);
   const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
   await writeDurably(session.surroundings.disk, {
     tempFolder: join(session.home, 'tmp'),
@@ -43,12 +43,12 @@ export async function noteSeen(session: Session, here: readonly KnownDrive[]): P
   });
 }
 
-/** For how many ms each absent drive has not been seen; 0 for one that was never noted. */
+/** For how many ms each absent holder has not been seen; 0 for one that was never noted. */
 export async function awayFor(
   session: Session,
-  away: readonly KnownDrive[],
+  away: readonly KnownHolder[],
 ): Promise<ReadonlyMap<string, number>> {
   const seen = await load(session);
   const now = nowMs(session);
-  return new Map(away.map((drive) => [drive.id, Math.max(0, now - (seen.get(drive.id) ?? now))]));
+  return new Map(away.map((keeper) => [keeper.id, Math.max(0, now - (seen.get(keeper.id) ?? now))]));
 }

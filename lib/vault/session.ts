@@ -1,27 +1,33 @@
 import { join } from 'node:path';
-import { copyBytes, displayText, equalBytes, fromHex, idKey, toHex } from '../base/bytes.ts';
+import { copyBytes, displayText, fromHex, idKey, toHex } from '../base/bytes.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
-import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { KithError } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { BlobIndex } from '../catalog/blob-index.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
 import { LogBook } from '../catalog/log-book.ts';
-import { LogCopies, type Heard } from '../catalog/log-copies.ts';
+import { LogCopies } from '../catalog/log-copies.ts';
 import type { LogAuthority, LogProblem } from '../catalog/log-carrier.ts';
 import { systemRandom, type RandomSource } from '../crypto/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
-import { isTempName, writeDurably } from '../disk/write-durably.ts';
+import { isTempName } from '../disk/write-durably.ts';
 import { BlobNamer } from '../format/blob.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
-import { openDrive } from '../holders/drive.ts';
 import type { Holder } from '../holders/holder.ts';
 import { plainCoder, type ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
-import { adoptKeyRecord, epochKeys, withEpochsOf, type DeviceKeys } from '../trust/identity.ts';
+import { epochKeys, withEpochsOf, type DeviceKeys } from '../trust/identity.ts';
 import { openKeyStore } from '../trust/key-store.ts';
+import { OwnAddress } from '../trust/own-address.ts';
 import { DamageBook } from './damage-book.ts';
+import { CardInbox } from './card-inbox.ts';
+import type { FriendNetwork } from './friend-network.ts';
+import { HolderBook } from './holder-book.ts';
 import { IndexCache } from './index-cache.ts';
+import type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './known-holder.ts';
+import { LogExchange, type ExchangeOptions, type HeardAll } from './log-exchange.ts';
+import { noNetwork } from './no-network.ts';
 import { PackQueue } from './pack-queue.ts';
 import { ProblemDesk } from './problem-desk.ts';
 import { Settings } from './settings.ts';
@@ -48,16 +54,7 @@ export const systemSurroundings: Surroundings = {
 /** Bytes of the files that a home starts with, at most. */
 const homeFileBytesMax = 4 * 1024 * 1024;
 
-/** A drive as the vault knows it: its record and the holder that stands for it. */
-export interface KnownDrive {
-  readonly id: string;
-  readonly name: string;
-  readonly path: string;
-  readonly household: string | undefined;
-  readonly quotaBytes: number | undefined;
-  readonly whole: boolean;
-  readonly holder: Holder;
-}
+export type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './known-holder.ts';
 
 /**
  * An opened vault: keys, logs, state, index, holders. One process has a home at a time. Operations (backup, restore, …) are
@@ -79,10 +76,12 @@ export class Session {
   readonly namer: BlobNamer;
   readonly compressor: Compressor;
   readonly #lock: DiskLock;
-  readonly #devices: Set<string>;
-  #keyRecord: Uint8Array;
-  readonly #drives = new Map<string, KnownDrive>();
+  readonly ownAddress: OwnAddress;
+  readonly #exchange: LogExchange;
+  readonly #holders: HolderBook;
+  readonly #cards: CardInbox;
   readonly #desk: ProblemDesk;
+  #network: FriendNetwork = noNetwork;
 
   private constructor(parts: SessionParts) {
     this.surroundings = parts.surroundings;
@@ -99,10 +98,23 @@ export class Session {
     this.damage = parts.damage;
     this.namer = new BlobNamer(parts.device.blobIdKey);
     this.compressor = createCompressor();
-    this.#keyRecord = parts.keyRecord;
-    this.#devices = parts.devices;
+    this.ownAddress = parts.ownAddress;
     this.#lock = parts.lock;
     this.#desk = parts.desk;
+    const { disk } = parts.surroundings;
+    this.#holders = new HolderBook({ disk, authority: parts.authority, state: parts.state }, noNetwork);
+    this.#cards = new CardInbox(this);
+    this.#exchange = new LogExchange({
+      disk,
+      home: parts.home,
+      device: parts.device,
+      logs: parts.logs,
+      logCopies: parts.logCopies,
+      keyRecord: parts.keyRecord,
+      devices: parts.devices,
+      onProblem: parts.desk.tell,
+      onHeard: () => this.#cards.open(),
+    });
   }
 
   /**
@@ -115,6 +127,8 @@ export class Session {
     readonly surroundings?: Surroundings;
     /** Told of what no operation's own listener hears. */
     readonly onProblem?: (problem: Problem) => void;
+    /** How friends are reached, or what makes that from the opened session; without it all friends are away. */
+    readonly network?: FriendNetwork | ((session: Session) => FriendNetwork | Promise<FriendNetwork>);
   }): Promise<Session> {
     const { home } = options;
     const surroundings = options.surroundings ?? systemSurroundings;
@@ -132,7 +146,8 @@ export class Session {
       const device = await openKeyStore(sealedStore, options.passphrase);
       const parts = await openParts(surroundings, home, device, lock, new ProblemDesk(options.onProblem));
       const session = new Session(parts);
-      session.loadDrives();
+      const { network = noNetwork } = options;
+      session.connect(typeof network === 'function' ? await network(session) : network);
       await session.logs.ensureCurrent('first use of this home');
       await session.#loadIndex();
       parts.desk.opened();
@@ -143,9 +158,9 @@ export class Session {
     }
   }
 
-  /** Where things that go wrong without ending an operation are told from now on; what opening met is told at once. */
-  listen(onProblem: ((problem: Problem) => void) | undefined): void {
-    this.#desk.listen(onProblem);
+  /** Works; what goes wrong in it without ending it is told to the listener, and what opening met before that. */
+  heardBy<T>(onProblem: ((problem: Problem) => void) | undefined, work: () => Promise<T>): Promise<T> {
+    return this.#desk.heardBy(onProblem, work);
   }
 
   problem(problem: Problem): void {
@@ -166,56 +181,57 @@ export class Session {
     return toHex(this.device.vaultId);
   }
 
-  /** Makes holders of the drives that the state names now, all anew. */
-  loadDrives(): void {
-    const { disk } = this.surroundings;
+  /** The vault's key record, encoded. */
+  get keyRecord(): Uint8Array {
+    return this.#exchange.keyRecord;
+  }
+
+  /** How friends are reached. */
+  get network(): FriendNetwork {
+    return this.#network;
+  }
+
+  /** From now on friends are reached that way. */
+  connect(network: FriendNetwork): void {
+    this.#network = network;
+    this.#holders.connect(network);
+    this.loadHolders();
+  }
+
+  /** Takes in which holders the state names now. Those of which it says the same as before stay the same objects. */
+  loadHolders(): void {
     const floor = this.settings.value('free.floor');
-    this.#drives.clear();
-    for (const record of this.state.holders()) {
-      if (record.kind !== 1 || record.state !== 1) continue;
-      const id = toHex(record.holderId);
-      const path = displayText(record.pathHint);
-      const household = record.household === '' ? undefined : record.household;
-      const quotaBytes = record.quotaBytes === 0 ? undefined : record.quotaBytes;
-      const holder = openDrive(disk, path, {
-        id,
-        vaultId: this.device.vaultId,
-        name: record.name,
-        household,
-        quotaBytes,
-        freeFloorBytes: floor === 'auto' ? undefined : parseSize(floor),
-        isDevice: this.authority.isDevice,
-      });
-      this.#drives.set(id, {
-        id,
-        name: record.name,
-        path,
-        household,
-        quotaBytes,
-        whole: record.whole,
-        holder,
-      });
-    }
+    this.#holders.load(floor === 'auto' ? undefined : parseSize(floor));
+  }
+
+  /** Drives, then friends, each by name. */
+  holders(): KnownHolder[] {
+    return [...this.drives(), ...this.friends()];
   }
 
   drives(): KnownDrive[] {
-    return [...this.#drives.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    return this.#holders.drives();
   }
 
-  drive(id: string): KnownDrive | undefined {
-    return this.#drives.get(id);
+  friends(): KnownFriend[] {
+    return this.#holders.friends();
   }
 
-  /** Drives that are there now, and the others with the reason. Looks at each. */
-  async reachable(): Promise<{ here: KnownDrive[]; away: { drive: KnownDrive; reason: string }[] }> {
-    const here: KnownDrive[] = [];
-    const away: { drive: KnownDrive; reason: string }[] = [];
-    for (const drive of this.drives()) {
-      const availability = await drive.holder.check();
-      if (availability.available) here.push(drive);
-      else away.push({ drive, reason: availability.reason });
-    }
-    return { here, away };
+  holder(id: string): KnownHolder | undefined {
+    return this.#holders.get(id);
+  }
+
+  /** Holders that are there now, and the others with the reason. Looks at each drive, and at friends who are online. */
+  async reachable(): Promise<{ here: KnownHolder[]; away: AwayHolder[] }> {
+    return await this.#holders.reachable();
+  }
+
+  /**
+   * Takes what the network learned of a friend's card, given in hex and encoded, into the friends book: at once, or, before any holder
+   * was heard in this process, after the next exchange of logs. True if it is in the book now.
+   */
+  async learnFriendCard(identityHex: string, card: Uint8Array): Promise<boolean> {
+    return await this.#cards.take(identityHex, card);
   }
 
   sealingKeys(keyEpoch: number): Uint8Array[] {
@@ -224,93 +240,19 @@ export class Session {
 
   /**
    * Exchanges logs and hands the key record to holders: all are heard before any is given something. A holder that fails is reported
-   * and left for next time. `thorough` reads every segment that they keep, and replaces bad ones. KithError `too-new` if one has
-   * what this kith must not ignore. Says how many have all the logs now.
+   * and left for next time. KithError `too-new` if one has what this kith must not ignore. Says how many have all the logs now, and
+   * which didn't answer.
    */
-  async exchangeLogs(
+  exchangeLogs(
     holders: readonly Holder[],
-    options: { readonly thorough?: boolean } = {},
-  ): Promise<{ readonly reached: number }> {
-    let reached = 0;
-    for (const { holder, heard } of await this.hearLogs(holders)) {
-      await this.#passing(holder, async () => {
-        if (await this.logCopies.give(holder, heard, options)) reached++;
-      });
-    }
-    return { reached };
+    options: ExchangeOptions = {},
+  ): Promise<{ readonly reached: number; readonly gone: ReadonlySet<string> }> {
+    return this.#exchange.exchange(holders, options);
   }
 
   /** The first half of an exchange: takes what holders know, and says what each of them had that could be heard. */
-  async hearLogs(holders: readonly Holder[]): Promise<{ readonly holder: Holder; readonly heard: Heard }[]> {
-    const all: { holder: Holder; heard: Heard }[] = [];
-    for (const holder of holders) {
-      await this.#passing(holder, () => this.#exchangeKeyRecord(holder));
-      await this.#passing(holder, async () => {
-        all.push({ holder, heard: await this.logCopies.hear(holder) });
-      });
-    }
-    return all;
-  }
-
-  /** Does something with a holder; what goes wrong there is reported, and others go on. True if it went well. */
-  async #passing(holder: Holder, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (!isKithError(error) || error === this.logs.stop) throw error;
-      this.problem({
-        item: holder.name,
-        message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
-        code: error.code,
-      });
-    }
-  }
-
-  /** Takes what a holder's key record knows and ours doesn't (another device's certificate), and gives it the union. */
-  async #exchangeKeyRecord(holder: Holder): Promise<void> {
-    const theirs = await this.#keyRecordOf(holder);
-    if (theirs !== undefined && equalBytes(theirs, this.#keyRecord)) return;
-    if (theirs !== undefined) {
-      try {
-        const { keyRecord } = adoptKeyRecord(this.device, this.#keyRecord, theirs);
-        if (keyRecord !== this.#keyRecord) {
-          const { disk } = this.surroundings;
-          const tempFolder = join(this.home, 'tmp');
-          await writeDurably(disk, {
-            tempFolder,
-            path: join(this.home, 'keys'),
-            parts: [keyRecord],
-            mode: 0o600,
-          });
-          this.#keyRecord = keyRecord;
-          for (const { deviceId } of decodeKeyRecord(keyRecord).certificates)
-            this.#devices.add(idKey(deviceId));
-        }
-      } catch (error) {
-        if (!isKithError(error, 'malformed', 'not-authentic')) throw error;
-        this.problem({
-          item: holder.name,
-          message: `its key record was not genuine and is replaced: ${messageOf(error)}`,
-          code: error.code,
-        });
-      }
-    }
-    await holder.putKeyRecord(this.#keyRecord);
-  }
-
-  /** A holder's key record; undefined where there is none, or one that can't be read, which is reported and replaced. */
-  async #keyRecordOf(holder: Holder): Promise<Uint8Array | undefined> {
-    try {
-      return await holder.getKeyRecord();
-    } catch (error) {
-      if (!isKithError(error, 'io-error', 'limit-exceeded')) throw error;
-      this.problem({
-        item: holder.name,
-        message: `its key record can't be read and is replaced: ${messageOf(error)}`,
-        code: error.code,
-      });
-      return undefined;
-    }
+  hearLogs(holders: readonly Holder[], signal?: AbortSignal): Promise<HeardAll> {
+    return this.#exchange.hear(holders, signal);
   }
 
   /** Directories of all packs that the ledger or the queue know, as far as this home has them cached. */
@@ -345,6 +287,7 @@ interface SessionParts {
   readonly damage: DamageBook;
   readonly keyRecord: Uint8Array;
   readonly devices: Set<string>;
+  readonly ownAddress: OwnAddress;
   readonly lock: DiskLock;
   readonly desk: ProblemDesk;
 }
@@ -412,6 +355,7 @@ async function openParts(
   const settings = await Settings.load(disk, home, state, desk.tell);
   const indexCache = new IndexCache({ disk, home, device, random });
   const damage = await DamageBook.load(disk, home, desk.tell);
+  const ownAddress = await OwnAddress.open({ disk, home, tempFolder: join(home, 'tmp'), device, clock });
   const queue = new PackQueue({
     disk,
     home,
@@ -435,6 +379,7 @@ async function openParts(
     damage,
     keyRecord,
     devices,
+    ownAddress,
     lock,
     desk,
   };

@@ -7,7 +7,7 @@ import { encodePlacementRecord, type Placement } from '../format/ledger-records.
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import type { Census, CountedShard } from './census.ts';
-import { idBytes, type KnownDrive, type Session } from './session.ts';
+import { idBytes, type KnownHolder, type Session } from './session.ts';
 
 /** Placement records that are written at once. */
 const recordBatch = 256;
@@ -18,31 +18,31 @@ const recordBatch = 256;
  * of a holder that fails at it don't count.
  */
 export async function settleUnrecorded(session: Session, census: Census): Promise<void> {
-  const found = new Map<KnownDrive, { packId: Uint8Array; index: number }[]>();
+  const found = new Map<KnownHolder, { packId: Uint8Array; index: number }[]>();
   const unrecorded = (packId: Uint8Array): CountedShard[] => {
     const pack = session.state.pack(packId);
     return census
       .good(packId)
       .filter(
-        ({ index, drive }) =>
+        ({ index, keeper }) =>
           index < (pack?.manifest.roots.length ?? rowCountMax) &&
-          pack?.hints.get(index)?.has(drive.id) !== true,
+          pack?.hints.get(index)?.has(keeper.id) !== true,
       );
   };
   for (const packId of census.packIds()) {
-    for (const { index, drive } of unrecorded(packId)) {
-      const refs = found.get(drive) ?? [];
+    for (const { index, keeper } of unrecorded(packId)) {
+      const refs = found.get(keeper) ?? [];
       refs.push({ packId, index });
-      found.set(drive, refs);
+      found.set(keeper, refs);
     }
   }
-  for (const [drive, refs] of found) {
+  for (const [keeper, refs] of found) {
     try {
-      await drive.holder.settle(refs);
+      await keeper.holder.settle(refs);
     } catch (error) {
       if (!isKithError(error)) throw error;
-      session.problem({ item: drive.name, message: messageOf(error), code: error.code });
-      for (const { packId, index } of refs) census.disregard(packId, index, drive, messageOf(error));
+      session.problem({ item: keeper.name, message: messageOf(error), code: error.code });
+      for (const { packId, index } of refs) census.disregard(packId, index, keeper, messageOf(error));
     }
   }
   const refs = [...found.values()].flat();
@@ -61,7 +61,10 @@ async function recordPlacements(
     if (pack === undefined) continue;
     const fresh = unrecorded(packId);
     if (fresh.length === 0) continue;
-    const placements = fresh.map(({ index, drive }) => ({ shardIndex: index, holderId: idBytes(drive.id) }));
+    const placements = fresh.map(({ index, keeper }) => ({
+      shardIndex: index,
+      holderId: idBytes(keeper.id),
+    }));
     records.push(...placementEntries(session, pack, placements));
     if (records.length < recordBatch) continue;
     await session.logs.append(logRoles.ledger, records);

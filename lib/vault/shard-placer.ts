@@ -1,15 +1,19 @@
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
-import { throwIfAborted } from '../base/concurrency.ts';
+import { forEachLimited, throwIfAborted } from '../base/concurrency.ts';
 import type { Placement } from '../format/ledger-records.ts';
 import { rankHolders, type Candidate } from '../placement/choose.ts';
 import { shardFileBytesOf, type CodedShard } from '../pipeline/coded-pack.ts';
-import { idBytes, type KnownDrive } from './session.ts';
+import { holdersAtOnce } from './holder-book.ts';
+import type { KnownHolder } from './known-holder.ts';
+import { idBytes } from './session.ts';
 import type { Problem } from './types.ts';
 
 /** Room that shards leave on a holder with a quota, so that the logs of the same backup still fit. */
 const logReserveBytes = 512 * 1024;
-/** I/O errors in a row after which a holder is left alone: one bad sector is no dead disk. */
-const ioErrorsMax = 3;
+/** I/O errors in a row after which a holder is left alone: one bad sector is no dead disk. Of a friend, errors of any kind. */
+const errorsInARowMax = 3;
+/** What says that the next shard would fare no better. */
+const givenUpAtOnce: ReadonlySet<string> = new Set(['holder-unavailable', 'not-granted', 'peer-refused']);
 
 /** A pack whose shards are to be placed. */
 export interface PackToPlace {
@@ -27,94 +31,112 @@ export interface PlacementResult {
   readonly bytesSent: number;
 }
 
+/** How a placer works. */
+export interface ShardPlacerOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds that a friend has to take a shard of so many bytes; then it counts as gone, and another gets the shard. */
+  readonly putMsMax?: (shardBytes: number) => number;
+}
+
+/** Half a minute, and then 64 KiB/s: who is slower holds up the whole backup. */
+function putMsMaxDefault(shardBytes: number): number {
+  return 30_000 + Math.ceil(shardBytes / 65.536);
+}
+
 /**
  * Puts shards at holders: ranks holders per pack, sends all shards at once, and goes to the next holder when one is full,
- * slow to exist, or gone. Remembers rooms and failures for as long as it lives (one operation). A holder is given up when it is
- * unavailable, or fails at one write after another; another error says something of one shard only.
+ * slow, or gone. Remembers rooms and failures for as long as it lives (one operation). A holder is given up when it is
+ * unavailable, refuses us, or fails at one write after another; another error says something of one shard only.
  */
 export class ShardPlacer {
-  readonly #drives: readonly KnownDrive[];
+  readonly #holders: readonly KnownHolder[];
   readonly #free = new Map<string, number>();
+  /** Those whose room has a quota: logs need some of it too. */
+  readonly #limited = new Set<string>();
   readonly #failed = new Set<string>();
   /** Bytes of the smallest shard that a holder had no room for: only smaller ones are tried. */
   readonly #tooLarge = new Map<string, number>();
-  readonly #ioErrors = new Map<string, number>();
+  readonly #errorsInARow = new Map<string, number>();
   readonly #told = new Set<string>();
   readonly #onProblem: (problem: Problem) => void;
   readonly #signal: AbortSignal | undefined;
+  readonly #putMsMax: (shardBytes: number) => number;
 
   private constructor(
-    drives: readonly KnownDrive[],
+    holders: readonly KnownHolder[],
     onProblem: (problem: Problem) => void,
-    signal: AbortSignal | undefined,
+    options: ShardPlacerOptions,
   ) {
-    this.#drives = drives;
+    this.#holders = holders;
     this.#onProblem = onProblem;
-    this.#signal = signal;
+    this.#signal = options.signal;
+    this.#putMsMax = options.putMsMax ?? putMsMaxDefault;
   }
 
-  /** Asks every drive for its room. */
+  /** Asks every holder for its room. */
   static async create(
-    drives: readonly KnownDrive[],
+    holders: readonly KnownHolder[],
     onProblem: (problem: Problem) => void,
-    signal?: AbortSignal,
+    options: ShardPlacerOptions = {},
   ): Promise<ShardPlacer> {
-    const placer = new ShardPlacer(drives, onProblem, signal);
-    for (const drive of drives) {
+    const placer = new ShardPlacer(holders, onProblem, options);
+    await forEachLimited(holders, holdersAtOnce, async (keeper) => {
       try {
-        const room = await drive.holder.room();
-        placer.#free.set(drive.id, room.freeBytes);
+        const room = await keeper.holder.room();
+        placer.#free.set(keeper.id, room.freeBytes);
+        if (room.quotaBytes !== undefined) placer.#limited.add(keeper.id);
       } catch (error) {
-        placer.#note(drive, error, undefined);
+        placer.#note(keeper, error, undefined);
       }
-    }
+    });
     return placer;
   }
 
-  /** Drives that still answer. */
-  get drives(): readonly KnownDrive[] {
-    return this.#drives.filter((drive) => !this.#failed.has(drive.id));
+  /** Holders that still answer. */
+  get holders(): readonly KnownHolder[] {
+    return this.#holders.filter((keeper) => !this.#failed.has(keeper.id));
   }
 
-  #note(drive: KnownDrive, error: unknown, shardBytes: number | undefined): void {
+  #note(keeper: KnownHolder, error: unknown, shardBytes: number | undefined): void {
     if (!isKithError(error) || error.code === 'interrupted' || error.code === 'internal') throw error;
     if (error.code === 'quota-exceeded' || error.code === 'disk-full') {
-      const before = this.#tooLarge.get(drive.id) ?? Number.POSITIVE_INFINITY;
-      this.#tooLarge.set(drive.id, Math.min(before, shardBytes ?? before));
-    } else if (error.code === 'io-error') {
-      const inARow = (this.#ioErrors.get(drive.id) ?? 0) + 1;
-      this.#ioErrors.set(drive.id, inARow);
-      if (inARow >= ioErrorsMax) this.#failed.add(drive.id);
-    } else if (error.code === 'holder-unavailable') {
-      this.#failed.add(drive.id);
+      const before = this.#tooLarge.get(keeper.id) ?? Number.POSITIVE_INFINITY;
+      this.#tooLarge.set(keeper.id, Math.min(before, shardBytes ?? before));
+    } else if (givenUpAtOnce.has(error.code)) {
+      this.#failed.add(keeper.id);
+    } else if (keeper.kind === 'friend' || error.code === 'io-error') {
+      const inARow = (this.#errorsInARow.get(keeper.id) ?? 0) + 1;
+      this.#errorsInARow.set(keeper.id, inARow);
+      if (inARow >= errorsInARowMax) this.#failed.add(keeper.id);
     }
     // Once a kind: a disk that is full says so for every shard.
-    const key = `${drive.id} ${error.code}`;
+    const key = `${keeper.id} ${error.code}`;
     if (this.#told.has(key)) return;
     this.#told.add(key);
-    this.#onProblem({ item: drive.name, message: messageOf(error), code: error.code });
+    this.#onProblem({ item: keeper.name, message: messageOf(error), code: error.code });
   }
 
   /** Bytes of a shard that a holder may be asked to take. */
-  #roomAt(drive: KnownDrive): number {
-    const reserve = drive.quotaBytes === undefined ? 0 : logReserveBytes;
-    const tooLarge = this.#tooLarge.get(drive.id) ?? Number.POSITIVE_INFINITY;
-    return Math.max(0, Math.min((this.#free.get(drive.id) ?? 0) - reserve, tooLarge - 1));
+  #roomAt(keeper: KnownHolder): number {
+    const reserve = this.#limited.has(keeper.id) ? logReserveBytes : 0;
+    const tooLarge = this.#tooLarge.get(keeper.id) ?? Number.POSITIVE_INFINITY;
+    return Math.max(0, Math.min((this.#free.get(keeper.id) ?? 0) - reserve, tooLarge - 1));
   }
 
   #candidates(): Candidate[] {
-    return this.drives
-      .filter((drive) => !drive.whole)
-      .map((drive) => ({
-        id: drive.id,
-        household: drive.household,
-        freeBytes: this.#roomAt(drive),
+    return this.holders
+      .filter((keeper) => !keeper.whole)
+      .map((keeper) => ({
+        id: keeper.id,
+        household: keeper.household,
+        freeBytes: this.#roomAt(keeper),
       }));
   }
 
   /**
    * Places shards that no holder has yet. `taken` are holders that have another shard of the pack. Never two shards of
-   * a pack at one holder. What finds no place is returned as missing.
+   * a pack at one holder. Each shard goes its own way: one that has to be offered elsewhere doesn't wait for the others. What finds
+   * no place is returned as missing.
    */
   async place(
     pack: PackToPlace,
@@ -123,41 +145,43 @@ export class ShardPlacer {
   ): Promise<PlacementResult> {
     const shardBytes = shardFileBytesOf(pack.class, pack.manifest.length);
     const used = new Set(taken);
+    // All of them end before an error is thrown: nothing may be under way when the operation gives up its lock.
+    const outcomes = await Promise.allSettled(
+      shards.map((shard) => this.#placeOne(pack, shard, shardBytes, used)),
+    );
     const placed: Placement[] = [];
-    let waiting = [...shards];
-    let bytesSent = 0;
-    while (waiting.length > 0) {
-      throwIfAborted(this.#signal);
-      const ranked = rankHolders(pack.packId, this.#candidates(), shardBytes, used);
-      const round = waiting.slice(0, ranked.length);
-      if (round.length === 0) break;
-      // All of them end before an error is thrown: nothing may be under way when the operation gives up its lock.
-      const outcomes = await Promise.allSettled(
-        round.map(async (shard, i) => {
-          const drive = this.#drives.find((candidate) => candidate.id === ranked[i]);
-          if (drive === undefined) return undefined;
-          used.add(drive.id);
-          return (await this.#send(pack, shard, drive, shardBytes)) ? { shard, drive } : undefined;
-        }),
-      );
-      for (const outcome of outcomes) {
-        if (outcome.status === 'rejected') throw outcome.reason;
-        const result = outcome.value;
-        if (result === undefined) continue;
-        placed.push({ shardIndex: result.shard.index, holderId: idBytes(result.drive.id) });
-        bytesSent += shardBytes;
-      }
-      const done = new Set(placed.map((placement) => placement.shardIndex));
-      waiting = waiting.filter((shard) => !done.has(shard.index));
+    const missing: number[] = [];
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      if (outcome.value !== undefined) placed.push(outcome.value);
+      else missing.push(shards[i]?.index ?? 0);
     }
-    return { placed, missing: waiting.map((shard) => shard.index), bytesSent };
+    return { placed, missing, bytesSent: placed.length * shardBytes };
   }
 
-  /** Puts shards at one named drive, such as the k data shards at a `--whole` one, or a damaged one where it was. */
+  /** Offers one shard to the best holder that isn't used yet, then to the next. Undefined if none takes it. */
+  async #placeOne(
+    pack: PackToPlace,
+    shard: CodedShard,
+    shardBytes: number,
+    used: Set<string>,
+  ): Promise<Placement | undefined> {
+    for (;;) {
+      throwIfAborted(this.#signal);
+      const [best] = rankHolders(pack.packId, this.#candidates(), shardBytes, used);
+      const keeper = this.#holders.find(({ id }) => id === best);
+      if (keeper === undefined) return undefined;
+      used.add(keeper.id);
+      if (await this.#send(pack, shard, keeper, shardBytes))
+        return { shardIndex: shard.index, holderId: idBytes(keeper.id) };
+    }
+  }
+
+  /** Puts shards at one named holder, such as the k data shards at a `--whole` one, or a damaged one where it was. */
   async placeAt(
     pack: PackToPlace,
     shards: readonly CodedShard[],
-    drive: KnownDrive,
+    keeper: KnownHolder,
   ): Promise<PlacementResult> {
     const shardBytes = shardFileBytesOf(pack.class, pack.manifest.length);
     const placed: Placement[] = [];
@@ -165,9 +189,10 @@ export class ShardPlacer {
     for (const shard of shards) {
       throwIfAborted(this.#signal);
       // A damaged shard is replaced where it was, which may take no room; a copy for a full drive isn't even tried.
-      const isFull = drive.whole && shardBytes >= (this.#tooLarge.get(drive.id) ?? Number.POSITIVE_INFINITY);
-      if (!isFull && !this.#failed.has(drive.id) && (await this.#send(pack, shard, drive, shardBytes))) {
-        placed.push({ shardIndex: shard.index, holderId: idBytes(drive.id) });
+      const isFull =
+        keeper.whole && shardBytes >= (this.#tooLarge.get(keeper.id) ?? Number.POSITIVE_INFINITY);
+      if (!isFull && !this.#failed.has(keeper.id) && (await this.#send(pack, shard, keeper, shardBytes))) {
+        placed.push({ shardIndex: shard.index, holderId: idBytes(keeper.id) });
       } else {
         missing.push(shard.index);
       }
@@ -175,34 +200,64 @@ export class ShardPlacer {
     return { placed, missing, bytesSent: placed.length * shardBytes };
   }
 
-  /** Drives that keep all data shards of everything. */
-  get wholeDrives(): readonly KnownDrive[] {
-    return this.drives.filter((drive) => drive.whole);
+  /** Holders that keep all data shards of everything. */
+  get wholeHolders(): readonly KnownHolder[] {
+    return this.holders.filter((keeper) => keeper.whole);
   }
 
-  async #send(pack: PackToPlace, shard: CodedShard, drive: KnownDrive, shardBytes: number): Promise<boolean> {
-    this.#free.set(drive.id, (this.#free.get(drive.id) ?? 0) - shardBytes);
+  async #send(
+    pack: PackToPlace,
+    shard: CodedShard,
+    keeper: KnownHolder,
+    shardBytes: number,
+  ): Promise<boolean> {
+    this.#free.set(keeper.id, (this.#free.get(keeper.id) ?? 0) - shardBytes);
     try {
-      const reservation = await drive.holder.reserve(shardBytes);
-      try {
-        const { packId, k, keyEpoch, manifest } = pack;
-        const { index, payload, leaves } = shard;
-        await drive.holder.put(
-          { packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest },
-          reservation,
-          this.#signal,
-        );
-      } finally {
-        reservation.release();
-      }
-      this.#ioErrors.delete(drive.id);
+      await this.#put(pack, shard, keeper, shardBytes);
+      this.#errorsInARow.delete(keeper.id);
       return true;
     } catch (error) {
       throwIfAborted(this.#signal);
       if (!(error instanceof KithError)) throw error;
-      this.#free.set(drive.id, (this.#free.get(drive.id) ?? 0) + shardBytes);
-      this.#note(drive, error, shardBytes);
+      this.#free.set(keeper.id, (this.#free.get(keeper.id) ?? 0) + shardBytes);
+      this.#note(keeper, error, shardBytes);
       return false;
+    }
+  }
+
+  async #put(pack: PackToPlace, shard: CodedShard, keeper: KnownHolder, shardBytes: number): Promise<void> {
+    const { packId, k, keyEpoch, manifest } = pack;
+    const { index, payload, leaves } = shard;
+    const toPut = { packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest };
+    const reservation = await keeper.holder.reserve(shardBytes);
+    try {
+      if (keeper.kind === 'drive') await keeper.holder.put(toPut, reservation, this.#signal);
+      else
+        await this.#putInTime(keeper, shardBytes, (signal) => keeper.holder.put(toPut, reservation, signal));
+    } finally {
+      reservation.release();
+    }
+  }
+
+  /** A friend that takes too long is like one that is gone: a spare one takes over. */
+  async #putInTime(
+    keeper: KnownHolder,
+    shardBytes: number,
+    put: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const tooSlow = new AbortController();
+    const timer = setTimeout(() => tooSlow.abort(), this.#putMsMax(shardBytes));
+    const signals = this.#signal === undefined ? [tooSlow.signal] : [this.#signal, tooSlow.signal];
+    try {
+      await put(AbortSignal.any(signals));
+    } catch (error) {
+      if (!tooSlow.signal.aborted || this.#signal?.aborted === true) throw error;
+      throw new KithError('holder-unavailable', `${keeper.name} is too slow; others take its part`, {
+        details: { holder: keeper.id, foreign: false },
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
     }
   }
 }

@@ -1,17 +1,23 @@
 import { idKey } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
-import { listOf } from '../base/units.ts';
 import { leafHashes, verifyRange } from '../crypto/merkle.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import type { LeafSource } from '../pipeline/pack-reader.ts';
+import { bringBack, type NamedHolder } from '../placement/words.ts';
 import { shardKey } from './damage-book.ts';
+import { inTime } from './in-time.ts';
 import type { Problem } from './types.ts';
 
 /** Leaves that are fetched together: 512 KiB, about a frame. */
 export const windowLeaves = 8;
+/** A friend has so long to give a range of at most 512 KiB: less than 10 kB/s is of no use to anybody who waits. */
+const getMsMax = 60_000;
+/** How often a holder that didn't answer, and then seems to be back, is asked again by one operation. */
+const timesGoneMax = 3;
+const withheldWords = 'it lists a part of your backup that it does not give; others are used';
 /** Windows that are remembered: 48 MiB. */
 const windowsMax = 96;
 
@@ -19,8 +25,10 @@ const windowsMax = 96;
 export interface ShardPlaces {
   /** Holders to ask for a shard, best first. */
   holdersOf(manifest: Manifest, index: number): readonly Holder[];
-  /** Names of holders that are away and may have shards of a pack: for the message when too few are here. */
-  awayNames(manifest: Manifest): readonly string[];
+  /** Holders that are away and may have shards of a pack: for the message when too few are here. */
+  away(manifest: Manifest): readonly NamedHolder[];
+  /** True if a holder that didn't answer can be asked again. */
+  isBack(holder: Holder): Promise<boolean>;
 }
 
 /**
@@ -34,7 +42,13 @@ export class ShardReader implements LeafSource {
   readonly #windows = new Map<string, Promise<Uint8Array>>();
   /** Shards of which some range was bad: told once. Other ranges of them may still serve. */
   readonly #bad = new Set<string>();
+  /** Shards that their holders listed, and don't have: not asked for again. */
+  readonly #withheld = new Set<string>();
   readonly #onDamage: (holder: Holder, packId: Uint8Array, index: number) => void;
+  readonly #onWithheld: (holder: Holder, packId: Uint8Array, index: number) => boolean;
+  /** Holders that didn't answer: left out, until too few others are left and they are back. */
+  readonly #gone = new Map<string, Holder>();
+  readonly #timesGone = new Map<string, number>();
   #replaced = 0;
   #bytesRead = 0;
 
@@ -44,7 +58,10 @@ export class ShardReader implements LeafSource {
     readonly onProblem: (problem: Problem) => void;
     /** Told of each shard that turned out bad, to be remembered. */
     readonly onDamage?: (holder: Holder, packId: Uint8Array, index: number) => void;
+    /** Told of each shard that a holder says it lacks; true if it had said otherwise. */
+    readonly onWithheld?: (holder: Holder, packId: Uint8Array, index: number) => boolean;
   }) {
+    this.#onWithheld = options.onWithheld ?? ((): boolean => false);
     this.#onDamage = options.onDamage ?? ((): void => undefined);
     this.#places = options.places;
     this.#coder = options.coder;
@@ -122,7 +139,8 @@ export class ShardReader implements LeafSource {
   ): Promise<Uint8Array[]> {
     const available = await this.#anyRows(manifest, firstLeaf, leafCount);
     if (available.length === manifest.k) return this.#coder.reconstruct(manifest.k, available, wanted);
-    if (leafCount === 1) throw tooFew(manifest, available.length, this.#places.awayNames(manifest));
+    if (await this.#someAreBack()) return this.decoded(manifest, firstLeaf, leafCount, wanted);
+    if (leafCount === 1) throw tooFew(manifest, available.length, this.#awayOf(manifest));
     const parts = wanted.map(() => new Uint8Array(leafCount * leafBytes));
     for (let leaf = 0; leaf < leafCount; leaf++) {
       const rows = await this.decoded(manifest, firstLeaf + leaf, 1, wanted);
@@ -162,9 +180,17 @@ export class ShardReader implements LeafSource {
     const total = (classBytes[manifest.class] ?? 0) / leafBytes;
     const ref = { packId: manifest.packId, index };
     for (const holder of this.#places.holdersOf(manifest, index)) {
+      const shard = shardKey(holder.id, manifest.packId, index);
+      if (this.#gone.has(holder.id) || this.#withheld.has(shard)) continue;
       try {
-        const range = await holder.get(ref, firstLeaf, leafCount);
-        if (range === undefined) continue;
+        const range = await inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount));
+        if (range === undefined) {
+          if (this.#onWithheld(holder, manifest.packId, index)) {
+            this.#withheld.add(shard);
+            this.#reject(holder, manifest, index, withheldWords, 'shard-missing');
+          }
+          continue;
+        }
         this.#bytesRead += range.bytes.length;
         const whole = range.bytes.length === leafCount * leafBytes;
         if (whole && verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
@@ -172,11 +198,31 @@ export class ShardReader implements LeafSource {
         this.#reject(holder, manifest, index, 'a part of what it holds was altered; another copy is used');
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
-        if (error.code === 'holder-unavailable') continue;
+        if (error.code === 'holder-unavailable') {
+          this.#gone.set(holder.id, holder);
+          continue;
+        }
         this.#reject(holder, manifest, index, messageOf(error), error.code);
       }
     }
     return undefined;
+  }
+
+  /** Lets holders that are back be asked again, each a few times at most. True if there are any. */
+  async #someAreBack(): Promise<boolean> {
+    let some = false;
+    for (const [id, holder] of this.#gone) {
+      const times = this.#timesGone.get(id) ?? 0;
+      if (times >= timesGoneMax || !(await this.#places.isBack(holder))) continue;
+      this.#timesGone.set(id, times + 1);
+      some = this.#gone.delete(id) || some;
+    }
+    return some;
+  }
+
+  /** Who might unlock a pack: those that are away, and those that didn't answer. */
+  #awayOf(manifest: Manifest): NamedHolder[] {
+    return [...this.#places.away(manifest), ...this.#gone.values()];
   }
 
   /** Tells of a shard once. Only bytes that were seen to be wrong are remembered: other failures may pass. */
@@ -197,14 +243,14 @@ export class ShardReader implements LeafSource {
 }
 
 /** The error for a pack of which fewer than k shards can be had. */
-export function tooFew(manifest: Manifest, here: number, away: readonly string[]): KithError {
+export function tooFew(manifest: Manifest, here: number, away: readonly NamedHolder[]): KithError {
   const unlock =
     away.length > 0
-      ? `Connect ${listOf(away, 'or')} and try again.`
-      : 'No disk that kith knows of has the missing parts; `kith status` shows what is left.';
+      ? `${bringBack(away)} and try again.`
+      : 'Nobody that kith knows of has the missing parts; `kith status` shows what is left.';
   return new KithError(
     'not-restorable',
     `cannot be restored now: ${here} of the ${manifest.k} parts that are needed can be reached. ${unlock}`,
-    { details: { needed: manifest.k, reached: here, away: [...away] } },
+    { details: { needed: manifest.k, reached: here, away: [...new Set(away.map(({ name }) => name))] } },
   );
 }

@@ -3,7 +3,6 @@ import { throwIfAborted } from '../base/concurrency.ts';
 import { entryTypes } from '../format/tree.ts';
 import type { Content } from '../format/content.ts';
 import type { BlobReader } from './blob-reader.ts';
-import type { Session } from './session.ts';
 import { TreeReader } from './tree-reader.ts';
 
 /** Called for every blob that a content needs, with the pack that has it; undefined for one that no known pack has. */
@@ -14,7 +13,6 @@ type BlobVisitor = (packId: Uint8Array | undefined) => void;
  * looked into once, one that is in `skip` not at all. Gives the folders that were visited, by key, for a later `skip`.
  */
 export async function visitBlobs(
-  session: Session,
   reader: BlobReader,
   root: Content,
   visit: BlobVisitor,
@@ -23,7 +21,7 @@ export async function visitBlobs(
   const trees = new TreeReader(reader);
   const seen = new Set<string>();
   const visitContent = async (content: Content): Promise<void> => {
-    for await (const { id } of trees.blobIds(content)) visit(session.index.get(id)?.packId);
+    for await (const { id } of trees.blobIds(content)) visit(reader.placeOf(id)?.packId);
   };
   const visitFolder = async (content: Content): Promise<void> => {
     throwIfAborted(options.signal);
@@ -43,7 +41,6 @@ export async function visitBlobs(
 
 /** Ids (as keys) of the packs that a content needs, or undefined among them for blobs that no known pack has. */
 export async function packsOf(
-  session: Session,
   reader: BlobReader,
   root: Content,
   signal?: AbortSignal,
@@ -51,7 +48,6 @@ export async function packsOf(
   const packs = new Map<string, Uint8Array>();
   let missingBlobs = 0;
   await visitBlobs(
-    session,
     reader,
     root,
     (packId) => {

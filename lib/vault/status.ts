@@ -1,13 +1,15 @@
 import { idKey } from '../base/bytes.ts';
-import { countOf, formatSize, listOf } from '../base/units.ts';
+import { countOf, formatSize } from '../base/units.ts';
 import { verdictOf } from '../placement/verdict.ts';
+import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
+import { friendInfos } from './friend-info.ts';
 import type { PackHealth } from './health.ts';
-import { driveInfo } from './drives.ts';
+import { driveInfos } from './drives.ts';
 import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNeeds } from './needed.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
 import { allSnapshots, type FoundSnapshot } from './snapshots.ts';
-import type { DriveInfo, StatusResult } from './types.ts';
+import type { StatusResult } from './types.ts';
 
 /** How a snapshot stands, and what it needs; undefined for one that waits. */
 interface SnapshotHealth {
@@ -19,12 +21,14 @@ interface SnapshotHealth {
 /** How the vault stands, by listings made now. Reads the trees of every snapshot, once in a session while all is well. */
 export async function status(session: Session): Promise<StatusResult> {
   const prepared = await prepareRead(session, (problem) => session.problem(problem));
-  const health = healthOfPacks(session, prepared.census);
+  const { census, away } = prepared;
+  const health = healthOfPacks(session, census);
   const found = await allSnapshots(session);
   const snapshots: SnapshotHealth[] = [];
   for (const snapshot of found) snapshots.push(await snapshotHealth(session, prepared, health, snapshot));
-  const drives: DriveInfo[] = [];
-  for (const drive of session.drives()) drives.push(await driveInfo(drive));
+  const counts = countsOf(session);
+  const drives = await driveInfos(session.drives(), census);
+  const friends = await friendInfos(session, session.friends(), census);
   const published = snapshots.filter(({ shown }) => shown.state !== 'pending');
   const needed = neededByAll(published.flatMap(({ needs }) => needs ?? []));
   const all = [...health].filter(([key]) => needed?.has(key) !== false).map(([, pack]) => pack);
@@ -32,8 +36,8 @@ export async function status(session: Session): Promise<StatusResult> {
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
   const waitingBytes = await session.queue.usedBytes();
   const { verdict, sentence, reasons, nextStep } = verdictOf({
-    driveCount: drives.length,
-    awayNames: prepared.away.map(({ drive }) => drive.name),
+    ...counts,
+    away: away.map(({ keeper }) => keeper),
     snapshotCount: published.length,
     pendingCount: snapshots.length - published.length,
     notRestorableNow: published.filter(({ shown }) => !shown.restorable).length,
@@ -49,7 +53,7 @@ export async function status(session: Session): Promise<StatusResult> {
     reasons: [
       ...reasons,
       ...homeReasons(published.length, survivesHomeLoss),
-      ...waitingReasons(session.queue.size, waitingBytes),
+      ...waitingReasons(session.queue.size, waitingBytes, counts),
       ...openingReasons(session),
     ],
     nextStep,
@@ -61,8 +65,8 @@ export async function status(session: Session): Promise<StatusResult> {
     survivesHomeLoss,
     id: session.id,
     name: session.name,
-    listen: null,
-    friends: [],
+    listen: session.network.listen,
+    friends,
     drives,
     snapshots: snapshots.map(({ shown }) => shown),
     waitingPacks: session.queue.size,
@@ -73,7 +77,7 @@ export async function status(session: Session): Promise<StatusResult> {
 function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];
   return [
-    'A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Say where a disk lives with --household.',
+    'A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Add friends, or say where a disk lives with --household.',
   ];
 }
 
@@ -84,12 +88,13 @@ function openingReasons(session: Session): string[] {
   const more = session.openingProblems.length - 1;
   return [
     `Something is wrong with what this computer keeps for itself: ${first.item}: ${first.message}${more > 0 ? ` (and ${more} more)` : ''}. ` +
-      'What is shown may be incomplete. `kith repair` takes from your disks what they have of it.',
+      'What is shown may be incomplete. `kith repair` takes from your disks and friends what they have of it.',
   ];
 }
 
-function waitingReasons(packs: number, bytes: number): string[] {
-  return packs === 0 ? [] : [`${formatSize(bytes)} wait on this computer for disks that can take them.`];
+function waitingReasons(packs: number, bytes: number, counts: HolderCounts): string[] {
+  if (packs === 0) return [];
+  return [`${formatSize(bytes)} wait on this computer for ${allHolders(counts)} that can take them.`];
 }
 
 /** The least of some tolerances; null where one can't be restored, or there are none. */
@@ -117,7 +122,8 @@ async function snapshotHealth(
     health: words,
   });
   if (pending) {
-    return { shown: notRestorable('waits for disks: not safe yet'), lost: false, needs: undefined };
+    const words = `waits for ${allHolders(countsOf(session))}: not safe yet`;
+    return { shown: notRestorable(words), lost: false, needs: undefined };
   }
   const needs = await needsOf(session, prepared.reader, health, { id, snapshot });
   const packs = [...health].filter(([key]) => needs.packs?.has(key) !== false).map(([, pack]) => pack);
@@ -131,15 +137,22 @@ async function snapshotHealth(
     !needs.waits &&
     packs.every((pack) => pack.tolerates !== undefined);
   if (restorable) {
-    const shown = { ...base, tolerates, restorable, health: `restorable; ${survives(tolerates)}` };
+    const shown = {
+      ...base,
+      tolerates,
+      restorable,
+      health: `restorable; ${survives(tolerates, countsOf(session))}`,
+    };
     return { shown, lost, needs };
   }
   const waits = needs.waits && needs.missingBlobs === 0 && !lost;
-  const words = waits ? 'parts of it wait for disks: not safe yet' : notNow(prepared, packs, lost);
+  const words = waits
+    ? `parts of it wait for ${allHolders(countsOf(session))}: not safe yet`
+    : notNow(session, prepared, packs, lost);
   return { shown: notRestorable(words), lost, needs };
 }
 
-/** True if some drive, or some pack that isn't lost, can't be looked into now. */
+/** True if some holder, or some pack that isn't lost, can't be looked into now. */
 function mayBeElsewhere(session: Session, prepared: Prepared, health: HealthByPack): boolean {
   if (prepared.away.length > 0) return true;
   for (const { manifest } of session.state.packs()) {
@@ -149,23 +162,26 @@ function mayBeElsewhere(session: Session, prepared: Prepared, health: HealthByPa
   return false;
 }
 
-function survives(tolerates: number | null): string {
-  if (tolerates === null || tolerates === 0) return 'no disk may be lost';
-  return `any ${countOf(tolerates, 'disk')} may be lost`;
+function countsOf(session: Session): HolderCounts {
+  return { drives: session.drives().length, friends: session.friends().length };
 }
 
-function notNow(prepared: Prepared, packs: readonly PackHealth[], lost: boolean): string {
+function survives(tolerates: number | null, counts: HolderCounts): string {
+  const { one, many } = holderNoun(counts);
+  if (tolerates === null || tolerates === 0) return `no ${one} may be lost`;
+  return `any ${countOf(tolerates, one, many)} may be lost`;
+}
+
+/** Why a snapshot can't be restored now, with the names of those who would unlock it. */
+function notNow(session: Session, prepared: Prepared, packs: readonly PackHealth[], lost: boolean): string {
   if (lost) return 'parts of it are lost';
-  const away = new Set(
+  const ids = new Set(
     packs
       .filter((pack) => pack.tolerates === undefined)
-      .flatMap((pack) =>
-        pack.place.shards.filter((shard) => shard.state === 'suspect').map((shard) => shard.holder ?? ''),
-      ),
+      .flatMap((pack) => pack.place.shards)
+      .flatMap((shard) => (shard.state === 'suspect' && shard.holderId !== null ? [shard.holderId] : [])),
   );
-  const names = [...away].filter((name) => name !== '').sort();
-  const fallback = prepared.away.map(({ drive }) => drive.name);
-  const missed = names.length > 0 ? names : fallback;
-  if (missed.length === 0) return 'parts of it can’t be read';
-  return `not restorable until ${listOf(missed, 'or')} is back`;
+  const named = [...ids].flatMap((id) => session.holder(id) ?? []);
+  const missed = named.length > 0 ? named : prepared.away.map(({ keeper }) => keeper);
+  return missed.length === 0 ? 'parts of it can’t be read' : `not restorable until ${untilBack(missed)}`;
 }

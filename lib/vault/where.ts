@@ -21,16 +21,16 @@ export async function where(session: Session, what: string): Promise<WhereResult
     for (const [key, packId] of packs) used.set(key, packId);
   };
   if (names === undefined || names.length === 0) {
-    add((await packsOf(session, reader, found.snapshot.root)).packs);
+    add((await packsOf(reader, found.snapshot.root)).packs);
   } else {
     const trees = new TreeReader(reader);
     const entry = await trees.at(found.snapshot.root, names);
     if (entry === undefined) throw pathUnknown(names);
     if (entry.type === entryTypes.folder && entry.content !== undefined) {
-      add((await packsOf(session, reader, entry.content)).packs);
+      add((await packsOf(reader, entry.content)).packs);
     } else if (entry.content !== undefined) {
       for await (const { id } of trees.blobIds(entry.content)) {
-        const packId = session.index.get(id)?.packId;
+        const packId = reader.placeOf(id)?.packId;
         if (packId !== undefined) used.set(idKey(packId), packId);
       }
     }

@@ -12,13 +12,13 @@ export interface Running {
 
 const all = new WeakMap<World, ChildProcess[]>();
 
-/** Starts `kith up --json` in a world; resolves when it is ready. */
+/** Starts `kith up --json` in a world, listening on a free port of this machine only; resolves when it is ready. */
 export async function startUp(
   world: World,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Running> {
-  const child = spawn(process.execPath, [mainPath, 'up', '--json', ...args], {
+  const child = spawn(process.execPath, [mainPath, 'up', '--json', '--listen', '127.0.0.1:0', ...args], {
     cwd: world.folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], TZ: 'UTC', HOME: world.folder, KITH_HOME: world.path('home'), ...env },

@@ -11,6 +11,7 @@ import {
   table,
   toleranceWords,
 } from '../../cli/words.ts';
+import { countsOf, moreHolders } from '../../cli/known-holders.ts';
 import type { DriveInfo } from '../../lib/vault/types.ts';
 
 function drive(id: string, household: string | null): DriveInfo {
@@ -82,10 +83,36 @@ describe('words for numbers', () => {
     assert.equal(spreadWords({ k: 3, n: 5 }), 'any 3 of 5 disks restore it; 2 may be lost');
     assert.equal(spreadWords({ k: 1, n: 1 }), 'any 1 of 1 disk restores it; none may be lost');
     const six = ['a', 'b', 'c', 'd', 'e', 'f'].map((id) => drive(id, null));
-    assert.equal(toleranceWords(2, six), 'any 2 of your 6 disks may be lost');
-    assert.equal(toleranceWords(0, six), 'no disk may be lost');
-    assert.match(toleranceWords(null, six), /can not be restored now/);
+    assert.equal(toleranceWords(2, { drives: six, friends: [] }), 'any 2 of your 6 disks may be lost');
+    assert.equal(toleranceWords(0, { drives: six, friends: [] }), 'no disk may be lost');
+    assert.match(toleranceWords(null, { drives: six, friends: [] }), /can not be restored now/);
     const shared = [drive('a', 'attic'), drive('b', 'attic'), drive('c', null)];
-    assert.equal(toleranceWords(1, shared), 'any 1 of your 2 places may be lost');
+    assert.equal(toleranceWords(1, { drives: shared, friends: [] }), 'any 1 of your 2 places may be lost');
+  });
+
+  it('speaks of friends by that word, and of both by both', () => {
+    const disks = ['a', 'b'].map((id) => drive(id, null));
+    const friends = ['c', 'd', 'e'].map((id) => ({ id, household: null }));
+    const both = { drives: disks, friends };
+    assert.equal(
+      spreadWords({ k: 2, n: 5 }, countsOf({ drives: [], friends })),
+      'any 2 of 5 friends restore it; 3 may be lost',
+    );
+    assert.equal(
+      spreadWords({ k: 2, n: 5 }, countsOf(both)),
+      'any 2 of 5 disks and friends restore it; 3 may be lost',
+    );
+    assert.equal(toleranceWords(2, { drives: [], friends }), 'any 2 of your 3 friends may be lost');
+    assert.equal(toleranceWords(2, both), 'any 2 of your 5 disks and friends may be lost');
+    assert.equal(toleranceWords(0, both), 'no disk or friend may be lost');
+    assert.match(toleranceWords(null, both), /too few disks and friends can be reached/);
+    const together = friends.map(({ id }) => ({ id, household: 'street 1' }));
+    assert.equal(
+      toleranceWords(1, { drives: disks, friends: together }),
+      'any 1 of your 3 places may be lost',
+    );
+    assert.equal(moreHolders({ drives: 1, friends: 0 }), 'Plug in or add disks');
+    assert.match(moreHolders({ drives: 0, friends: 1 }), /friends/);
+    assert.match(moreHolders({ drives: 1, friends: 1 }), /disks.*friends/);
   });
 });

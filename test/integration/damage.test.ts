@@ -145,17 +145,17 @@ test('a drive that can’t be asked for a while has lost nothing, and is not rem
     const { census, reader } = await prepareRead(session, () => undefined);
     const [pack] = [...session.state.packs()];
     assert.ok(pack !== undefined);
-    const shard = census.shards(pack.manifest.packId).find((found) => found.drive.path === drive);
+    const shard = census.shards(pack.manifest.packId).find((found) => found.keeper.path === drive);
     assert.ok(shard !== undefined);
-    census.disregard(pack.manifest.packId, shard.index, shard.drive, 'no answer');
+    census.disregard(pack.manifest.packId, shard.index, shard.keeper, 'no answer');
     assert.equal(census.good(pack.manifest.packId).length, 2);
-    assert.ok(!session.damage.has(shard.drive.id, pack.manifest.packId, shard.index));
+    assert.ok(!session.damage.has(shard.keeper.id, pack.manifest.packId, shard.index));
     // What the reader finds wrong counts in the same operation, and later.
-    census.markHeld(pack.manifest.packId, shard.index, shard.drive);
+    census.markHeld(pack.manifest.packId, shard.index, shard.keeper);
     await flipByte(path, shardHeadBytes + 5);
     await reader.shards.verified(pack.manifest, shard.index, 0, 1);
     assert.equal(census.good(pack.manifest.packId).length, 2);
-    assert.ok(session.damage.has(shard.drive.id, pack.manifest.packId, shard.index));
+    assert.ok(session.damage.has(shard.keeper.id, pack.manifest.packId, shard.index));
   });
 });
 

@@ -321,7 +321,7 @@ void describe('direct transport', () => {
       (error) => isKithError(error, 'address-taken') && error.message.includes('kith up --listen'),
     );
     await assert.rejects(
-      openDirectTransport({ ...end.options, listen: { host: '192.0.2.1', port: 0 } }),
+      openDirectTransport({ ...end.options, listen: { host: '203.0.113.7', port: 0 } }),
       coded('usage'),
     );
   });

@@ -4,7 +4,7 @@ import { compareBytes, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { Network } from '../../lib/net/network.ts';
 import type { MemoryWire } from '../support/memory-link.ts';
-import { befriend, closeAll, connect, testPeer, turns, until } from '../support/net-peers.ts';
+import { befriend, closeAll, connect, testPeer, turns, until, wireBetween } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
 import { Seeded } from '../support/seeded.ts';
 
@@ -93,6 +93,30 @@ void describe('two devices with more than one link', () => {
     assert.equal(wire.over, false);
     assert.equal(b.echo.calls[0]?.signal.aborted, false);
     await agree(a, b, [wire, ...late]);
+    await closeAll(a, b);
+  });
+
+  void it('keep the session when the one that chooses had begun a link that the other meets only now', async () => {
+    const [chooser, follower] = await pair();
+    const late = wireBetween(chooser.keys, follower.keys);
+    chooser.network.accept(late.initiator);
+    const wire = connect(follower, chooser);
+    await until(() => chooser.network.peers().length === 1 && follower.network.peers().length === 1);
+    follower.network.accept(late.responder);
+    await until(() => late.over, 'the end of the late one');
+    assert.equal(wire.over, false);
+    await agree(chooser, follower, [wire, late]);
+    await closeAll(chooser, follower);
+  });
+
+  void it('keep the session when either opens another link while it has one', async () => {
+    const [a, b] = await pair();
+    const wire = connect(a, b);
+    await until(() => a.network.peers().length === 1 && b.network.peers().length === 1);
+    const more = [connect(a, b), connect(b, a)];
+    await until(() => more.every(({ over }) => over), 'the end of the others');
+    assert.equal(wire.over, false);
+    await agree(a, b, [wire, ...more]);
     await closeAll(a, b);
   });
 

@@ -126,6 +126,13 @@ void describe('a caller that breaks the rules', () => {
       'offers that are older',
       ({ raw }) => void raw.hello.send(1, encodeOffers({ moment: 2, services: [], extensions: [] })),
     ],
+    [
+      'offers without end',
+      async ({ raw }) => {
+        for (let moment = 3; moment < 1100; moment++) raw.sayOffers([], moment);
+        await turns();
+      },
+    ],
     ['junk offers', ({ raw }) => void raw.hello.send(1, noise(1, 100))],
     ['a junk goodbye', ({ raw }) => void raw.hello.send(2, noise(1, 100))],
     ['a junk ping', ({ raw }) => void raw.hello.send(3, noise(1, 3))],
@@ -196,6 +203,35 @@ void describe('a caller that breaks the rules', () => {
     assert.equal(friend.raw.ended, false);
     friend.calling.send(callKind.call, call({ id: callCountMax + 1 }));
     await thrownOut(friend);
+  });
+
+  void it('does not get around that by opening the channel again', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    let finish = (): void => {};
+    friend.us.echo.holding = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    friend.calling.send(callKind.call, call());
+    await until(() => friend.us.echo.calls.length === 1);
+    const reopen = async (): Promise<boolean> => {
+      let closed = false;
+      const answers: { kind: number; bytes: Uint8Array }[] = [];
+      const channel = friend.raw.open('kith/echo/1', 1, answers, () => {
+        closed = true;
+      });
+      friend.us.echo.holding = undefined;
+      channel?.send(callKind.call, call());
+      await until(() => closed || answers.length > 0);
+      return !closed;
+    };
+    friend.calling.close();
+    assert.equal(await reopen(), false);
+    assert.equal(friend.us.echo.calls.length, 1);
+    assert.equal(friend.us.echo.calls[0]?.signal.aborted, true);
+    finish();
+    await turns();
+    assert.equal(await reopen(), true);
+    assert.equal(friend.raw.ended, false);
   });
 
   void it('is not answered faster than it reads', async (test) => {
@@ -326,6 +362,24 @@ void describe('a friend that serves and breaks the rules', () => {
     ]);
     friend.serving.send(callKind.reply, reply());
     await friend.result;
+  });
+
+  void it('that answers before it has taken all is spared the rest, and told so', async (test) => {
+    const friend = await called(test, { upload: [new Uint8Array(4 * 2 ** 20)] });
+    friend.wire.setAutomatic(false);
+    friend.serving.send(callKind.credit, encodeCredit({ id: 1, bytes: 4 * 2 ** 20 }));
+    friend.serving.send(
+      callKind.failure,
+      encodeFailure({ id: 1, code: 'disk-full', words: 'full', details: [] }),
+    );
+    while (friend.wire.deliver('initiator')) await turns(1);
+    await assert.rejects(friend.result, (error) => isKithError(error, 'disk-full'));
+    friend.wire.setAutomatic(true);
+    await until(() => friend.calls.at(-1)?.kind === callKind.cancel, 'the cancel');
+    await turns();
+    const pieces = friend.calls.filter(({ kind }) => kind === callKind.data).length;
+    assert.ok(pieces < 5, `${pieces} pieces`);
+    assert.equal(friend.calls.at(-1)?.kind, callKind.cancel);
   });
 
   void it('is given up when it falls silent, and let go when it stays so', async (test) => {

@@ -58,12 +58,12 @@ export class FaultHolder implements Holder {
   /** Shards that it keeps to itself though the inventory has them. */
   withholds: (ref: ShardRef) => boolean = () => false;
 
-  constructor(inner: Holder) {
+  constructor(inner: Holder, as: Pick<Holder, 'id' | 'kind' | 'name' | 'household'> = inner) {
     this.#inner = inner;
-    this.id = inner.id;
-    this.kind = inner.kind;
-    this.name = inner.name;
-    this.household = inner.household;
+    this.id = as.id;
+    this.kind = as.kind;
+    this.name = as.name;
+    this.household = as.household;
     this.logs = {
       list: () => this.#call('logs.list', undefined, () => inner.logs.list()),
       putSegment: (logKey, firstIndex, bytes) =>

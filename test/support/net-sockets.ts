@@ -16,7 +16,7 @@ function addressOf(field: string): { host: string; port: number } {
   const host =
     hex.length === 8
       ? (hex.match(/../g) ?? [])
-          .reverse()
+          .toReversed()
           .map((byte) => parseInt(byte, 16))
           .join('.')
       : hex;

@@ -15,6 +15,7 @@ import {
   systemSurroundings,
   type BackupOptions,
   type BackupSummary,
+  type FriendOptions,
   type Problem,
   type RecoverSummary,
   type RepairOptions,
@@ -27,6 +28,7 @@ import {
   type Surroundings,
   type VaultApi,
 } from '../../lib/vault/index.ts';
+import { FakeFriends, type FakeFriend } from './fake-friends.ts';
 import { tempFolder } from './temp-folder.ts';
 import { quickDisk } from './vault-fixture-disk.ts';
 
@@ -49,6 +51,8 @@ export interface FixtureOptions {
         readonly household?: string;
         readonly whole?: boolean;
       }[];
+  /** Names of friends, who are all online. */
+  readonly friends?: readonly string[];
   readonly spread?: Spread;
   /** Lines of kith.toml beside the ones that make small disks usable. */
   readonly toml?: string;
@@ -78,6 +82,7 @@ export class VaultFixture {
   readonly surroundings: Surroundings;
   readonly clock: ReturnType<typeof tickingClock>;
   readonly spread: Spread | undefined;
+  friends: FakeFriends;
   home: string;
   phrase: string = '';
   id: string = '';
@@ -95,6 +100,7 @@ export class VaultFixture {
       disk: options.disk ?? quickDisk,
     };
     this.spread = options.spread;
+    this.friends = new FakeFriends(root, '');
   }
 
   static async create(test: Pick<TestContext, 'after'>, options: FixtureOptions = {}): Promise<VaultFixture> {
@@ -102,6 +108,7 @@ export class VaultFixture {
     const { home, surroundings } = fixture;
     const { id, phrase } = await initVault({ home, name: 'tester', surroundings });
     fixture.id = id;
+    fixture.friends = new FakeFriends(fixture.root, id);
     fixture.phrase = phrase;
     await fixture.settings(options.toml ?? '');
     for (const [path, text] of Object.entries(options.files ?? sampleFiles)) await fixture.write(path, text);
@@ -109,6 +116,7 @@ export class VaultFixture {
     const list = typeof drives === 'number' ? Array.from({ length: drives }, () => ({})) : drives;
     await fixture.use(async (vault) => {
       for (const drive of list) await fixture.addDrive(vault, drive);
+      for (const name of options.friends ?? []) await fixture.addFriend(vault, name);
     });
     return fixture;
   }
@@ -123,6 +131,23 @@ export class VaultFixture {
     const path = this.drive(this.#driveCount++);
     await vault.driveAdd({ path, ...options });
     return path;
+  }
+
+  /** Meets somebody and adds them. */
+  async addFriend(
+    vault: VaultApi,
+    name: string,
+    options: FriendOptions & { readonly room?: number } = {},
+  ): Promise<FakeFriend> {
+    const { room, ...rest } = options;
+    const friend = await this.friends.meet(name, room === undefined ? {} : { quotaBytes: room });
+    await vault.friendAdd(friend.card, rest);
+    return friend;
+  }
+
+  /** A friend that was met. */
+  friend(name: string): FakeFriend {
+    return this.friends.of(name);
   }
 
   drive(number: number): string {
@@ -166,7 +191,11 @@ export class VaultFixture {
 
   /** Opens the home, works, and closes it whatever happens. */
   async use<T>(work: (vault: VaultApi) => Promise<T>): Promise<T> {
-    const vault = await openVault({ home: this.home, surroundings: this.surroundings });
+    const vault = await openVault({
+      home: this.home,
+      surroundings: this.surroundings,
+      network: this.friends,
+    });
     try {
       return await work(vault);
     } finally {
@@ -176,7 +205,11 @@ export class VaultFixture {
 
   /** The same, one floor below. */
   async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const session = await Session.open({ home: this.home, surroundings: this.surroundings });
+    const session = await Session.open({
+      home: this.home,
+      surroundings: this.surroundings,
+      network: this.friends,
+    });
     try {
       return await work(session);
     } finally {

@@ -5,6 +5,7 @@ import { householdOf, rankHolders, type Candidate } from '../../lib/placement/ch
 import { lesserTolerance, tolerance, type HeldShard } from '../../lib/placement/health.ts';
 import { automaticSpread, formatSpread, parseSpread } from '../../lib/placement/spread.ts';
 import { verdictOf, type VaultFacts } from '../../lib/placement/verdict.ts';
+import { allHolders, bringBack, holderNoun, untilBack, type NamedHolder } from '../../lib/placement/words.ts';
 import { Seeded } from '../support/seeded.ts';
 
 /** By trying every set of lost households, smallest first. */
@@ -189,9 +190,18 @@ test('the automatic spread leaves room to lose a holder, and needs no more than 
   }
 });
 
+function drivesNamed(...names: string[]): NamedHolder[] {
+  return names.map((name) => ({ kind: 'drive', name }));
+}
+
+function friendsNamed(...names: string[]): NamedHolder[] {
+  return names.map((name) => ({ kind: 'friend', name }));
+}
+
 const fine: VaultFacts = {
-  driveCount: 5,
-  awayNames: [],
+  drives: 5,
+  friends: 0,
+  away: [],
   snapshotCount: 3,
   pendingCount: 0,
   notRestorableNow: 0,
@@ -203,12 +213,7 @@ const fine: VaultFacts = {
 
 const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp | null])[] = [
   ['all is well', {}, 'Safe', null],
-  [
-    'no drive yet',
-    { driveCount: 0, snapshotCount: 0, tolerates: null, wanted: null },
-    'Waiting',
-    /drive add/,
-  ],
+  ['no drive yet', { drives: 0, snapshotCount: 0, tolerates: null, wanted: null }, 'Waiting', /drive add/],
   ['no backup yet', { snapshotCount: 0, tolerates: null, wanted: null }, 'Waiting', /kith backup/],
   [
     'only a waiting backup',
@@ -217,12 +222,24 @@ const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp 
     /connect|add/,
   ],
   ['one disk less than wanted', { tolerates: 1, shardsMissing: 4 }, 'Thin', /kith repair/],
-  ['one disk away', { tolerates: 1, awayNames: ['red'] }, 'Thin', /red/],
+  ['one disk away', { tolerates: 1, away: drivesNamed('red') }, 'Thin', /connect red;.*kith drive remove/],
+  [
+    'friends away',
+    { tolerates: 1, friends: 3, away: friendsNamed('anna', 'ben') },
+    'Thin',
+    /ask anna and ben to run kith up.*kith friend remove/,
+  ],
+  [
+    'nobody at all',
+    { drives: 0, friends: 0, snapshotCount: 0, tolerates: null, wanted: null },
+    'Waiting',
+    /^kith friend add CARD, or kith drive add PATH$/,
+  ],
   ['no loss may happen', { tolerates: 0, shardsMissing: 8 }, 'At risk', /kith repair/],
-  ['a single copy', { tolerates: 0, wanted: 0, driveCount: 1 }, 'At risk', /drive add/],
+  ['a single copy', { tolerates: 0, wanted: 0, drives: 1 }, 'At risk', /drive add/],
   [
     'not restorable now',
-    { tolerates: null, notRestorableNow: 1, awayNames: ['red', 'blue'] },
+    { tolerates: null, notRestorableNow: 1, away: drivesNamed('red', 'blue') },
     'At risk',
     /red and blue/,
   ],
@@ -243,8 +260,9 @@ for (const [what, facts, verdict, next] of verdicts) {
 test('property: what can not be restored is never called safe, and bad never looks better than good', () => {
   const order = ['Safe', 'Waiting', 'Thin', 'At risk', 'Lost'];
   const facts = fc.record({
-    driveCount: fc.integer({ min: 1, max: 9 }),
-    awayNames: fc.subarray(['red', 'blue', 'green']),
+    drives: fc.integer({ min: 1, max: 9 }),
+    friends: fc.nat(3),
+    away: fc.subarray([...drivesNamed('red', 'blue'), ...friendsNamed('anna')]),
     snapshotCount: fc.integer({ min: 1, max: 9 }),
     pendingCount: fc.nat(2),
     notRestorableNow: fc.nat(2),
@@ -264,5 +282,29 @@ test('property: what can not be restored is never called safe, and bad never loo
       assert.ok(order.indexOf(worse) >= order.indexOf(verdict));
     }),
     { numRuns: 300 },
+  );
+});
+
+test('words for disks, friends, and both', () => {
+  const some = (drives: number, friends: number): string[] => [
+    holderNoun({ drives, friends }).one,
+    holderNoun({ drives, friends }).many,
+    allHolders({ drives, friends }),
+  ];
+  assert.deepEqual(some(0, 0), ['disk', 'disks', 'disks']);
+  assert.deepEqual(some(2, 0), ['disk', 'disks', 'disks']);
+  assert.deepEqual(some(0, 2), ['friend', 'friends', 'friends']);
+  assert.deepEqual(some(1, 2), ['disk or friend', 'disks or friends', 'disks and friends']);
+  const red = drivesNamed('red', 'red');
+  const friends = friendsNamed('ben', 'anna');
+  assert.deepEqual([bringBack([]), untilBack([])], ['', '']);
+  assert.deepEqual([bringBack(red), untilBack(red)], ['Connect red', 'red is back']);
+  assert.deepEqual(
+    [bringBack(friends), untilBack(friends)],
+    ['Wait until anna or ben is online', 'anna or ben is online'],
+  );
+  assert.deepEqual(
+    [bringBack([...red, ...friends]), untilBack([...red, ...friends])],
+    ['Connect red, or wait until anna or ben is online', 'red is back or anna or ben is online'],
   );
 });

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
 import type { Holder, Reservation, ShardToPut } from '../../lib/holders/holder.ts';
-import type { KnownDrive } from '../../lib/vault/session.ts';
+import type { KnownHolder } from '../../lib/vault/session.ts';
 import { ShardPlacer, type PackToPlace } from '../../lib/vault/shard-placer.ts';
 import type { Problem } from '../../lib/vault/types.ts';
 
 const megabytes64 = 64 * 1024 * 1024;
 
 /** A drive of which only what a placer calls is there. */
-function driveThat(number: number, put: (shard: ShardToPut) => Promise<void>): KnownDrive {
+function driveThat(number: number, put: (shard: ShardToPut) => Promise<void>): KnownHolder {
   const id = number.toString(16).padStart(64, '0');
   const name = `drive-${number}`;
   const reservation: Reservation = { bytes: 0, release: () => undefined };
@@ -21,6 +21,7 @@ function driveThat(number: number, put: (shard: ShardToPut) => Promise<void>): K
   };
   return {
     id,
+    kind: 'drive',
     name,
     path: `/${name}`,
     household: undefined,
@@ -46,12 +47,12 @@ function shards(count: number): { index: number; payload: Uint8Array; leaves: Ui
 }
 
 async function placerOf(
-  drives: readonly KnownDrive[],
+  drives: readonly KnownHolder[],
   signal?: AbortSignal,
 ): Promise<{ placer: ShardPlacer; problems: Problem[] }> {
   const problems: Problem[] = [];
   return {
-    placer: await ShardPlacer.create(drives, (problem) => void problems.push(problem), signal),
+    placer: await ShardPlacer.create(drives, (problem) => void problems.push(problem), { signal }),
     problems,
   };
 }
@@ -82,17 +83,17 @@ test('a drive is given up after three I/O errors in a row, at once when it is go
   const put = async (): Promise<void> => void (await placer.place(packOf(calls), shards(1), new Set()));
   failing = 2;
   for (let i = 0; i < 3; i++) await put();
-  assert.equal(placer.drives.length, 1, 'the third went well');
+  assert.equal(placer.holders.length, 1, 'the third went well');
   failing = 9;
   for (let i = 0; i < 5; i++) await put();
   assert.equal(calls, 6);
-  assert.equal(placer.drives.length, 0);
+  assert.equal(placer.holders.length, 0);
   assert.equal(problems.length, 1);
 
   const gone = driveThat(2, async () => Promise.reject(new KithError('holder-unavailable', 'injected')));
   const other = await placerOf([gone]);
   await other.placer.place(packOf(1), shards(1), new Set());
-  assert.equal(other.placer.drives.length, 0);
+  assert.equal(other.placer.holders.length, 0);
 });
 
 test('a drive too full for a large shard still gets small ones, and no second large one', async () => {

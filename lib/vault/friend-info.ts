@@ -1,0 +1,102 @@
+import { toHex } from '../base/bytes.ts';
+import { mapLimited } from '../base/concurrency.ts';
+import { isKithError, messageOf } from '../base/errors.ts';
+import type { Card } from '../format/card.ts';
+import { cleanName, devicesOf, endpointsOf } from '../trust/card.ts';
+import { storedCard } from './card-inbox.ts';
+import type { Census } from './census.ts';
+import { holdersAtOnce } from './holder-book.ts';
+import { inTime } from './in-time.ts';
+import type { KnownFriend } from './known-holder.ts';
+import type { Session } from './session.ts';
+import type { FriendInfo } from './types.ts';
+
+/** A friend has so long to say how much room there is, where only a person waits for it. */
+const roomMsMax = 10_000;
+
+/** What a friend said of the room it gives, when it was last asked in this process. */
+interface RoomSaid {
+  readonly quotaReceived: number | null;
+  readonly usedByMe: number | null;
+  readonly shardsOfMine: number | null;
+}
+
+const nothingSaid: RoomSaid = { quotaReceived: null, usedByMe: null, shardsOfMine: null };
+
+const saidIn = new WeakMap<Session, Map<string, RoomSaid>>();
+
+function saidOf(session: Session): Map<string, RoomSaid> {
+  const said = saidIn.get(session) ?? new Map<string, RoomSaid>();
+  saidIn.set(session, said);
+  return said;
+}
+
+/** Asks a friend who is online for the room it gives. What went wrong is the second half. */
+async function askRoom(
+  session: Session,
+  friend: KnownFriend,
+  census: Census | undefined,
+): Promise<{ said: RoomSaid; trouble: string | null }> {
+  const all = saidOf(session);
+  const before = all.get(friend.id) ?? nothingSaid;
+  const wasListed = census?.holders.some(({ id }) => id === friend.id) === true;
+  const shardsOfMine = wasListed ? (census?.countOf(friend.id) ?? null) : before.shardsOfMine;
+  try {
+    const room = await inTime(friend.holder, roomMsMax, () => friend.holder.room());
+    const said = { quotaReceived: room.quotaBytes ?? null, usedByMe: room.usedBytes, shardsOfMine };
+    all.set(friend.id, said);
+    return { said, trouble: null };
+  } catch (error) {
+    if (!isKithError(error)) throw error;
+    return { said: { ...before, shardsOfMine }, trouble: messageOf(error) };
+  }
+}
+
+function addressesOf(card: Card): string[] {
+  const all = devicesOf(card).flatMap(({ deviceId }) => endpointsOf(card, deviceId));
+  return [
+    ...new Set(all.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`))),
+  ];
+}
+
+/** What is known of a friend now. Only one who is online is asked anything. */
+export async function friendInfo(
+  session: Session,
+  friend: KnownFriend,
+  census?: Census,
+): Promise<FriendInfo> {
+  const { record, id, name, household = null } = friend;
+  const presence = session.network.presence(id);
+  const hosted = await session.network.hosted(id);
+  const { said, trouble } = presence.online
+    ? await askRoom(session, friend, census)
+    : { said: saidOf(session).get(id) ?? nothingSaid, trouble: presence.trouble ?? 'not online' };
+  const card = storedCard(record);
+  const devices = card === undefined ? [] : devicesOf(card);
+  return {
+    id,
+    name,
+    household,
+    online: presence.online,
+    via: presence.via,
+    address: presence.address,
+    reason: trouble,
+    allow: [...record.grants],
+    quotaGiven: record.quotaGivenBytes,
+    usedByThem: hosted?.usedBytes ?? null,
+    reservedByThem: hosted?.reservedBytes ?? null,
+    trashOfThem: hosted?.trashBytes ?? null,
+    ...said,
+    devices: devices.map(({ deviceId, name: text }) => ({ id: toHex(deviceId), name: cleanName(text) })),
+    addresses: card === undefined ? [] : addressesOf(card),
+  };
+}
+
+/** The same of several, side by side. */
+export async function friendInfos(
+  session: Session,
+  friends: readonly KnownFriend[],
+  census?: Census,
+): Promise<FriendInfo[]> {
+  return await mapLimited(friends, holdersAtOnce, (friend) => friendInfo(session, friend, census));
+}

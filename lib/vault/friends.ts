@@ -1,0 +1,214 @@
+import { equalBytes, fromHex, toHex, utf8 } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { decodeCardText, encodeCardText } from '../format/card-text.ts';
+import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
+import { nameTextBytesMax } from '../format/fields.ts';
+import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
+import { cardCovers, cleanName, mergeCards, nameOfCard, ownCard } from '../trust/card.ts';
+import { friendCountMax } from '../trust/friends-book.ts';
+import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
+import { storedCard } from './card-inbox.ts';
+import { exchangeWithAll } from './exchange.ts';
+import { friendInfo, friendInfos } from './friend-info.ts';
+import { appendFriend } from './friend-records.ts';
+import type { KnownFriend } from './known-holder.ts';
+import { nameFor, refuseTakenName } from './names.ts';
+import { refuseIfNeeded } from './removal.ts';
+import type { Session } from './session.ts';
+import type { FriendInfo, FriendOptions, PingResult } from './types.ts';
+
+/** What is kept for a new friend of whom nothing else is said, as in an invite: a mutual add is to work at once. */
+export const quotaOfNewFriendBytes = 50e9;
+
+/** Bytes of a name that a card brings along: longer ones are cut, where one that is typed is refused. */
+const nameOfCardBytesMax = 64;
+
+/**
+ * This identity's card. Its addresses are those where this computer last listened; before it ever did, it says the name only.
+ */
+export async function card(session: Session): Promise<string> {
+  const address = session.ownAddress.record ?? (await session.ownAddress.publish(session.name, []));
+  const own = ownCard({
+    identity: session.device.vaultId,
+    certificate: session.device.certificate,
+    keyRecord: session.keyRecord,
+    address,
+  });
+  return encodeCardText(encodeCard(own));
+}
+
+/** KithError `malformed`, `too-new`, `not-authentic`; `usage` for one's own. */
+function readCard(session: Session, text: string): Card {
+  const read = decodeCard(decodeCardText(text));
+  if (equalBytes(read.identity, session.device.vaultId)) {
+    throw new KithError('usage', 'this is your own card. Send it to your friend, and add the one you get.');
+  }
+  verifyCard(read);
+  return read;
+}
+
+/** A name as it was typed. KithError `usage` for one that can't be shown as it is, or is taken. */
+function checkedName(session: Session, name: string, ownId: string): string {
+  if (name === '' || cleanName(name) !== name || utf8(name).length > nameTextBytesMax) {
+    throw new KithError('usage', `a name has 1 to ${nameTextBytesMax} bytes, all of which can be shown.`);
+  }
+  refuseTakenName(session, name, ownId);
+  return name;
+}
+
+function checkHousehold(household: string): void {
+  if (cleanName(household) === household && utf8(household).length <= nameTextBytesMax) return;
+  throw new KithError(
+    'usage',
+    `a household has at most ${nameTextBytesMax} bytes, all of which can be shown.`,
+  );
+}
+
+/** What the friend calls himself or herself, as far as it can be shown; else a few digits of the identity. */
+function nameFromCard(read: Card): string {
+  let name = '';
+  for (const character of nameOfCard(read)) {
+    if (utf8(name + character).length > nameOfCardBytesMax) break;
+    name += character;
+  }
+  return name.trim() || `friend-${toHex(read.identity).slice(0, 8)}`;
+}
+
+/** A record after options were taken in. KithError `usage`. */
+function withOptions(session: Session, record: FriendRecord, options: FriendOptions): FriendRecord {
+  const { name, household = record.household, quotaBytes = record.quotaGivenBytes } = options;
+  checkHousehold(household);
+  if (!Number.isSafeInteger(quotaBytes) || quotaBytes < 0) {
+    throw new KithError('usage', `${quotaBytes} bytes are no quota.`);
+  }
+  return {
+    ...record,
+    name: name === undefined ? record.name : checkedName(session, name, toHex(record.identity)),
+    household,
+    quotaGivenBytes: quotaBytes,
+    grants: changeGrants(record.grants, options),
+  };
+}
+
+function sameRecord(a: FriendRecord, b: FriendRecord): boolean {
+  return (
+    a.state === b.state &&
+    a.name === b.name &&
+    a.household === b.household &&
+    a.quotaGivenBytes === b.quotaGivenBytes &&
+    equalBytes(a.card, b.card) &&
+    a.grants.length === b.grants.length &&
+    a.grants.every((grant, i) => grant === b.grants[i])
+  );
+}
+
+/** The union of the card that the book has and one that was given, as bytes; the book's own where it says all. */
+function mergedCard(record: FriendRecord, read: Card): Uint8Array {
+  const known = storedCard(record);
+  if (known === undefined) return encodeCard(read);
+  return cardCovers(known, read) ? record.card : encodeCard(mergeCards(known, read));
+}
+
+/**
+ * Takes a friend into the book, or back, or takes in what a card of a known one says that is new. Everything of a friend who was removed
+ * comes back but for the grants. KithError `friend-exists` where nothing would change.
+ */
+export async function friendAdd(session: Session, text: string, options: FriendOptions): Promise<FriendInfo> {
+  const read = readCard(session, text);
+  await exchangeWithAll(session);
+  const id = toHex(read.identity);
+  const before = session.state.friend(read.identity);
+  const isActive = before?.state === friendStateNumbers.active;
+  if (!isActive && session.friends().length >= friendCountMax) {
+    throw new KithError('limit-exceeded', `nobody has more than ${friendCountMax} friends here.`);
+  }
+  const wanted = before?.name ?? nameFromCard(read);
+  const base: FriendRecord = {
+    identity: read.identity,
+    state: friendStateNumbers.active,
+    name: isActive ? before.name : (options.name ?? nameFor(session, wanted)),
+    household: before?.household ?? '',
+    quotaGivenBytes: before?.quotaGivenBytes ?? quotaOfNewFriendBytes,
+    grants: isActive ? before.grants : grantsOfNewFriend,
+    card: before === undefined ? encodeCard(read) : mergedCard(before, read),
+    atNs: 0n,
+    extensions: before?.extensions ?? [],
+  };
+  const after = withOptions(session, base, options);
+  if (isActive && sameRecord(before, after)) {
+    throw new KithError('friend-exists', `this is your friend "${before.name}" already; nothing is new.`);
+  }
+  return await writeLine(session, id, after);
+}
+
+/** Writes a line of the book, takes it in, and lets the network and all holders know. */
+async function writeLine(session: Session, id: string, line: FriendRecord): Promise<FriendInfo> {
+  await appendFriend(session, line);
+  session.loadHolders();
+  session.network.refresh();
+  await exchangeWithAll(session);
+  return await friendInfo(session, findFriend(session, id));
+}
+
+export async function friendList(session: Session): Promise<FriendInfo[]> {
+  return await friendInfos(session, session.friends());
+}
+
+export async function friendShow(session: Session, nameOrId: string): Promise<FriendInfo> {
+  return await friendInfo(session, findFriend(session, nameOrId));
+}
+
+/** Changes what is said of a friend. KithError `friend-unknown`, `usage`. */
+export async function friendSet(
+  session: Session,
+  nameOrId: string,
+  options: FriendOptions,
+): Promise<FriendInfo> {
+  await exchangeWithAll(session);
+  const friend = findFriend(session, nameOrId);
+  const after = withOptions(session, friend.record, options);
+  if (sameRecord(friend.record, after)) return await friendInfo(session, friend);
+  return await writeLine(session, friend.id, after);
+}
+
+/** Ends a friendship here. KithError `failed` if some pack could then not be restored, unless forced. */
+export async function friendRemove(session: Session, nameOrId: string, force: boolean): Promise<FriendInfo> {
+  await exchangeWithAll(session);
+  const friend = findFriend(session, nameOrId);
+  const info = await friendInfo(session, friend);
+  if (!force) await refuseIfNeeded(session, friend);
+  await appendFriend(session, { ...friend.record, state: friendStateNumbers.removed });
+  session.loadHolders();
+  session.network.refresh();
+  await exchangeWithAll(session);
+  return info;
+}
+
+export async function friendPing(
+  session: Session,
+  nameOrId: string,
+  signal: AbortSignal | undefined,
+): Promise<PingResult> {
+  const friend = findFriend(session, nameOrId);
+  const steps = await session.network.ping(friend.id, signal);
+  return { friend: await friendInfo(session, friend), steps };
+}
+
+/** A friend by name, or by the beginning of the id (6 digits or more). KithError `friend-unknown`. */
+export function findFriend(session: Session, text: string): KnownFriend {
+  const friends = session.friends();
+  const named = friends.find((friend) => friend.name === text);
+  if (named !== undefined) return named;
+  const digits = text.toLowerCase();
+  const isId = digits.length >= 6 && fromHex(digits.length % 2 === 0 ? digits : `${digits}0`) !== undefined;
+  const matching = isId ? friends.filter((friend) => friend.id.startsWith(digits)) : [];
+  const [only] = matching;
+  if (only !== undefined && matching.length === 1) return only;
+  const names = friends.map((friend) => friend.name).join(', ');
+  throw new KithError(
+    'friend-unknown',
+    matching.length > 1
+      ? `${text} fits ${matching.length} friends; give more digits.`
+      : `there is no friend "${text}". You have: ${names === '' ? 'none' : names}.`,
+  );
+}

@@ -1,0 +1,167 @@
+import { join } from 'node:path';
+import { equalBytes, idKey } from '../base/bytes.ts';
+import { forEachLimited, Semaphore, throwIfAborted } from '../base/concurrency.ts';
+import { isKithError, messageOf } from '../base/errors.ts';
+import type { LogBook } from '../catalog/log-book.ts';
+import type { Heard, LogCopies } from '../catalog/log-copies.ts';
+import type { Disk } from '../disk/disk.ts';
+import { writeDurably } from '../disk/write-durably.ts';
+import { decodeKeyRecord } from '../format/key-record.ts';
+import type { Holder } from '../holders/holder.ts';
+import { adoptKeyRecord, type DeviceKeys } from '../trust/identity.ts';
+import type { Problem } from './types.ts';
+
+/** Holders that logs are given to at once. */
+const givenAtOnce = 8;
+
+export interface LogExchangeOptions {
+  readonly disk: Disk;
+  readonly home: string;
+  readonly device: DeviceKeys;
+  readonly logs: LogBook;
+  readonly logCopies: LogCopies;
+  readonly keyRecord: Uint8Array;
+  /** Keys of the vault's devices; those that are learned are added. */
+  readonly devices: Set<string>;
+  readonly onProblem: (problem: Problem) => void;
+  /** Called when holders were heard, before any is given something: what may only be appended then. */
+  readonly onHeard: () => Promise<void>;
+}
+
+export interface ExchangeOptions {
+  /** Reads every segment that holders keep, and replaces bad ones. */
+  readonly thorough?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What holders said, and who didn't answer: to be left alone until it is reachable again. */
+export interface HeardAll {
+  readonly heard: readonly { readonly holder: Holder; readonly heard: Heard }[];
+  readonly gone: ReadonlySet<string>;
+}
+
+/**
+ * Brings the copies of logs and key record at holders and in the home together. One exchange at a time: what runs beside it waits. All
+ * holders are heard, one after the other, before any is given something; then they are given it side by side.
+ */
+export class LogExchange {
+  readonly #options: LogExchangeOptions;
+  readonly #lock = new Semaphore(1);
+  #keyRecord: Uint8Array;
+
+  constructor(options: LogExchangeOptions) {
+    this.#options = options;
+    this.#keyRecord = options.keyRecord;
+  }
+
+  /** The vault's key record as it is known now, encoded. */
+  get keyRecord(): Uint8Array {
+    return this.#keyRecord;
+  }
+
+  /**
+   * A holder that fails is reported and left for next time. KithError `too-new` if one has what this kith must not ignore. Says how many
+   * have all the logs now.
+   */
+  async exchange(
+    holders: readonly Holder[],
+    options: ExchangeOptions = {},
+  ): Promise<{ readonly reached: number; readonly gone: ReadonlySet<string> }> {
+    return await this.#lock.run(async () => {
+      const { heard, gone } = await this.#hear(holders, options.signal);
+      if (heard.length > 0) await this.#options.onHeard();
+      const lost = new Set(gone);
+      let reached = 0;
+      await forEachLimited(heard, givenAtOnce, async ({ holder, heard: one }) => {
+        throwIfAborted(options.signal);
+        await this.#passing(holder, lost, async () => {
+          if (await this.#options.logCopies.give(holder, one, options)) reached++;
+        });
+      });
+      return { reached, gone: lost };
+    });
+  }
+
+  /** The first half of an exchange: takes what holders know, and says what each of them had that could be heard. */
+  async hear(holders: readonly Holder[], signal?: AbortSignal): Promise<HeardAll> {
+    return await this.#lock.run(() => this.#hear(holders, signal));
+  }
+
+  async #hear(holders: readonly Holder[], signal: AbortSignal | undefined): Promise<HeardAll> {
+    const all: { holder: Holder; heard: Heard }[] = [];
+    const gone = new Set<string>();
+    for (const holder of holders) {
+      throwIfAborted(signal);
+      await this.#passing(holder, gone, () => this.#exchangeKeyRecord(holder));
+      if (gone.has(holder.id)) continue;
+      await this.#passing(holder, gone, async () => {
+        all.push({ holder, heard: await this.#options.logCopies.hear(holder) });
+      });
+    }
+    return { heard: all, gone };
+  }
+
+  /** Does something with a holder; what goes wrong there is reported, and others go on. */
+  async #passing(holder: Holder, gone: Set<string>, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!isKithError(error) || error === this.#options.logs.stop) throw error;
+      if (error.code === 'holder-unavailable') gone.add(holder.id);
+      this.#options.onProblem({
+        item: holder.name,
+        message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
+        code: error.code,
+      });
+    }
+  }
+
+  /** Takes what a holder's key record knows and ours doesn't (another device's certificate), and gives it the union. */
+  async #exchangeKeyRecord(holder: Holder): Promise<void> {
+    const theirs = await this.#keyRecordOf(holder);
+    if (theirs !== undefined && equalBytes(theirs, this.#keyRecord)) return;
+    if (theirs !== undefined) {
+      try {
+        await this.#adopt(theirs);
+      } catch (error) {
+        if (!isKithError(error, 'malformed', 'not-authentic')) throw error;
+        this.#options.onProblem({
+          item: holder.name,
+          message: `its key record was not genuine and is replaced: ${messageOf(error)}`,
+          code: error.code,
+        });
+      }
+    }
+    await holder.putKeyRecord(this.#keyRecord);
+  }
+
+  /** KithError `malformed` or `not-authentic`; then nothing is taken. */
+  async #adopt(theirs: Uint8Array): Promise<void> {
+    const { disk, home, device, devices } = this.#options;
+    const { keyRecord } = adoptKeyRecord(device, this.#keyRecord, theirs);
+    if (keyRecord === this.#keyRecord) return;
+    await writeDurably(disk, {
+      tempFolder: join(home, 'tmp'),
+      path: join(home, 'keys'),
+      parts: [keyRecord],
+      mode: 0o600,
+    });
+    this.#keyRecord = keyRecord;
+    for (const { deviceId } of decodeKeyRecord(keyRecord).certificates) devices.add(idKey(deviceId));
+  }
+
+  /** A holder's key record; undefined where there is none, or one that can't be read, which is reported and replaced. */
+  async #keyRecordOf(holder: Holder): Promise<Uint8Array | undefined> {
+    try {
+      return await holder.getKeyRecord();
+    } catch (error) {
+      if (!isKithError(error, 'io-error', 'limit-exceeded')) throw error;
+      this.#options.onProblem({
+        item: holder.name,
+        message: `its key record can't be read and is replaced: ${messageOf(error)}`,
+        code: error.code,
+      });
+      return undefined;
+    }
+  }
+}
