@@ -308,6 +308,60 @@ void test('an error of the disk at each step of a put: an account without remain
   }
 });
 
+const changes = [
+  {
+    what: 'put',
+    work: (holder: FriendHolder) => holder.put(shard),
+    isDone: async (holder: FriendHolder) => {
+      const state = await holder.verify(shard);
+      assert.notEqual(state, 'damaged');
+      return state === 'good';
+    },
+  },
+  {
+    what: 'log put',
+    work: (holder: FriendHolder) => holder.logs.putSegment(log.logKey, 0, segment),
+    isDone: async (holder: FriendHolder) => {
+      const found = await holder.logs.getSegment(log.logKey, 0);
+      assert.ok(found === undefined || equalBytes(found, segment));
+      return found !== undefined;
+    },
+  },
+  {
+    what: 'key record put',
+    work: (holder: FriendHolder) => holder.putKeyRecord(keys),
+    isDone: async (holder: FriendHolder) => {
+      const found = await holder.getKeyRecord();
+      assert.ok(found === undefined || equalBytes(found, keys));
+      return found !== undefined;
+    },
+  },
+];
+
+for (const { what, work, isDone } of changes) {
+  void test(`a friend killed at every step of a ${what}: unavailable, then all of it or nothing`, async () => {
+    const whole = await friend();
+    const from = whole.disk.steps;
+    await work(whole.holder);
+    assert.ok(whole.disk.steps >= from + 4);
+    for (let step = from + 1; step <= whole.disk.steps; step++) {
+      const { disk, holder } = await friend();
+      disk.crashAt(step);
+      await assert.rejects(work(holder), isAway);
+      for (const mode of ['lose-unsynced', 'process-killed', 'mixed'] as const) {
+        const found = disk.afterCrash(mode, step);
+        const again = await friend(undefined, found);
+        await isDone(again.holder);
+        await work(again.holder);
+        assert.ok(await isDone(again.holder));
+        const later = await friend(undefined, found.afterCrash('lose-unsynced'));
+        assert.ok(await isDone(later.holder), 'it had said so');
+        assert.deepEqual(await later.holder.room(), await again.holder.room());
+      }
+    }
+  });
+}
+
 void test('the quota is lowered: nothing goes, nothing comes; the owner sees both', async () => {
   const { given, holder } = await friend(4 * pack.fileBytes);
   await holder.put(shard);
@@ -526,8 +580,8 @@ function pagesFrom(
   make: (asked: InventoryAsked, ordinal: number) => InventoryPage,
 ): () => number {
   let calls = 0;
-  pair.lie = (method, reply, body) => {
-    if (method !== storeMethods.inventory) return reply;
+  pair.instead = (method, body) => {
+    if (method !== storeMethods.inventory) return undefined;
     const page = make(decodeInventoryAsked(body), calls++);
     return { body: encodeInventoryPage(page, body, signer), download: noBytes };
   };
@@ -571,6 +625,7 @@ void test('a false inventory ends in an error, and soon', async () => {
     await assert.rejects(inventoryOf(friendOver(pair, vault)), isAway, `lie ${i}`);
     assert.ok(calls() <= 5000, `${calls()} calls`);
   }
+  pair.instead = () => undefined;
   pair.lie = (method, { body, download }) => {
     if (method === storeMethods.inventory) body[body.length - 1] = (body.at(-1) ?? 0) ^ 1;
     return { body, download };
@@ -604,7 +659,7 @@ void test('a list that ended in an error leaves nothing false behind', async () 
     return { next: first + 1, sections: [{ firstByte: first, same: false, more: false, entries }] };
   });
   await assert.rejects(inventoryOf(holder));
-  pair.lie = (_, reply) => reply;
+  pair.instead = () => undefined;
   assert.deepEqual(await inventoryOf(holder), before);
 });
 

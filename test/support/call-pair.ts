@@ -34,12 +34,15 @@ export class CallPair implements ServiceCaller {
   readonly #service: Service;
   readonly #peer: PeerInfo;
   #handler: ServiceHandler | undefined;
-  #session = new AbortController();
+  /** Calls under way in the session. */
+  readonly #calls = new Set<AbortController>();
   /** Asked at each stage; may wait. */
   fate: (call: TracedCall) => CallFate | Promise<CallFate> = () => 'go';
   /** Changes an answer: a friend that lies. */
   lie: (method: number, reply: CallReply, body: Uint8Array) => CallReply | Promise<CallReply> = (_, reply) =>
     reply;
+  /** Answers in the server's place where it gives something: a friend that makes everything up. */
+  instead: (method: number, body: Uint8Array) => CallReply | undefined = () => undefined;
   readonly trace: TracedCall[] = [];
   /** Bulk bytes asked for and not answered yet, now and at most. */
   inFlightBytes = 0;
@@ -58,7 +61,6 @@ export class CallPair implements ServiceCaller {
   /** A new session; false if the service isn't granted. */
   open(): boolean {
     this.cut();
-    this.#session = new AbortController();
     this.#handler = this.#service.accept(this.#peer, this.#service.versions.max);
     return this.connected;
   }
@@ -67,7 +69,7 @@ export class CallPair implements ServiceCaller {
   cut(): void {
     const handler = this.#handler;
     this.#handler = undefined;
-    this.#session.abort(new KithError('holder-unavailable', 'the session ended'));
+    for (const call of this.#calls) call.abort(new KithError('holder-unavailable', 'the session ended'));
     handler?.closed();
   }
 
@@ -81,16 +83,14 @@ export class CallPair implements ServiceCaller {
     const handler = this.#handler;
     if (handler === undefined) throw new KithError('holder-unavailable', 'there is no session');
     const cancel = new AbortController();
-    const ended = this.#session.signal;
-    const signals = [ended, cancel.signal, ...(signal === undefined ? [] : [signal])];
+    const ended = cancel.signal;
+    const onAbort = (): void => cancel.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#calls.add(cancel);
     this.inFlightBytes += bulk.length;
     this.inFlightBytesMax = Math.max(this.inFlightBytesMax, this.inFlightBytes);
     const given = new Promise<never>((_, reject) => {
-      for (const each of signals) {
-        const fail = (): void => reject(abortError(each));
-        if (each.aborted) fail();
-        else each.addEventListener('abort', fail, { once: true });
-      }
+      ended.addEventListener('abort', () => reject(abortError(ended)), { once: true });
     });
     const stage = async (name: CallStage): Promise<void> => {
       const traced = { method, stage: name };
@@ -99,16 +99,18 @@ export class CallPair implements ServiceCaller {
       if (fate === 'cut') this.cut();
       // The caller's patience with a silent friend ends in no time here; the serving side hears of it by its signal.
       if (fate === 'silent') cancel.abort(new KithError('holder-unavailable', 'the other side fell silent'));
-      for (const each of signals) if (each.aborted) throw abortError(each);
+      if (ended.aborted) throw abortError(ended);
     };
     const serving = (async (): Promise<CallReply> => {
       await stage('call');
+      const madeUp = this.instead(method, body.slice());
+      if (madeUp !== undefined) return madeUp;
       const call: IncomingCall = {
         method,
         body: body.slice(),
         uploadBytes: bulk.length,
         downloadBytesMax,
-        signal: AbortSignal.any(signals),
+        signal: ended,
         receive: async () => {
           await stage('credit');
           await stage('upload');
@@ -124,6 +126,8 @@ export class CallPair implements ServiceCaller {
     try {
       return await Promise.race([serving, given]);
     } finally {
+      this.#calls.delete(cancel);
+      signal?.removeEventListener('abort', onAbort);
       given.catch(() => undefined);
       serving.catch(() => undefined);
       this.inFlightBytes -= bulk.length;
