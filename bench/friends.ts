@@ -127,7 +127,10 @@ try {
         process.stderr.write(`\r${name}, ${friends} friends, round ${round + 1} of ${rounds}\x1b[K`);
         runs.push(await runOnce(join(base, `${friends}-${round}`), friends, spread, flags));
       }
-      const floorMs = await syncedFloorMs(join(base, 'floor'), median(runs.map((run) => run.storedBytes)));
+      const floorMs = await syncedFloorMs(
+        join(base, `floor-${rows.length}`),
+        median(runs.map((run) => run.storedBytes)),
+      );
       rows.push({ transport: name, friends, spread, runs, floorMs });
     }
   }

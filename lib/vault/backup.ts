@@ -48,6 +48,14 @@ export async function backup(session: Session, options: BackupOptions): Promise<
   return session.heardBy(options.onProblem, () => run.run());
 }
 
+/** What publishing works with. */
+interface PublishParts {
+  readonly prepared: Prepared;
+  readonly placer: ShardPlacer;
+  readonly store: PackStore;
+  readonly spread: Spread;
+}
+
 class BackupRun {
   readonly #session: Session;
   readonly #options: BackupOptions;
@@ -100,7 +108,7 @@ class BackupRun {
     try {
       const root = await this.#storeTree(prepared, writer, walkOptions);
       const finished = await this.#finish(writer, store, root);
-      return await this.#publish(prepared, store, finished, spread, writer.bytesAdded);
+      return await this.#publish({ prepared, placer, store, spread }, finished, writer.bytesAdded);
     } catch (error) {
       // What reached its holders is kept on record, so that the next run goes on from there.
       await writer.abandon();
@@ -339,14 +347,12 @@ class BackupRun {
   }
 
   async #publish(
-    prepared: Prepared,
-    store: PackStore,
+    { prepared, placer, store, spread }: PublishParts,
     finished: {
       readonly bytes: Uint8Array;
       readonly snapshot: Snapshot;
       readonly plan: IndexPlan | undefined;
     },
-    spread: Spread,
     bytesAdded: number,
   ): Promise<BackupSummary> {
     const session = this.#session;
@@ -360,13 +366,13 @@ class BackupRun {
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
     }
     const { reached } = await this.#stages.wait('publish', () =>
-      session.exchangeLogs(prepared.here.map((keeper) => keeper.holder)),
+      session.exchangeLogs(placer.answering(prepared.here).map((keeper) => keeper.holder)),
     );
     if (reached === 0 && waiting.length === 0) {
       this.#onProblem({
         item: 'catalog',
         message:
-          'it is on no disk yet: without this computer the new snapshot could not be found. Run kith repair when a disk can be written to.',
+          'it is with nobody else yet: without this computer the new snapshot could not be found. Run kith repair when a disk or a friend can take it.',
         code: 'nobody-reached',
       });
     }

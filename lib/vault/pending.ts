@@ -20,6 +20,7 @@ import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts
 import type { CodedShard } from '../pipeline/coded-pack.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { Census, CountedShard } from './census.ts';
+import { checkShard } from './check-shard.ts';
 import { packHealth } from './health.ts';
 import { idBytes, type Session } from './session.ts';
 import { rebuildShards } from './rebuild.ts';
@@ -203,7 +204,7 @@ async function soundShards(session: Session, census: Census, manifest: Manifest)
     const { index, keeper } = shard;
     if (index >= manifest.n) continue;
     try {
-      const state = await keeper.holder.verify({ packId: manifest.packId, index });
+      const { state } = await checkShard(session, keeper, manifest, index);
       if (state === 'good') sound.push(shard);
       else census.markDamaged(manifest.packId, index, keeper, state);
     } catch (error) {

@@ -8,14 +8,17 @@ import type { LogEntry } from '../catalog/log-book.ts';
 import type { Placement } from '../format/ledger-records.ts';
 import type { CodedShard } from '../pipeline/coded-pack.ts';
 import { logRoles } from '../format/segment.ts';
+import type { Manifest } from '../format/manifest.ts';
 import type { Census } from './census.ts';
+import { checkShard } from './check-shard.ts';
 import { packHealth, spreadMembers, wholeParts } from './health.ts';
 import { healthOfPacks, neededPacks, type HealthByPack } from './needed.ts';
 import { resumePending } from './pending.ts';
 import { prepareRead, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import { rebuildShards } from './rebuild.ts';
 import { awayFor } from './seen.ts';
-import { idBytes, type KnownHolder, type Session } from './session.ts';
+import type { KnownHolder } from './known-holder.ts';
+import { idBytes, type Session } from './session.ts';
 import { placementEntries } from './settle-shards.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import type { RepairOptions, RepairSummary } from './types.ts';
@@ -26,6 +29,8 @@ const graceByTolerance = [parseDuration('12h'), parseDuration('72h'), parseDurat
 const recordBatch = 256;
 /** Shards of a pack that are read where they lie at once: each holder reads one or a few. */
 const verifiesAtOnce = 64;
+/** Packs that are read at once: friends need time to answer, more than to read. */
+const packsVerifiedAtOnce = 4;
 
 /**
  * Finds shards that are missing or bad, rebuilds them from any k, and places them: at the same holder where one was damaged,
@@ -66,7 +71,7 @@ class RepairRun {
     const { census, here, away, reader } = prepared;
     const placer = await ShardPlacer.create(here, onProblem, { signal });
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
-    if (this.#options.quick !== true) await this.#verifyAll(prepared);
+    if (this.#options.quick !== true) await this.#verifyAll(prepared, placer);
     const health = healthOfPacks(session, census);
     const needed = await neededPacks(session, reader, health, signal);
     const before = tolerancesOf(session, census, needed);
@@ -93,7 +98,7 @@ class RepairRun {
       await this.#flush();
     }
     if (!dryRun) {
-      const holders = here.map((keeper) => keeper.holder);
+      const holders = placer.answering(here).map((keeper) => keeper.holder);
       await session.exchangeLogs(holders, { thorough: this.#options.quick !== true });
     }
     const after = tolerancesOf(session, census, needed);
@@ -115,23 +120,24 @@ class RepairRun {
   #bytesVerified = 0;
 
   /** Reads every shard where it lies; a bad one counts as missing from then on. */
-  async #verifyAll({ here, census }: Prepared): Promise<void> {
+  async #verifyAll({ here, census }: Prepared, placer: ShardPlacer): Promise<void> {
     const session = this.#session;
     const packs = [...session.state.packs()];
+    const isHere = new Set(here.map(({ id }) => id));
     const gone = new Set<string>();
     census.forgetRemembered();
     const total = packs.reduce(
       (sum, { manifest }) => sum + wholeParts(census, manifest).length * (classBytes[manifest.class] ?? 0),
       0,
     );
-    for (const [i, { manifest }] of packs.entries()) {
+    await forEachLimited(packs, packsVerifiedAtOnce, async ({ manifest }, i) => {
       throwIfAborted(this.#options.signal);
       this.#tell('check', i, packs.length, total);
       await forEachLimited(wholeParts(census, manifest), verifiesAtOnce, async ({ index, keeper }) => {
-        if (!here.includes(keeper) || gone.has(keeper.id)) return;
+        if (!isHere.has(keeper.id) || gone.has(keeper.id)) return;
         try {
-          const state = await keeper.holder.verify({ packId: manifest.packId, index });
-          this.#bytesVerified += classBytes[manifest.class] ?? 0;
+          const { state, bytesRead } = await checkShard(session, keeper, manifest, index);
+          this.#bytesVerified += bytesRead;
           if (state === 'good') {
             census.markHeld(manifest.packId, index, keeper);
             return;
@@ -143,19 +149,27 @@ class RepairRun {
               message: 'a part of your backup is damaged there; it is rebuilt',
               code: 'shard-damaged',
             });
+          } else if (keeper.kind === 'friend') {
+            session.problem({
+              item: keeper.name,
+              message: 'a part of your backup is listed there, and is not; it is rebuilt',
+              code: 'shard-missing',
+            });
           }
         } catch (error) {
           if (!isKithError(error) || error.code === 'interrupted') throw error;
-          // A drive that went away meanwhile has lost nothing: its shards stay counted, and are read next time.
+          // A holder that went away meanwhile has lost nothing: its shards stay counted, and are read next time.
           const away = error.code === 'holder-unavailable';
           if (!away || !gone.has(keeper.id)) {
             session.problem({ item: keeper.name, message: messageOf(error), code: error.code });
           }
-          if (away) gone.add(keeper.id);
-          else census.disregard(manifest.packId, index, keeper, messageOf(error));
+          if (away) {
+            gone.add(keeper.id);
+            placer.giveUp(keeper);
+          } else census.disregard(manifest.packId, index, keeper, messageOf(error));
         }
       });
-    }
+    });
   }
 
   async #repairPack(
@@ -218,9 +232,10 @@ class RepairRun {
         shards.filter((shard) => shard.index === index),
         keeper,
       );
-      placed.push(...result.placed);
-      if (result.placed.length > 0 && inSpread(keeper)) replaced.add(index);
       this.#counts.bytesSent += result.bytesSent;
+      if (result.placed.length === 0 || !(await this.#isThere(keeper, manifest, index))) continue;
+      placed.push(...result.placed);
+      if (inSpread(keeper)) replaced.add(index);
     }
     const taken = new Set(census.shards(manifest.packId).map((shard) => shard.keeper.id));
     const homeless = shards.filter((shard) => missing.includes(shard.index) && !replaced.has(shard.index));
@@ -245,7 +260,18 @@ class RepairRun {
     this.#record(pack, census, new Set(placed.map((placement) => placement.shardIndex)));
   }
 
-  /** Notes where shards of a pack are now; what drives have that are away stays on record. */
+  /** Looks whether a friend that had a shard no longer, or damaged, has it now that it says so. */
+  async #isThere(keeper: KnownHolder, manifest: Manifest, index: number): Promise<boolean> {
+    if (keeper.kind === 'drive') return true;
+    try {
+      return (await checkShard(this.#session, keeper, manifest, index)).state === 'good';
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      return false;
+    }
+  }
+
+  /** Notes where shards of a pack are now; what holders have that are away stays on record. */
   #record(pack: KnownPack, census: Census, indices: ReadonlySet<number>): void {
     if (indices.size === 0) return;
     const here = new Set(census.holders.map((keeper) => keeper.id));
@@ -266,7 +292,7 @@ class RepairRun {
     });
   }
 
-  /** Names drives that have files under indices which the pack doesn't have. */
+  /** Names holders that have files under indices which the pack doesn't have. */
   #tellStrays(packs: readonly KnownPack[], census: Census): void {
     const strays = new Map<string, number>();
     for (const { manifest } of packs) {
@@ -335,7 +361,7 @@ class RepairRun {
   }
 }
 
-/** Data shards that `--whole` drives lack. */
+/** Data shards that `--whole` holders lack. */
 function wholeShards(
   placer: ShardPlacer,
   census: Census,

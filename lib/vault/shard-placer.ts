@@ -97,6 +97,16 @@ export class ShardPlacer {
     return this.#holders.filter((keeper) => !this.#failed.has(keeper.id));
   }
 
+  /** Those of some holders that are worth talking to for the rest of the operation: all drives, and friends who still answer. */
+  answering(holders: readonly KnownHolder[]): KnownHolder[] {
+    return holders.filter(({ kind, id }) => kind === 'drive' || !this.#failed.has(id));
+  }
+
+  /** Leaves a friend alone that didn't answer elsewhere. */
+  giveUp(keeper: KnownHolder): void {
+    if (keeper.kind === 'friend') this.#failed.add(keeper.id);
+  }
+
   #note(keeper: KnownHolder, error: unknown, shardBytes: number | undefined): void {
     if (!isKithError(error) || error.code === 'interrupted' || error.code === 'internal') throw error;
     if (error.code === 'quota-exceeded' || error.code === 'disk-full') {

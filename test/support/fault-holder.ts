@@ -55,6 +55,8 @@ export class FaultHolder implements Holder {
   lie: (range: { bytes: Uint8Array; proof: Uint8Array }, call: HolderCall) => ShardRange | undefined = (
     range,
   ) => range;
+  /** What it lists beside what is there. */
+  adds: readonly InventoryEntry[] = [];
   /** Shards that it keeps to itself though the inventory has them. */
   withholds: (ref: ShardRef) => boolean = () => false;
 
@@ -124,6 +126,7 @@ export class FaultHolder implements Holder {
   async *inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
     await this.#call('inventory', undefined, () => Promise.resolve());
     yield* this.#inner.inventory(options);
+    yield* this.adds;
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {

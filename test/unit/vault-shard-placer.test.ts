@@ -127,3 +127,36 @@ test('an error of one put is thrown when the others have ended', async () => {
   await assert.rejects(placer.place(packOf(1), shards(2), new Set()), { code: 'interrupted' });
   assert.equal(ended, true);
 });
+
+test('a friend who takes too long is told to stop, and another takes over', async () => {
+  const stopped: string[] = [];
+  const slow: KnownHolder = {
+    ...driveThat(1, async () => Promise.reject(new Error('unused'))),
+    kind: 'friend',
+    name: 'slow',
+  };
+  const put: Holder['put'] = async (_shard, _reservation, signal) =>
+    await new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => {
+        stopped.push('slow');
+        reject(new KithError('interrupted', 'stopped'));
+      });
+    });
+  const slowOne: KnownHolder = { ...slow, holder: { ...slow.holder, put } };
+  const taken: number[] = [];
+  const quick = driveThat(2, async (shard) => {
+    await Promise.resolve();
+    taken.push(shard.index);
+  });
+  const problems: Problem[] = [];
+  const placer = await ShardPlacer.create([slowOne, quick], (problem) => void problems.push(problem), {
+    putMsMax: () => 1,
+  });
+  for (let number = 0; number < 8; number++) await placer.place(packOf(number), shards(1), new Set());
+  assert.equal(taken.length, 8, 'every shard found its place');
+  assert.deepEqual(stopped, ['slow'], 'it was asked once');
+  assert.deepEqual(
+    problems.map(({ item, code }) => [item, code]),
+    [['slow', 'holder-unavailable']],
+  );
+});
