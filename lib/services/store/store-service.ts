@@ -6,7 +6,7 @@ import type { VaultStore } from '../../custody/vault-store.ts';
 import { keyRecordBytesMax } from '../../format/key-record.ts';
 import { segmentBytesMax } from '../../format/segment.ts';
 import { shardHeadBytes } from '../../format/shard-file.ts';
-import type { Availability, InventoryEntry, Reservation } from '../../holders/holder.ts';
+import type { Availability, InventoryEntry, InventoryOptions, Reservation } from '../../holders/holder.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
   compareRefs,
@@ -18,6 +18,7 @@ import {
   pageBytesMax,
   pageEntriesMax,
   type InventoryAsked,
+  type InventoryPage,
   type InventorySection,
 } from './inventory-page.ts';
 import {
@@ -79,6 +80,8 @@ export function storeService(options: StoreServiceOptions): Service {
     },
   };
 }
+
+type FolderLister = (firstByte: number, options?: InventoryOptions) => AsyncIterable<InventoryEntry>;
 
 type Method = (call: IncomingCall) => Promise<OutgoingReply>;
 
@@ -277,12 +280,21 @@ class StoreHandler implements ServiceHandler {
 
   async #inventory(call: IncomingCall): Promise<OutgoingReply> {
     const asked = decodeInventoryAsked(call.body);
+    const page = await this.#store.listing((inventoryOf) => this.#page(asked, inventoryOf, call.signal));
+    const { publicKey, secretKey } = this.#options.device;
+    const signer = { vaultId: this.#owner, deviceId: publicKey, deviceSecretKey: secretKey };
+    return { body: encodeInventoryPage(page, call.body, signer) };
+  }
+
+  async #page(asked: InventoryAsked, inventoryOf: FolderLister, signal: AbortSignal): Promise<InventoryPage> {
     const sections: InventorySection[] = [];
     let next: number | undefined;
     let entriesLeft = pageEntriesMax;
     let bytesLeft = pageBytesMax;
     for (let firstByte = asked.from; firstByte < 256; firstByte++) {
-      const told = await this.#section(asked, firstByte, entriesLeft, bytesLeft, call.signal);
+      const all: InventoryEntry[] = [];
+      for await (const entry of inventoryOf(firstByte, { signal })) all.push(asTold(entry));
+      const told = sectionOf(asked, firstByte, all, entriesLeft, bytesLeft);
       if (told === undefined) continue;
       const { section, count } = told;
       const isFull = section.more && count === 0;
@@ -294,32 +306,28 @@ class StoreHandler implements ServiceHandler {
         break;
       }
     }
-    const { publicKey, secretKey } = this.#options.device;
-    const signer = { vaultId: this.#owner, deviceId: publicKey, deviceSecretKey: secretKey };
-    return { body: encodeInventoryPage({ sections, next }, call.body, signer) };
+    return { sections, next };
   }
+}
 
-  /** One folder as it is on the disk now; undefined if there is nothing to tell of it. */
-  async #section(
-    asked: InventoryAsked,
-    firstByte: number,
-    entriesLeft: number,
-    bytesLeft: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly section: InventorySection; readonly count: number } | undefined> {
-    const digest = asked.known.find((folder) => folder.firstByte === firstByte)?.digest;
-    const all: InventoryEntry[] = [];
-    for await (const entry of this.#store.inventoryOf(firstByte, { signal })) all.push(asTold(entry));
-    const after = asked.from === firstByte ? asked.after : undefined;
-    if (after === undefined && digest !== undefined && digestMatches(digest, encodeEntries(all))) {
-      return { section: { firstByte, same: true, more: false, entries: new Uint8Array(0) }, count: 0 };
-    }
-    const rest = after === undefined ? all : all.filter((entry) => compareRefs(entry, after) > 0);
-    // An empty folder is told of only where the asker believes that it isn't, or has been told a part of it.
-    if (rest.length === 0 && digest === undefined && after === undefined) return undefined;
-    const { count, entries } = entriesFitting(rest, entriesLeft, bytesLeft);
-    return { section: { firstByte, same: false, more: count < rest.length, entries }, count };
+/** What a page tells of one folder, of which `all` is there; undefined if there is nothing to tell. */
+function sectionOf(
+  asked: InventoryAsked,
+  firstByte: number,
+  all: readonly InventoryEntry[],
+  entriesLeft: number,
+  bytesLeft: number,
+): { readonly section: InventorySection; readonly count: number } | undefined {
+  const digest = asked.known.find((folder) => folder.firstByte === firstByte)?.digest;
+  const after = asked.from === firstByte ? asked.after : undefined;
+  if (after === undefined && digest !== undefined && digestMatches(digest, encodeEntries(all))) {
+    return { section: { firstByte, same: true, more: false, entries: new Uint8Array(0) }, count: 0 };
   }
+  const rest = after === undefined ? all : all.filter((entry) => compareRefs(entry, after) > 0);
+  // An empty folder is told of only where the asker believes that it isn't, or has been told a part of it.
+  if (rest.length === 0 && digest === undefined && after === undefined) return undefined;
+  const { count, entries } = entriesFitting(rest, entriesLeft, bytesLeft);
+  return { section: { firstByte, same: false, more: count < rest.length, entries }, count };
 }
 
 /** Why a file is damaged may be told in words with paths in them. */
