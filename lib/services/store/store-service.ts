@@ -1,3 +1,4 @@
+import { toHex } from '../../base/bytes.ts';
 import { Semaphore } from '../../base/concurrency.ts';
 import { KithError } from '../../base/errors.ts';
 import { leafBytes } from '../../base/limits.ts';
@@ -48,8 +49,8 @@ const reservationsMax = 64;
 /** Bytes of one reservation, whatever the quota: sums of them stay exact numbers. */
 const reservationBytesMax: number = 2 ** 44;
 
-/** Calls that read or write whole shards or folders: of one session, and of all together. Each has some 4 MiB in memory. */
-const largeCallsOfSession = 4;
+/** Calls that read or write whole shards or folders: of one owner, and of all together. Each has some 4 MiB in memory. */
+const largeCallsOfOwner = 4;
 const largeCallsOfAll = 16;
 
 const nothing: OutgoingReply = { body: new Uint8Array(0) };
@@ -64,13 +65,19 @@ export interface StoreServiceOptions {
 
 interface SharedBySessions {
   readonly largeCalls: Semaphore;
+  /** By owner in hex: however many devices it has, its calls take turns. Owners are friends, and few. */
+  readonly ownersLargeCalls: Map<string, Semaphore>;
   /** Numbers aren't used again: what a session that has ended reserved is not another's. */
   lastReservation: number;
 }
 
 /** `kith/store`: what an owner's device may do with what is kept for it here (docs/formats/store-service.md). */
 export function storeService(options: StoreServiceOptions): Service {
-  const shared: SharedBySessions = { largeCalls: new Semaphore(largeCallsOfAll), lastReservation: 0 };
+  const shared: SharedBySessions = {
+    largeCalls: new Semaphore(largeCallsOfAll),
+    ownersLargeCalls: new Map(),
+    lastReservation: 0,
+  };
   return {
     name: storeServiceName,
     versions: storeVersions,
@@ -91,7 +98,7 @@ class StoreHandler implements ServiceHandler {
   readonly #store: VaultStore;
   readonly #owner: Uint8Array;
   readonly #shared: SharedBySessions;
-  readonly #ownLarge = new Semaphore(largeCallsOfSession);
+  readonly #ownLarge: Semaphore;
   readonly #reservations = new Map<number, Reservation>();
   #closed = false;
   readonly #methods: ReadonlyMap<number, Method>;
@@ -101,6 +108,9 @@ class StoreHandler implements ServiceHandler {
     this.#shared = shared;
     this.#store = store;
     this.#owner = peer.identity.slice();
+    const key = toHex(this.#owner);
+    this.#ownLarge = shared.ownersLargeCalls.get(key) ?? new Semaphore(largeCallsOfOwner);
+    shared.ownersLargeCalls.set(key, this.#ownLarge);
     this.#methods = new Map<number, Method>([
       [storeMethods.check, () => this.#check()],
       [storeMethods.room, async () => ({ body: encodeRoom(await store.room()) })],
@@ -112,7 +122,7 @@ class StoreHandler implements ServiceHandler {
       [storeMethods.manifest, async ({ body }) => found(await store.manifest(decodeRef(body)))],
       [storeMethods.inventory, (call) => this.#large(call.signal, () => this.#inventory(call))],
       [storeMethods.verify, (call) => this.#verify(call)],
-      [storeMethods.settle, ({ body }) => this.#settle(body)],
+      [storeMethods.settle, (call) => this.#settle(call)],
       [storeMethods.listLogs, (call) => this.#listLogs(call)],
       [storeMethods.putSegment, (call) => this.#putSegment(call)],
       [storeMethods.getSegment, (call) => this.#getSegment(call)],
@@ -245,8 +255,9 @@ class StoreHandler implements ServiceHandler {
     return { body: encodeVerified(await this.#large(signal, () => this.#store.verify(ref))) };
   }
 
-  async #settle(body: Uint8Array): Promise<OutgoingReply> {
-    await this.#store.settle(decodeRefs(body));
+  async #settle({ body, signal }: IncomingCall): Promise<OutgoingReply> {
+    const refs = decodeRefs(body);
+    await this.#large(signal, () => this.#store.settle(refs));
     return nothing;
   }
 
