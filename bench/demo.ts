@@ -8,24 +8,30 @@ import { messageOf } from '../lib/base/errors.ts';
 import { FolderChain } from '../lib/source/folder-chain.ts';
 import { removeTree } from '../lib/source/remove-tree.ts';
 import { Screen } from './demo-screen.ts';
-import { DemoFailure, Story } from './demo-story.ts';
+import { DrivesStory } from './demo-drives.ts';
+import { FriendsStory, type DemoTransport } from './demo-friends.ts';
+import { DemoFailure, Stage } from './demo-stage.ts';
 
 const usage = `Usage: npm run demo [-- [--keep] [FOLDER]]
 
-Backs up FOLDER (default: a made-up one of about 256 MB) to six folders that stand for disks, deletes two of
-them and the owner's home, recovers from the 24 words, restores, and compares everything.
+Starts seven computers as processes of their own on this machine: you and six friends. Backs up FOLDER (default: a
+made-up one of about 256 MB) to the friends, kills three of them, deletes your home, recovers from the 24 words and one
+friend's card, restores, and compares everything.
 FOLDER is only read. Everything else happens in a temporary folder, which is removed at the end.
 
-  --keep      leave the temporary folder
-  --drives    disks, not friends (the default as yet)
-  --scale N   size of the made-up folder: 1 is about 256 MB
-  --help      this text
+  --drives        six folders that stand for disks in place of friends; two of them die
+  --transport T   direct (TCP), dht (UDP, found by key) or both, which is the default
+  --keep          leave the temporary folder
+  --scale N       size of the made-up folder: 1 is about 256 MB
+  --help          this text
 `;
 
 interface Asked {
   readonly given: string | undefined;
   readonly keep: boolean;
   readonly scale: number;
+  readonly drives: boolean;
+  readonly transport: DemoTransport;
 }
 
 /** A mistake in how the demo was called; exit status 2. */
@@ -40,6 +46,7 @@ function readCommandLine(): Asked | 'help' {
         keep: { type: 'boolean' },
         drives: { type: 'boolean' },
         scale: { type: 'string' },
+        transport: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -51,8 +58,17 @@ function readCommandLine(): Asked | 'help' {
   if (positionals.length > 1) throw new UsageFailure('name one folder');
   const scale = Number(values.scale ?? '1');
   if (!(scale >= 0.001 && scale <= 100)) throw new UsageFailure('--scale is a number from 0.001 to 100');
+  const { transport = 'both' } = values;
+  if (transport !== 'both' && transport !== 'direct' && transport !== 'dht')
+    throw new UsageFailure('--transport is direct, dht or both');
   const [path] = positionals;
-  return { given: path === undefined ? undefined : folderAt(path), keep: values.keep === true, scale };
+  return {
+    given: path === undefined ? undefined : folderAt(path),
+    keep: values.keep === true,
+    scale,
+    drives: values.drives === true,
+    transport,
+  };
 }
 
 /** The folder itself, whatever links lead to it. */
@@ -86,18 +102,23 @@ async function runDemo(asked: Asked): Promise<number> {
   // Nobody reads any more (`| head`): there is nothing to tell, but a folder to remove.
   process.stdout.on('error', stop);
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'kith-demo-')));
-  const { given, keep, scale } = asked;
+  const { given, keep, scale, drives, transport } = asked;
   screen.title('kith demo');
   screen.gap();
   screen.say(
-    'A folder goes out to six disks. Two of them die, and the computer with all its keys is lost. ' +
-      'With 24 words on paper and the disks that are left, everything comes back.',
+    drives
+      ? 'A folder goes out to six disks. Two of them die, and the computer with all its keys is lost. ' +
+          'With 24 words on paper and the disks that are left, everything comes back.'
+      : 'A folder goes out to six friends. Three of them are lost, and your own computer with all its keys. ' +
+          'With 24 words on paper and the card of one friend, everything comes back.',
     0,
   );
   screen.gap();
   screen.say(`All of it happens in ${folder}${keep ? '.' : ', which is removed at the end.'}`, 0);
   try {
-    const good = await new Story({ folder, given, scale, screen, signal: controller.signal }).tell();
+    const stage = new Stage({ folder, given, scale, screen, signal: controller.signal });
+    const story = drives ? new DrivesStory(stage) : new FriendsStory(stage, transport);
+    const good = await story.tell();
     if (!good) process.stderr.write('demo: not everything came back as it was; see "Comparison" above.\n');
     return good ? 0 : 1;
   } catch (error) {

@@ -32,6 +32,12 @@ export interface Outcome {
   readonly message: string;
 }
 
+/**
+ * What the first Ctrl-C does: `stop` aborts the context's signal and lets the command end in good order, so does `end` for a
+ * command that runs until it is told to, `exit` ends the process at once (nothing is being changed).
+ */
+export type OnInterrupt = 'stop' | 'end' | 'exit';
+
 /** One command. Parsing, help, completion and suggestions are all made from this. */
 export interface Command {
   /** One or two words: `backup`, `drive add`. */
@@ -41,11 +47,7 @@ export interface Command {
   readonly options: OptionSpecs;
   /** Command lines with what each does. */
   readonly examples: readonly (readonly [line: string, does: string])[];
-  /**
-   * What the first Ctrl-C does: `stop` aborts the context's signal and lets the command end in good order,
-   * `exit` ends the process at once (nothing is being changed).
-   */
-  readonly onInterrupt: 'stop' | 'exit';
+  readonly onInterrupt: OnInterrupt;
   /** Undefined means done. Errors are thrown. */
   run(context: Context, args: Args): Promise<Outcome | undefined>;
 }

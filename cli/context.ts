@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { access, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { systemClock } from '../lib/base/clock.ts';
-import { KithError, messageOf } from '../lib/base/errors.ts';
+import { KithError, isKithError, messageOf } from '../lib/base/errors.ts';
 import { ProgressView } from './progress.ts';
+import { kithVersion } from './version.ts';
 import { shown } from './words.ts';
-import type { Operation, VaultApi } from '../lib/vault/types.ts';
+import type { Operation, Problem, VaultApi } from '../lib/vault/types.ts';
 import type { Args } from './args.ts';
 import type { Output } from './output.ts';
 
@@ -32,15 +33,19 @@ async function readPassphraseFile(path: string): Promise<string> {
   return line;
 }
 
-/** Text of a file of at most 64 KiB; KithError `usage` names `what` where it can't be read. */
-export async function readSmallFile(path: string, what: string): Promise<string> {
+/** Text of a file of at most 64 KiB, unless told otherwise; KithError `usage` names `what` where it can't be read. */
+export async function readSmallFile(
+  path: string,
+  what: string,
+  bytesMax: number = secretFileBytesMax,
+): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
   } catch (cause) {
     throw new KithError('usage', `the ${what} can't be read: ${messageOf(cause)}`, { cause });
   }
-  if (bytes.length > secretFileBytesMax) throw new KithError('usage', `${path} is too large for a ${what}.`);
+  if (bytes.length > bytesMax) throw new KithError('usage', `${path} is too large for a ${what}.`);
   return new TextDecoder().decode(bytes);
 }
 
@@ -80,17 +85,81 @@ export function keyOptions(context: Context): { home: string; passphrase?: strin
   return passphrase === undefined ? { home } : { home, passphrase };
 }
 
-/** Opens the vault, works, and closes it whatever happens. The vault's code is loaded only here: help stays quick. */
-export async function withVault<T>(context: Context, work: (vault: VaultApi) => Promise<T>): Promise<T> {
-  const { openVault } = await import('../lib/vault/index.ts');
-  const vault = await openVault({
-    ...keyOptions(context),
+/** KithError `vault-missing` where a home has none: for commands that open none. */
+export async function requireVault(home: string): Promise<void> {
+  const there = await access(join(home, 'keystore')).then(
+    () => true,
+    () => false,
+  );
+  if (there) return;
+  throw new KithError(
+    'vault-missing',
+    `there is no kith vault in ${home}. Make one with \`kith init\`, or bring one back with \`kith recover\`.`,
+  );
+}
+
+/** The vault of a home, wherever it is open. */
+interface Opened {
+  readonly vault: VaultApi;
+  readonly close: () => Promise<void>;
+}
+
+/** Asks the daemon that runs in this home, if one does. */
+async function openDaemonsVault(context: Context): Promise<Opened | undefined> {
+  const { openRemoteVault } = await import('../lib/api/remote-vault.ts');
+  const onProblem = (problem: Problem): void => context.output.problem(problem);
+  const vault = await openRemoteVault(context.home, kithVersion(), onProblem);
+  return vault === undefined ? undefined : { vault, close: () => vault.close() };
+}
+
+/** Opens the vault in this process, with a network of its own for as long as the command takes. */
+async function openLocalVault(context: Context): Promise<Opened> {
+  const { openHome } = await import('../lib/daemon/open-home.ts');
+  const { vault, node } = await openHome({
+    home: context.home,
+    passphrase: context.passphrase,
+    network: undefined,
     onProblem: (problem) => context.output.problem(problem),
   });
+  const close = async (): Promise<void> => {
+    try {
+      await node?.close();
+    } finally {
+      await vault.close();
+    }
+  };
   try {
-    return await work(vault);
+    await node?.start(() => undefined, context.signal);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { vault, close };
+}
+
+async function openWherever(context: Context): Promise<Opened> {
+  const opened = await openDaemonsVault(context);
+  if (opened !== undefined) return opened;
+  try {
+    return await openLocalVault(context);
+  } catch (error) {
+    // A daemon may have come up just now.
+    const daemons = isKithError(error, 'locked') ? await openDaemonsVault(context) : undefined;
+    if (daemons === undefined) throw error;
+    return daemons;
+  }
+}
+
+/**
+ * Takes the vault where it is open: the daemon's if one runs, else in this process. Works, and closes it whatever happens. The code
+ * for it is loaded only here: help stays quick.
+ */
+export async function withVault<T>(context: Context, work: (vault: VaultApi) => Promise<T>): Promise<T> {
+  const opened = await openWherever(context);
+  try {
+    return await work(opened.vault);
   } finally {
-    await vault.close();
+    await opened.close();
   }
 }
 

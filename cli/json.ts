@@ -1,4 +1,4 @@
-import type { DriveInfo, Spread } from '../lib/vault/types.ts';
+import type { DriveInfo, FriendInfo, Spread } from '../lib/vault/types.ts';
 
 /** A drive as JSON output gives it. */
 export function driveJson(drive: DriveInfo): Record<string, unknown> {
@@ -14,6 +14,32 @@ export function driveJson(drive: DriveInfo): Record<string, unknown> {
     used_bytes: drive.usedBytes,
     free_bytes: drive.freeBytes,
     shards: drive.shards,
+  };
+}
+
+/** A friend as JSON output gives it. */
+export function friendJson(friend: FriendInfo): Record<string, unknown> {
+  return {
+    name: friend.name,
+    id: friend.id,
+    household: friend.household,
+    online: friend.online,
+    via: friend.via,
+    address: friend.address,
+    reason: friend.reason,
+    allow: friend.allow,
+    quota_given: friend.quotaGiven,
+    used_by_them: friend.usedByThem,
+    quota_received: friend.quotaReceived,
+    used_by_me: friend.usedByMe,
+    shards_of_mine: friend.shardsOfMine,
+    // What I keep for the friend, in the words of a quota.
+    quota_bytes: friend.quotaGiven,
+    used_bytes: friend.usedByThem,
+    reserved_bytes: friend.reservedByThem,
+    trash_bytes: friend.trashOfThem,
+    devices: friend.devices,
+    addresses: friend.addresses,
   };
 }
 

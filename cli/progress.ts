@@ -19,6 +19,7 @@ const phaseWords: Readonly<Record<Progress['phase'], string>> = {
   check: 'checking',
   repair: 'repairing',
   recover: 'recovering',
+  wait: 'waiting',
 };
 
 /** Progress with what only the passing of time tells: rate and time left. */

@@ -1,4 +1,4 @@
-import qrcode from 'qrcode';
+import { renderUnicodeCompact } from 'uqr';
 import { KithError } from '../lib/base/errors.ts';
 
 /** Characters that the largest code (version 40, level L) holds in its alphanumeric mode (ISO/IEC 18004). */
@@ -7,13 +7,16 @@ export const qrCharactersMax = 4296;
 const blackOnWhite = '\u001b[30;107m';
 const plain = '\u001b[0m';
 
+/** The light frame that readers need, in modules. */
+const quietModules = 4;
+
 /**
  * A QR code of a card's line as text for a terminal, two modules a character, with the quiet zone that readers need: lines of one
  * width, each with a line break behind it. With `color` black on white whatever the terminal's colours; without, light modules are
  * drawn as blocks, which is right on a dark terminal. The line is put in capitals, which need half the room of small letters
  * and mean the same in a card. KithError `limit-exceeded` for one that no code can hold: a card with many devices.
  */
-export async function qrOfCard(line: string, options: { readonly color: boolean }): Promise<string> {
+export function qrOfCard(line: string, options: { readonly color: boolean }): string {
   const text = line.trim().toUpperCase();
   if (text.length > qrCharactersMax) {
     throw new KithError(
@@ -21,12 +24,7 @@ export async function qrOfCard(line: string, options: { readonly color: boolean 
       'this card is too long for a QR code; write it to a file with: kith card --out FILE',
     );
   }
-  const code = await qrcode.toString(text, {
-    type: 'utf8',
-    errorCorrectionLevel: 'L',
-    margin: 4,
-    ...(options.color ? {} : { color: { dark: '#ffffff', light: '#000000' } }),
-  });
+  const code = renderUnicodeCompact(text, { ecc: 'L', border: quietModules, invert: options.color });
   const lines = code.replace(/\n$/, '').split('\n');
   return lines.map((each) => (options.color ? `${blackOnWhite}${each}${plain}\n` : `${each}\n`)).join('');
 }

@@ -1,17 +1,27 @@
 import { backupCommand } from './backup.ts';
+import { cardCommand } from './card.ts';
 import { completionCommand } from './completion.ts';
 import { configGetCommand } from './config-get.ts';
 import { configSetCommand } from './config-set.ts';
+import { downCommand } from './down.ts';
 import { driveAddCommand } from './drive-add.ts';
 import { driveListCommand } from './drive-list.ts';
 import { driveRemoveCommand } from './drive-remove.ts';
+import { friendAddCommand } from './friend-add.ts';
+import { friendListCommand } from './friend-list.ts';
+import { friendPingCommand } from './friend-ping.ts';
+import { friendRemoveCommand } from './friend-remove.ts';
+import { friendSetCommand } from './friend-set.ts';
+import { friendShowCommand } from './friend-show.ts';
 import { initCommand } from './init.ts';
+import { logCommand } from './log.ts';
 import { lsCommand } from './ls.ts';
 import { recoverCommand } from './recover.ts';
 import { repairCommand } from './repair.ts';
 import { restoreCommand } from './restore.ts';
 import { snapshotsCommand } from './snapshots.ts';
 import { statusCommand } from './status.ts';
+import { upCommand } from './up.ts';
 import { whereCommand } from './where.ts';
 import type { Command, CommandGroup } from '../command.ts';
 
@@ -19,9 +29,19 @@ import type { Command, CommandGroup } from '../command.ts';
 export const allCommands: readonly Command[] = [
   initCommand,
   recoverCommand,
+  cardCommand,
+  friendAddCommand,
+  friendListCommand,
+  friendShowCommand,
+  friendSetCommand,
+  friendPingCommand,
+  friendRemoveCommand,
   driveAddCommand,
   driveListCommand,
   driveRemoveCommand,
+  upCommand,
+  downCommand,
+  logCommand,
   backupCommand,
   snapshotsCommand,
   lsCommand,
@@ -36,6 +56,7 @@ export const allCommands: readonly Command[] = [
 
 /** First words that are no commands by themselves. */
 export const commandGroups: readonly CommandGroup[] = [
+  { name: 'friend', aliases: [], describe: 'People who keep your backups, and you theirs' },
   {
     name: 'drive',
     aliases: ['disk'],

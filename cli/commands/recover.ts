@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { KithError } from '../../lib/base/errors.ts';
 import { countOf } from '../../lib/base/units.ts';
+import { readCard } from '../card-input.ts';
 import { keyOptions, readSmallFile, withOperation } from '../context.ts';
 import { shown } from '../words.ts';
+import type { RecoverSummary } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -17,21 +19,54 @@ async function readStandardInput(): Promise<string> {
   return text;
 }
 
+function namesOf(names: readonly string[]): string {
+  return names.map(shown).join(', ') || 'none';
+}
+
+/** Who was there, and how far their word can be relied on. */
+function foundLines(summary: RecoverSummary): string[] {
+  const { friendsFound, friendsAway, drivesFound, drivesAway, witnesses, agreed } = summary;
+  const lines: string[] = [];
+  if (friendsFound.length > 0) lines.push(`Friends reached: ${namesOf(friendsFound)}.`);
+  if (drivesFound.length > 0 || friendsFound.length === 0)
+    lines.push(`Disks found: ${namesOf(drivesFound)}.`);
+  if (friendsAway.length > 0) {
+    lines.push(`Not reached now: ${namesOf(friendsAway)}. kith up goes on trying.`);
+  }
+  if (drivesAway.length > 0) {
+    lines.push(`Not here now: ${namesOf(drivesAway)}. When one is back: kith drive add PATH`);
+  }
+  const who = friendsFound.length === 0 ? 'disk' : drivesFound.length === 0 ? 'friend' : 'friend or disk';
+  const many = who === 'friend or disk' ? 'friends and disks' : `${who}s`;
+  if (witnesses === 1) {
+    lines.push(`Only one ${who} could be asked: another may know of newer backups.`);
+  } else if (agreed === witnesses) {
+    lines.push(`${witnesses} ${many} were asked, and all had the same newest state.`);
+  } else {
+    lines.push(
+      `${witnesses} ${many} were asked; ${agreed === 0 ? 'none' : agreed} of them had the newest state by ${agreed === 1 ? 'itself' : 'themselves'}. The others were behind and have been brought up to date.`,
+    );
+  }
+  return lines;
+}
+
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
-  if (args.list('card').length > 0) {
-    throw new KithError('usage', '--card is not in this version yet: recover from a disk with --drive PATH.');
-  }
+  const cards: string[] = [];
+  for (const given of args.list('card')) cards.push(await readCard(given));
   const phraseFile = args.required('phrase-file');
   const phrase =
     phraseFile === '-' ? await readStandardInput() : await readSmallFile(phraseFile, 'phrase file');
   const { recoverVault } = await import('../../lib/vault/index.ts');
+  const { recoveryNetwork } = await import('../../lib/daemon/recovery-node.ts');
   const summary = await withOperation(context, (operation) =>
     recoverVault({
       ...keyOptions(context),
       ...operation,
       phrase,
       drives: args.list('drive').map((path) => resolve(path)),
+      cards,
+      friends: recoveryNetwork,
     }),
   );
   output.event('summary', {
@@ -44,25 +79,13 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     agreed: summary.agreed,
     drives_found: summary.drivesFound,
     drives_away: summary.drivesAway,
+    friends_found: summary.friendsFound,
+    friends_away: summary.friendsAway,
   });
   output.print(
     `Welcome back, "${shown(summary.name)}". Your identity is here again, with ${countOf(summary.snapshots, 'snapshot')}.`,
   );
-  output.say(`Disks found: ${summary.drivesFound.map(shown).join(', ') || 'none'}.`);
-  if (summary.drivesAway.length > 0) {
-    output.say(
-      `Not here now: ${summary.drivesAway.map(shown).join(', ')}. When one is back: kith drive add PATH`,
-    );
-  }
-  if (summary.witnesses === 1) {
-    output.say('Only one disk could be asked: another may know of newer backups.');
-  } else if (summary.agreed === summary.witnesses) {
-    output.say(`${summary.witnesses} disks were asked, and all had the same newest state.`);
-  } else {
-    output.say(
-      `${summary.witnesses} disks were asked; ${summary.agreed === 0 ? 'none' : summary.agreed} of them had the newest state by ${summary.agreed === 1 ? 'itself' : 'themselves'}. The others were behind and have been brought up to date.`,
-    );
-  }
+  output.say(...foundLines(summary));
   if (summary.latest !== null) output.say('Next: kith restore latest --target DIR');
   return undefined;
 }
@@ -79,13 +102,14 @@ export const recoverCommand: Command = {
       describe: 'File with the 24 words, or - to read them from standard input',
     },
     drive: { type: 'list', value: 'PATH', describe: 'A disk of yours' },
-    card: { type: 'list', value: 'FILE', describe: "A friend's card (not in this version yet)" },
+    card: { type: 'list', value: 'FILE', describe: "A friend's card: a file with it, or the line itself" },
   },
   examples: [
     [
       'kith recover --phrase-file phrase.txt --drive /media/usb',
       'from one disk; the others are found by their old places',
     ],
+    ['kith recover --phrase-file phrase.txt --card ben.card', 'from one friend who is online'],
     ['kith recover --phrase-file - --drive /media/usb', 'type or paste the words, then Ctrl-D'],
   ],
   onInterrupt: 'stop',

@@ -1,6 +1,7 @@
 import { withVault } from '../context.ts';
 import { driveTable } from '../drive-table.ts';
-import { driveJson } from '../json.ts';
+import { friendTable } from '../friend-table.ts';
+import { driveJson, friendJson } from '../json.ts';
 import { ago, localTime, rfc3339, rfc3339OrNull, shown, table } from '../words.ts';
 import { systemClock } from '../../lib/base/clock.ts';
 import { countOf, formatSize } from '../../lib/base/units.ts';
@@ -25,9 +26,8 @@ function statusJson(status: StatusResult): Record<string, unknown> {
     survives_home_loss: status.survivesHomeLoss,
     id: status.id,
     name: status.name,
-    // This version opens no port and knows no friends.
-    listen: null,
-    friends: [],
+    listen: status.listen,
+    friends: status.friends.map(friendJson),
     drives: status.drives.map(driveJson),
     snapshots: status.snapshots.map((snapshot) => ({
       id: snapshot.id,
@@ -54,9 +54,15 @@ function statusLines(status: StatusResult, home: string): string[] {
       : `Last complete backup: ${localTime(last)} (${ago(last, systemClock.nowNs())})`,
   );
   if (status.waitingBytes > 0) {
-    lines.push(`${formatSize(status.waitingBytes)} wait on this computer for room on your disks.`);
+    lines.push(
+      `${formatSize(status.waitingBytes)} wait on this computer for room on your disks or with friends.`,
+    );
   }
-  lines.push('', ...(status.drives.length === 0 ? ['No disks yet.'] : driveTable(status.drives)));
+  if (status.listen !== null) lines.push(`Friends can dial ${shown(status.listen)}.`);
+  if (status.friends.length > 0) lines.push('', ...friendTable(status.friends));
+  if (status.drives.length > 0) lines.push('', ...driveTable(status.drives));
+  if (status.drives.length === 0 && status.friends.length === 0)
+    lines.push('', 'No disks and no friends yet.');
   if (status.snapshots.length > 0) {
     const newest = status.snapshots.slice(-snapshotRowsMax);
     const rows = newest.map((snapshot) => [
@@ -90,7 +96,7 @@ export const statusCommand: Command = {
     check: { type: 'flag', describe: 'Exit with status 1 unless the verdict is Safe' },
   },
   examples: [
-    ['kith status', 'the verdict, then disks and snapshots'],
+    ['kith status', 'the verdict, then friends, disks and snapshots'],
     ['kith status --check --quiet', 'one line, for a monitoring script'],
   ],
   onInterrupt: 'exit',

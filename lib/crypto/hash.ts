@@ -28,6 +28,7 @@ export const contexts = {
   currentLogs: 'kith 2026 append keys v1',
   localState: 'kith 2026 local state v1',
   epochId: 'kith 2026 key epoch id v1',
+  inventory: 'kith 2026 inventory v1',
   cardText: 'kith 2026 card text checksum v1',
 } as const;
 

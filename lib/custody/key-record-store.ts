@@ -7,8 +7,9 @@ import {
   verifyKeyRecord,
   type KeyRecord,
 } from '../format/key-record.ts';
+import type { Reservation } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
-import type { RoomBook } from './room-book.ts';
+import type { Hold, RoomBook } from './room-book.ts';
 import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 
 /**
@@ -26,11 +27,17 @@ export class KeyRecordStore {
     this.#folder = folder;
     this.#book = book;
     this.#vaultId = vaultId;
-    this.#place = { folders: ['keys'], name: `${toHex(vaultId)}.keys` };
+    this.#place = { folders: folder.layout.keys, name: `${toHex(vaultId)}.keys` };
+  }
+
+  /** Room for a record of so many bytes, less what there is. */
+  async hold(bytes: number): Promise<Hold> {
+    const there = (await this.#folder.bytesAt(this.#place)) ?? 0;
+    return await this.#book.hold(Math.max(0, bytes - there));
   }
 
   /** KithError `key-record-stale` if the one kept has keys or certificates that this one lacks. */
-  async put(bytes: Uint8Array): Promise<void> {
+  async put(bytes: Uint8Array, reservation?: Reservation): Promise<void> {
     const record = decodeKeyRecord(bytes);
     verifyKeyRecord(record, this.#vaultId);
     await this.#locks.run('', async () => {
@@ -43,7 +50,7 @@ export class KeyRecordStore {
           { details: { holder: id } },
         );
       }
-      await this.#folder.save(this.#place, [bytes], this.#book);
+      await this.#folder.save(this.#place, [bytes], this.#book, reservation);
     });
   }
 

@@ -2,6 +2,7 @@ import { KithError } from '../base/errors.ts';
 import { formatSize } from '../base/units.ts';
 import type { Reservation, Room } from '../holders/holder.ts';
 
+/** Read anew at each use: they may change while the book is open. */
 export interface RoomLimits {
   readonly quotaBytes: number | undefined;
   /** Bytes of the disk that stay free; by default 5 % of it, between 1 and 20 GB. */
@@ -15,6 +16,14 @@ export interface RoomSource {
   measure(): Promise<number>;
   /** Room of the disk; undefined where that can't be told. */
   disk(): Promise<{ readonly free: number; readonly total: number } | undefined>;
+}
+
+/** What all books of one disk have set aside there together: one floor for all of them. */
+export class DiskAccount {
+  /** Bytes reserved and not written yet. */
+  reservedBytes = 0;
+  /** Counts writes that have ended: free space measured before one is out of date. */
+  changes = 0;
 }
 
 /** Bytes to leave free on a disk of this size if nobody says otherwise. */
@@ -57,6 +66,14 @@ export class RoomReservation implements Reservation {
   }
 }
 
+/** Room for one write that is to come, as `hold` set it aside. */
+export interface Hold {
+  /** To be drawn from by the write. */
+  readonly reservation: Reservation;
+  /** Ends it: what wasn't used goes back to where it came from. Harmless when repeated. */
+  release(): void;
+}
+
 /**
  * Byte-exact account of what a vault uses and has reserved at a holder. What is used is learned by one listing at
  * first need and kept up to date by the changes that are told here; reservations live in memory. Checks and bookings
@@ -65,22 +82,25 @@ export class RoomReservation implements Reservation {
 export class RoomBook {
   readonly #source: RoomSource;
   readonly #limits: RoomLimits;
+  readonly #account: DiskAccount;
   #used: number | undefined;
   #reserved = 0;
   #changing = 0;
   #changes = 0;
   #learning: Promise<number> | undefined;
 
-  constructor(source: RoomSource, limits: RoomLimits) {
+  /** Books of one disk share an account. */
+  constructor(source: RoomSource, limits: RoomLimits, account: DiskAccount = new DiskAccount()) {
     this.#source = source;
     this.#limits = limits;
+    this.#account = account;
   }
 
   async room(): Promise<Room> {
     const usedBytes = await this.#learned();
     const disk = await this.#disk();
     const byQuota = (this.#limits.quotaBytes ?? Number.MAX_SAFE_INTEGER) - usedBytes - this.#reserved;
-    const byDisk = disk === undefined ? byQuota : disk.free - disk.floor - this.#reserved;
+    const byDisk = disk === undefined ? byQuota : disk.free - disk.floor - this.#account.reservedBytes;
     return {
       quotaBytes: this.#limits.quotaBytes,
       usedBytes,
@@ -96,9 +116,39 @@ export class RoomBook {
     return new RoomReservation(this, bytes);
   }
 
+  /**
+   * Sets aside room for a write before its bytes are here: from the reservation as far as it goes, else anew. Errors as
+   * for `reserve`; the reservation is then as it was.
+   */
+  async hold(bytes: number, reservation?: Reservation): Promise<Hold> {
+    const own = reservation === undefined ? undefined : this.#own(reservation);
+    const used = await this.#learned();
+    const drawn = own?.draw(bytes) ?? 0;
+    try {
+      if (bytes > 0) this.#checkQuota(0, used);
+      await this.#claim(bytes - drawn);
+    } catch (error) {
+      own?.refill(drawn);
+      throw error;
+    }
+    const held = new RoomReservation(this, bytes);
+    let released = false;
+    return {
+      reservation: held,
+      release: () => {
+        if (released) return;
+        released = true;
+        // What was written came out of the reservation first.
+        const back = Math.max(0, drawn - (bytes - held.bytes));
+        own?.refill(held.draw(back));
+        held.release();
+      },
+    };
+  }
+
   /** Gives reserved bytes back. */
   free(bytes: number): void {
-    this.#reserved -= bytes;
+    this.#book(-bytes);
   }
 
   /**
@@ -112,9 +162,11 @@ export class RoomBook {
     work: () => Promise<{ readonly grown: number; readonly error?: unknown }>,
   ): Promise<void> {
     const own = reservation === undefined ? undefined : this.#own(reservation);
-    await this.#learned();
+    const used = await this.#learned();
     const drawn = own?.draw(growth) ?? 0;
     try {
+      // Only where the quota was lowered since the room was reserved.
+      if (growth > 0) this.#checkQuota(0, used);
       await this.#claim(growth - drawn);
     } catch (error) {
       own?.refill(drawn);
@@ -132,10 +184,11 @@ export class RoomBook {
     } finally {
       this.#changing--;
       this.#changes++;
+      this.#account.changes++;
     }
-    this.#reserved -= growth - drawn;
+    this.#book(drawn - growth);
     if (failure === undefined) {
-      this.#reserved -= drawn;
+      this.#book(-drawn);
       return;
     }
     own?.refill(drawn);
@@ -150,6 +203,16 @@ export class RoomBook {
   /** What is used is to be learned again: the disk was away, or a write ended nobody knows how. */
   forget(): void {
     this.#used = undefined;
+  }
+
+  /** Bytes set aside and not written yet. */
+  get reservedBytes(): number {
+    return this.#reserved;
+  }
+
+  #book(bytes: number): void {
+    this.#reserved += bytes;
+    this.#account.reservedBytes += bytes;
   }
 
   #own(reservation: Reservation): RoomReservation {
@@ -190,14 +253,14 @@ export class RoomBook {
     if (bytes === 0) return;
     for (;;) {
       await this.#learned();
-      const changes = this.#changes;
+      const { changes } = this.#account;
       const disk = await this.#disk();
       const used = this.#used;
       // What was measured before a change may count bytes as free that are no longer reserved either.
-      if (used === undefined || changes !== this.#changes) continue;
+      if (used === undefined || changes !== this.#account.changes) continue;
       this.#checkQuota(bytes, used);
       if (disk !== undefined) this.#checkFloor(bytes, disk.free, disk.floor);
-      this.#reserved += bytes;
+      this.#book(bytes);
       return;
     }
   }
@@ -215,7 +278,7 @@ export class RoomBook {
   }
 
   #checkFloor(bytes: number, free: number, floor: number): void {
-    const missing = bytes + this.#reserved + floor - free;
+    const missing = bytes + this.#account.reservedBytes + floor - free;
     if (missing <= 0) return;
     const { name } = this.#source;
     throw new KithError(

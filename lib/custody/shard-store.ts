@@ -22,7 +22,7 @@ import type {
   ShardToPut,
 } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
-import type { RoomBook } from './room-book.ts';
+import type { Hold, RoomBook } from './room-book.ts';
 import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 import {
   flawOfShardFile,
@@ -64,8 +64,14 @@ export class ShardStore {
     this.#folder = folder;
     this.#book = book;
     this.#vaultId = vaultId;
-    this.#vaultFolders = ['shards', toHex(vaultId)];
+    this.#vaultFolders = [...folder.layout.shards, toHex(vaultId)];
     this.#isDevice = isDevice;
+  }
+
+  /** Room for a shard file of so many bytes, less what lies in its place. */
+  async hold(ref: ShardRef, fileBytes: number, reservation?: Reservation): Promise<Hold> {
+    const there = (await this.#folder.bytesAt(this.#placeOf(ref))) ?? 0;
+    return await this.#book.hold(Math.max(0, fileBytes - there), reservation);
   }
 
   async put(shard: ShardToPut, reservation?: Reservation, signal?: AbortSignal): Promise<void> {
@@ -148,25 +154,38 @@ export class ShardStore {
   async *inventory(options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
     const strays: string[] = [];
     for (const folders of await this.#folders(strays)) {
-      throwIfAborted(options.signal);
-      const entries = (await this.#folder.list(folders)) ?? [];
-      const refs: ShardRef[] = [];
-      for (const { name, isFile } of entries) {
-        const ref = isFile ? parseShardFileName(name) : undefined;
-        if (ref === undefined || toHex(ref.packId).slice(0, 2) !== folders.at(-1)) {
-          strays.push([...folders, name].join('/'));
-        } else refs.push(ref);
-      }
-      for (let at = 0; at < refs.length; at += headsAtOnce) {
-        throwIfAborted(options.signal);
-        const some = await mapLimited(refs.slice(at, at + headsAtOnce), headsAtOnce, (ref) =>
-          this.#look(ref),
-        );
-        for (const entry of some) if (entry !== undefined) yield entry;
-      }
+      yield* this.#listFolder(folders, options, strays);
       reportStrays(strays, options);
     }
     reportStrays(strays, options);
+  }
+
+  /** The part of an inventory that lies in one folder: shards of packs whose ids begin with this byte. */
+  async *inventoryOf(firstByte: number, options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
+    const folders = [...this.#vaultFolders, toHex(new Uint8Array([firstByte]))];
+    const strays: string[] = [];
+    yield* this.#listFolder(folders, options, strays);
+    reportStrays(strays, options);
+  }
+
+  async *#listFolder(
+    folders: readonly string[],
+    options: InventoryOptions,
+    strays: string[],
+  ): AsyncGenerator<InventoryEntry> {
+    throwIfAborted(options.signal);
+    const refs: ShardRef[] = [];
+    for (const { name, isFile } of (await this.#folder.list(folders)) ?? []) {
+      const ref = isFile ? parseShardFileName(name) : undefined;
+      if (ref === undefined || toHex(ref.packId).slice(0, 2) !== folders.at(-1)) {
+        strays.push([...folders, name].join('/'));
+      } else refs.push(ref);
+    }
+    for (let at = 0; at < refs.length; at += headsAtOnce) {
+      throwIfAborted(options.signal);
+      const some = await mapLimited(refs.slice(at, at + headsAtOnce), headsAtOnce, (ref) => this.#look(ref));
+      for (const entry of some) if (entry !== undefined) yield entry;
+    }
   }
 
   #placeOf(ref: ShardRef): Place {
@@ -192,9 +211,10 @@ export class ShardStore {
   /** What a listing tells of one shard; undefined if it vanished meanwhile. */
   async #look(ref: ShardRef): Promise<InventoryEntry | undefined> {
     const place = this.#placeOf(ref);
-    const fileBytes = await this.#folder.bytesAt(place);
-    if (fileBytes === undefined) return undefined;
-    const entry = { packId: ref.packId, index: ref.index, fileBytes };
+    const stat = await this.#folder.statAt(place);
+    if (stat === undefined) return undefined;
+    const { bytes: fileBytes, mtimeMs: sinceMs } = stat;
+    const entry = { packId: ref.packId, index: ref.index, fileBytes, sinceMs };
     try {
       const bytes = await this.#folder.disk.read(this.#folder.pathOf(place), 0, shardHeadBytes);
       if (bytes === undefined) return undefined;

@@ -20,10 +20,23 @@ export function isUnreadable(error: unknown): boolean {
 /** Folders known to be there; beyond it they are looked at again. */
 const knownFoldersMax = 8192;
 
+/** Which folder each kind of file lies in, below the store's own; folders' names from the top down. */
+export interface StoreLayout {
+  readonly shards: readonly string[];
+  readonly logs: readonly string[];
+  readonly keys: readonly string[];
+  readonly temp: readonly string[];
+}
+
+/** A drive's, and that of a folder that `store set` names. */
+export const driveLayout: StoreLayout = { shards: ['shards'], logs: ['logs'], keys: ['keys'], temp: ['tmp'] };
+
 export interface StoreFolderOptions {
   readonly disk: Disk;
-  /** The folder with the marker. */
+  /** The folder below which everything lies. */
   readonly folder: string;
+  /** A drive's unless given. */
+  readonly layout?: StoreLayout;
   /** The holder, for error details. */
   readonly holder: { readonly id: string; readonly name: string };
   /** Throws KithError `holder-unavailable` unless the marker is there and the right one; looks each time. */
@@ -44,6 +57,7 @@ export interface Place {
 export class StoreFolder {
   readonly disk: Disk;
   readonly holder: { readonly id: string; readonly name: string };
+  readonly layout: StoreLayout;
   readonly #folder: string;
   readonly #guard: () => Promise<void>;
   readonly #known = new Set<string>();
@@ -52,12 +66,18 @@ export class StoreFolder {
   constructor(options: StoreFolderOptions) {
     this.disk = options.disk;
     this.holder = options.holder;
+    this.layout = options.layout ?? driveLayout;
     this.#folder = options.folder;
     this.#guard = options.guard;
   }
 
   pathOf(place: Place): string {
     return join(this.#folder, ...place.folders, place.name);
+  }
+
+  /** Throws KithError `holder-unavailable` unless the store is there now. */
+  async look(): Promise<void> {
+    await this.#guard();
   }
 
   /** Runs `work` on a store that is there. Where it ends in a disk error, or in a result to `doubt`, looks again. */
@@ -80,11 +100,16 @@ export class StoreFolder {
    * bad spot doesn't stop all else.
    */
   async bytesAt(place: Place): Promise<number | undefined> {
+    return (await this.statAt(place))?.bytes;
+  }
+
+  /** Like bytesAt, with when the file was written (ms since 1970; 0 where that can't be told). */
+  async statAt(place: Place): Promise<{ readonly bytes: number; readonly mtimeMs: number } | undefined> {
     try {
       const stat = await this.disk.stat(this.pathOf(place));
-      return stat?.isFile === true ? stat.bytes : undefined;
+      return stat?.isFile === true ? { bytes: stat.bytes, mtimeMs: stat.mtimeMs } : undefined;
     } catch (error) {
-      if (isUnreadable(error)) return 0;
+      if (isUnreadable(error)) return { bytes: 0, mtimeMs: 0 };
       throw error;
     }
   }
@@ -120,18 +145,27 @@ export class StoreFolder {
     const before = (await this.bytesAt(place)) ?? 0;
     await book.grow(Math.max(0, bytes - before), reservation, async () => {
       try {
-        await this.#prepare();
-        await this.#ensure(place.folders);
-        await writeDurably(this.disk, {
-          tempFolder: join(this.#folder, 'tmp'),
-          path: this.pathOf(place),
-          parts,
+        await this.#write(place, parts).catch(async (error: unknown) => {
+          if (!isKithError(error, 'io-error') || error.details['system'] !== 'ENOENT') throw error;
+          // A folder that was there has been removed by somebody: made again, unless the store went with it.
+          this.#known.clear();
+          await this.#write(place, parts);
         });
         return { grown: bytes - before };
       } catch (error) {
         // It may have got its name before it failed.
         return { grown: ((await this.bytesAt(place)) ?? 0) - before, error };
       }
+    });
+  }
+
+  async #write(place: Place, parts: readonly Uint8Array[]): Promise<void> {
+    await this.#prepare();
+    await this.#ensure(place.folders);
+    await writeDurably(this.disk, {
+      tempFolder: join(this.#folder, ...this.layout.temp),
+      path: this.pathOf(place),
+      parts,
     });
   }
 
@@ -179,13 +213,13 @@ export class StoreFolder {
       throw error;
     });
     await this.#emptied;
-    await this.#ensure(['tmp']);
+    await this.#ensure(this.layout.temp);
   }
 
   /** Removes only what a store wrote: the folder may have had a `tmp` of its owner's before it became a drive. */
   async #emptyTemp(): Promise<void> {
-    for (const { name, isFile } of (await this.list(['tmp'])) ?? []) {
-      if (isFile && isTempName(name)) await this.disk.unlink(join(this.#folder, 'tmp', name));
+    for (const { name, isFile } of (await this.list(this.layout.temp)) ?? []) {
+      if (isFile && isTempName(name)) await this.disk.unlink(join(this.#folder, ...this.layout.temp, name));
     }
   }
 }

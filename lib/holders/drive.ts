@@ -2,11 +2,8 @@ import { join } from 'node:path';
 import { fromHex, toHex, utf8 } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { KeyRecordStore } from '../custody/key-record-store.ts';
-import { RoomBook } from '../custody/room-book.ts';
-import { SegmentStore } from '../custody/segment-store.ts';
-import { ShardStore } from '../custody/shard-store.ts';
 import { StoreFolder } from '../custody/store-folder.ts';
+import { VaultStore } from '../custody/vault-store.ts';
 import type { IsDevice } from '../custody/verify-shard.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
@@ -120,14 +117,10 @@ export class DriveHolder implements Holder {
   readonly logs: HolderLogs;
   readonly #disk: Disk;
   readonly #vault: string;
-  readonly #store: StoreFolder;
-  readonly #book: RoomBook;
-  readonly #shards: ShardStore;
-  readonly #segments: SegmentStore;
-  readonly #keyRecord: KeyRecordStore;
+  readonly #kept: VaultStore;
 
   constructor(disk: Disk, folder: string, options: OpenDriveOptions) {
-    const { id, name, vaultId, isDevice } = options;
+    const { id, name, vaultId, isDevice, quotaBytes, freeFloorBytes } = options;
     if (fromHex(id)?.length !== 32) throw new RangeError(`no holder id: ${id}`);
     this.id = id;
     this.name = name;
@@ -135,21 +128,14 @@ export class DriveHolder implements Holder {
     this.folder = folder;
     this.#disk = disk;
     this.#vault = toHex(vaultId);
-    this.#store = new StoreFolder({ disk, folder, holder: { id, name }, guard: () => this.#guard() });
-    this.#book = new RoomBook(
-      { name, measure: () => this.#measure(), disk: () => disk.freeBytes(folder) },
-      { quotaBytes: options.quotaBytes, freeFloorBytes: options.freeFloorBytes },
-    );
-    this.#shards = new ShardStore(this.#store, this.#book, vaultId, isDevice);
-    this.#segments = new SegmentStore(this.#store, this.#book, vaultId, isDevice);
-    this.#keyRecord = new KeyRecordStore(this.#store, this.#book, vaultId);
-    this.logs = {
-      list: () => this.#store.guarded(() => this.#segments.list(), always),
-      putSegment: (logKey, firstIndex, bytes) =>
-        this.#store.guarded(() => this.#segments.put(logKey, firstIndex, bytes), always),
-      getSegment: (logKey, firstIndex) =>
-        this.#store.guarded(() => this.#segments.get(logKey, firstIndex), isUndefined),
-    };
+    this.#kept = new VaultStore({
+      folder: new StoreFolder({ disk, folder, holder: { id, name }, guard: () => this.#guard() }),
+      vaultId,
+      isDevice,
+      limits: { quotaBytes, freeFloorBytes },
+      diskRoom: () => disk.freeBytes(folder),
+    });
+    this.logs = this.#kept.logs;
   }
 
   async check(): Promise<Availability> {
@@ -169,87 +155,61 @@ export class DriveHolder implements Holder {
   }
 
   room(): Promise<Room> {
-    return this.#store.guarded(() => this.#book.room(), always);
+    return this.#kept.room();
   }
 
   reserve(bytes: number): Promise<Reservation> {
-    return this.#store.guarded<Reservation>(() => this.#book.reserve(bytes));
+    return this.#kept.reserve(bytes);
   }
 
   put(shard: ShardToPut, reservation?: Reservation, signal?: AbortSignal): Promise<void> {
-    return this.#store.guarded(() => this.#shards.put(shard, reservation, signal), always);
+    return this.#kept.put(shard, reservation, signal);
   }
 
   get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
-    return this.#store.guarded(() => this.#shards.get(ref, firstLeaf, leafCount), isUndefined);
+    return this.#kept.get(ref, firstLeaf, leafCount);
   }
 
   stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
-    return this.#store.guarded(
-      () => this.#shards.stat(ref),
-      (stat) => stat === undefined || stat.fileBytes === 0,
-    );
+    return this.#kept.stat(ref);
   }
 
   manifest(ref: ShardRef): Promise<Uint8Array | undefined> {
-    return this.#store.guarded(() => this.#shards.manifest(ref), isUndefined);
+    return this.#kept.manifest(ref);
   }
 
-  async *inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
-    await this.#guard();
-    try {
-      yield* this.#shards.inventory(options);
-    } catch (error) {
-      if (isKithError(error, 'io-error')) await this.#guard();
-      throw error;
-    }
-    // A disk that went away while it was listed has an end too early, not fewer shards.
-    await this.#guard();
+  inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
+    return this.#kept.inventory(options);
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
-    return this.#store.guarded(
-      () => this.#shards.verify(ref),
-      (result) => result !== 'good',
-    );
+    return this.#kept.verify(ref);
   }
 
   delete(ref: ShardRef): Promise<boolean> {
-    return this.#store.guarded(
-      () => this.#shards.delete(ref),
-      (deleted) => !deleted,
-    );
+    return this.#kept.delete(ref);
   }
 
   settle(refs: readonly ShardRef[]): Promise<void> {
-    return this.#store.guarded(() => this.#shards.settle(refs), always);
+    return this.#kept.settle(refs);
   }
 
   putKeyRecord(bytes: Uint8Array): Promise<void> {
-    return this.#store.guarded(() => this.#keyRecord.put(bytes), always);
+    return this.#kept.putKeyRecord(bytes);
   }
 
   getKeyRecord(): Promise<Uint8Array | undefined> {
-    return this.#store.guarded(() => this.#keyRecord.get(), isUndefined);
+    return this.#kept.getKeyRecord();
   }
 
   async #guard(): Promise<void> {
     const found = await this.check();
     if (found.available) return;
     // Another disk in its place, or its own after a while elsewhere: what was counted may be so no longer.
-    this.#book.forget();
+    this.#kept.forget();
     throw new KithError('holder-unavailable', `the drive "${this.name}" isn't there: ${found.reason}`, {
       details: { holder: this.id, name: this.name, foreign: found.foreign },
     });
-  }
-
-  async #measure(): Promise<number> {
-    const shards = await this.#shards.measure();
-    const logs = await this.#segments.measure();
-    const keys = await this.#keyRecord.measure();
-    // Were the disk gone since the last look, this would be a count of nothing.
-    await this.#guard();
-    return shards + logs + keys;
   }
 }
 
@@ -265,12 +225,4 @@ async function isReadmeOurs(disk: Disk, path: string): Promise<boolean> {
     if (isKithError(error, 'limit-exceeded', 'io-error')) return false;
     throw error;
   }
-}
-
-function always(): boolean {
-  return true;
-}
-
-function isUndefined(result: unknown): boolean {
-  return result === undefined;
 }

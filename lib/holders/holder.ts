@@ -28,6 +28,8 @@ export interface InventoryEntry extends ShardRef {
   /** Size class, as the file's head says; undefined if that can't be read. */
   readonly class: number | undefined;
   readonly fileBytes: number;
+  /** When it came, ms since 1970 by the holder's clock: a hint. */
+  readonly sinceMs: number;
   /** Why the file can't be whole (wrong size, unreadable head), in words; its bytes are only read by `verify`. */
   readonly damaged: string | undefined;
 }
@@ -128,7 +130,10 @@ export interface Holder {
   inventory(options?: InventoryOptions): AsyncIterable<InventoryEntry>;
   /** Reads and verifies every byte of a shard. */
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'>;
-  /** True if there was one; durable when it returns. */
+  /**
+   * True if there was one; durable when it returns. KithError `not-granted` at a friend: nothing there goes at once on anybody's word
+   * (docs/formats/store-service.md).
+   */
   delete(ref: ShardRef): Promise<boolean>;
   /**
    * Makes shards durable that are listed though no put of them has returned: a process that died may have given them

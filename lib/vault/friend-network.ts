@@ -46,6 +46,11 @@ export interface PingStep {
 export interface FriendNetwork {
   /** `HOST:PORT` that friends can dial, or null where nothing listens. */
   readonly listen: string | null;
+  /**
+   * Resolves once friends who can be reached are there, or were tried in vain. Left out where a daemon keeps up with them; a command that
+   * works by itself opens its network here, at the first need.
+   */
+  settled?(signal?: AbortSignal): Promise<void>;
   holderOf(friend: FriendRef): Holder;
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
@@ -75,7 +80,7 @@ export interface RecoveryConnection extends FriendNetwork {
   know(friends: readonly FriendRecord[]): void;
   /** Resolves when one of them is online, when none can be any more (all have refused us), or when the time is up. Throws the signal's reason. */
   waitForAny(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void>;
-  /** The same, for when each of them is online or has refused us. */
+  /** The same, for when each of them is online, has refused us, or was tried every way in vain. */
   waitForAll(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void>;
   /** Ends all sessions. Harmless when repeated. */
   close(): Promise<void>;

@@ -115,6 +115,7 @@ export class HolderBook {
 
   /** Holders that can be used now, and the others with the reason. Looks at each; of friends, only at those who are online. */
   async reachable(): Promise<{ readonly here: KnownHolder[]; readonly away: AwayHolder[] }> {
+    if (this.#friends.size > 0) await this.#network.settled?.();
     const all = [...this.drives(), ...this.friends()];
     const reasons = await mapLimited(all, holdersAtOnce, (keeper) => this.#whyAway(keeper));
     const here = all.filter((_, i) => reasons[i] === undefined);

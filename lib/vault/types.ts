@@ -4,7 +4,7 @@ import type { PingStep } from './friend-network.ts';
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
 export interface Progress {
   /** What is being done now. */
-  readonly phase: 'scan' | 'read' | 'place' | 'publish' | 'restore' | 'check' | 'repair' | 'recover';
+  readonly phase: 'scan' | 'read' | 'place' | 'publish' | 'restore' | 'check' | 'repair' | 'recover' | 'wait';
   readonly filesDone: number;
   readonly filesTotal: number | undefined;
   readonly bytesDone: number;

@@ -137,7 +137,7 @@ describe('kith without a vault', () => {
     assert.equal((await runKith(['recover', '--phrase-file', join(folder, 'none')], { env })).code, 2);
     const card = await runKith(['recover', '--phrase-file', 'x', '--card', 'y'], { env });
     assert.equal(card.code, 2);
-    assert.match(card.stderr, /not in this version yet/);
+    assert.match(card.stderr, /no line kith:card:/);
     await writeFile(join(folder, 'blank'), '\n');
     assert.equal((await runKith(['status', '--passphrase-file', join(folder, 'blank')], { env })).code, 2);
   });

@@ -49,7 +49,12 @@ function namesOf(entries: readonly { readonly packId: Uint8Array; readonly index
 export function holderContract(
   name: string,
   make: (options: HolderToMake) => Promise<HolderUnderTest>,
+  kind: {
+    /** A friend deletes nothing at once. */ readonly deletes?: boolean;
+    /** A friend always has a quota. */ readonly quotas?: boolean;
+  } = {},
 ): void {
+  const { deletes = true, quotas = false } = kind;
   const vault = sampleVault();
   const pack = samplePack(vault);
   const shard = sampleShard(pack, 0);
@@ -84,7 +89,7 @@ export function holderContract(
       assert.equal(await holder.stat(shard), undefined);
       assert.equal(await holder.manifest(shard), undefined);
       assert.equal(await holder.verify(shard), 'missing');
-      assert.equal(await holder.delete(shard), false);
+      if (deletes) assert.equal(await holder.delete(shard), false);
     });
 
     contract(
@@ -178,7 +183,13 @@ export function holderContract(
       assert.equal(await holder.verify(shard), 'good');
     });
 
-    contract('deletes for good', async ({ holder, reopen }) => {
+    contract('deletes for good, or not at all', async ({ holder, reopen }) => {
+      if (!deletes) {
+        await holder.put(shard);
+        await assert.rejects(holder.delete(shard), rejectsWith('not-granted'));
+        assert.equal(await (await reopen()).verify(shard), 'good');
+        return;
+      }
       await holder.put(shard);
       await holder.put(sampleShard(pack, 1));
       assert.equal(await holder.delete(shard), true);
@@ -227,8 +238,10 @@ export function holderContract(
         await assert.rejects(holder.put(lie), rejectsWith(code), what);
       }
       assert.deepEqual(await inventoryOf(holder), []);
+      const room = await holder.room();
+      assert.equal(room.quotaBytes !== undefined, quotas);
       assert.deepEqual(
-        { ...(await holder.room()), freeBytes: 0 },
+        { ...room, quotaBytes: undefined, freeBytes: 0 },
         { quotaBytes: undefined, usedBytes: 0, reservedBytes: 0, freeBytes: 0 },
       );
       await holder.put(shard);
@@ -253,6 +266,8 @@ export function holderContract(
         await assert.rejects(holder.put(third), rejectsWith('quota-exceeded'));
         assert.equal(await holder.verify(third), 'missing');
         await holder.put(first);
+        assert.equal((await holder.room()).freeBytes, 0, 'what is there takes nothing');
+        if (!deletes) return;
         await holder.delete(first);
         await holder.put(third);
         assert.equal((await holder.room()).freeBytes, 0);
@@ -346,13 +361,13 @@ export function holderContract(
           holder.get(each, 0, 1),
           holder.verify(each),
           // Which of these comes last is not promised.
-          ...(i % 2 === 0 ? [holder.delete(each), holder.put(each)] : []),
+          ...(deletes && i % 2 === 0 ? [holder.delete(each), holder.put(each)] : []),
         ]),
       );
       const left = new Set(namesOf(await inventoryOf(holder)));
       for (const [i, each] of shards.entries()) {
         const isLeft = left.has(namesOf([each]).join());
-        assert.ok(isLeft || i % 2 === 0);
+        assert.ok(isLeft || (deletes && i % 2 === 0));
         assert.equal(await holder.verify(each), isLeft ? 'good' : 'missing');
       }
       assert.equal((await holder.room()).usedBytes, left.size * pack.fileBytes);

@@ -270,7 +270,7 @@ test('an inventory that makes things up is worth nothing', async (t) => {
     [{ packId: noise(1, 32), index: -1 }],
     [{ packId: noise(1, 32), index: Number.NaN }],
   ]) {
-    holder.adds = extra.map((ref) => ({ ...ref, class: 0, fileBytes: 1, damaged: undefined }));
+    holder.adds = extra.map((ref) => ({ ...ref, class: 0, fileBytes: 1, sinceMs: 0, damaged: undefined }));
     const status = await fixture.status();
     assert.ok(['Safe', 'Thin'].includes(status.verdict), status.verdict);
     const { summary } = await fixture.repair();

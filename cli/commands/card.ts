@@ -1,0 +1,83 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { KithError, messageOf, systemCode } from '../../lib/base/errors.ts';
+import { cardFileBytesMax, isCardText } from '../card-input.ts';
+import { withVault } from '../context.ts';
+import { shown } from '../words.ts';
+import type { Args } from '../args.ts';
+import type { Command, Outcome } from '../command.ts';
+import type { Context } from '../context.ts';
+
+/** Where friends could dial, by the card. */
+async function addressesOf(line: string): Promise<number> {
+  const { decodeCardText } = await import('../../lib/format/card-text.ts');
+  const { decodeCard } = await import('../../lib/format/card.ts');
+  const { devicesOf, endpointsOf } = await import('../../lib/trust/card.ts');
+  const card = decodeCard(decodeCardText(line));
+  const counts = devicesOf(card).map(({ deviceId }) => endpointsOf(card, deviceId).length);
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** Writes the line to a file, which may be an older card and nothing else. KithError `failed`. */
+async function writeCard(path: string, line: string): Promise<void> {
+  try {
+    await writeFile(path, `${line}\n`, { mode: 0o644, flag: 'wx' });
+    return;
+  } catch (cause) {
+    if (systemCode(cause) !== 'EEXIST') throw cannotWrite(path, messageOf(cause), cause);
+  }
+  try {
+    const before = await readFile(path);
+    if (before.length > cardFileBytesMax || !isCardText(before.toString())) {
+      throw cannotWrite(path, 'something that is no card is there already');
+    }
+    await writeFile(path, `${line}\n`);
+  } catch (cause) {
+    throw cause instanceof KithError ? cause : cannotWrite(path, messageOf(cause), cause);
+  }
+}
+
+function cannotWrite(path: string, why: string, cause?: unknown): KithError {
+  return new KithError('failed', `the card can't be written to ${path}: ${why}.`, { cause });
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const { output } = context;
+  const out = args.text('out');
+  const path = out === undefined ? undefined : resolve(out);
+  const line = await withVault(context, (vault) => vault.card());
+  const addresses = await addressesOf(line);
+  if (path !== undefined) await writeCard(path, line);
+  let qr: string | undefined;
+  if (args.flag('qr') && !output.json) {
+    const { qrOfCard } = await import('../qr.ts');
+    qr = qrOfCard(line, { color: process.stdout.isTTY });
+  }
+  output.document({ card: line, file: path ?? null, addresses });
+  if (qr !== undefined) output.print(...qr.replace(/\n$/, '').split('\n'));
+  else if (path === undefined) output.print(line);
+  if (path !== undefined)
+    output.say(`Your card is in ${shown(path)}. Give it to your friends: it is no secret.`);
+  if (addresses === 0) {
+    output.note(
+      'No address is in it yet: friends can add you, but you have to dial them. Start listening with: kith up',
+    );
+  }
+  return undefined;
+}
+
+export const cardCommand: Command = {
+  name: 'card',
+  describe: 'Your card, to give to friends: who you are and where you can be reached',
+  positionals: [],
+  options: {
+    out: { type: 'text', value: 'FILE', describe: 'Write it to a file instead' },
+    qr: { type: 'flag', describe: 'Show it as a QR code' },
+  },
+  examples: [
+    ['kith card', 'one line to paste into a message'],
+    ['kith card --out anna.card', 'a file that a friend gives to: kith friend add anna.card'],
+  ],
+  onInterrupt: 'exit',
+  run,
+};

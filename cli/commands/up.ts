@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import { KithError, isKithError, messageOf } from '../../lib/base/errors.ts';
+import { startDetached, startTeller } from '../detach.ts';
+import { kithVersion } from '../version.ts';
+import { shown } from '../words.ts';
+import type { Daemon } from '../../lib/daemon/daemon.ts';
+import type { NetworkOptions } from '../../lib/daemon/home-port.ts';
+import type { Args } from '../args.ts';
+import type { Command, Outcome } from '../command.ts';
+import type { Context } from '../context.ts';
+
+/** After this long what hasn't ended in good order is cut off: a service manager would do it less kindly. */
+const drainMsMax = 20_000;
+
+/** KithError `usage`. */
+async function networkOptions(args: Args): Promise<NetworkOptions> {
+  const { parseHostPort } = await import('../../lib/daemon/host-port.ts');
+  const listen = args.text('listen');
+  const bootstrap = args.list('bootstrap').flatMap((value) => value.split(',').map((each) => each.trim()));
+  const dht = !args.flag('no-dht');
+  const direct = !args.flag('no-direct');
+  const publicDht = args.flag('public-dht');
+  if (!dht && !direct)
+    throw new KithError('usage', '--no-dht and --no-direct together leave no way to friends.');
+  if (!dht && publicDht) throw new KithError('usage', '--public-dht and --no-dht contradict each other.');
+  return {
+    listen: listen === undefined ? undefined : parseHostPort(listen),
+    bootstrap: bootstrap.map(parseHostPort),
+    publicDht,
+    dht,
+    direct,
+  };
+}
+
+function sayReady({ output, home }: Context, listen: string | null, id: string): void {
+  output.event('ready', { listen, web: null, id });
+  const where = listen === null ? 'not listening for friends' : `friends can dial ${listen}`;
+  output.print(`kith: ready, ${where}; identity ${id.slice(0, 16)}, home ${shown(home)}`);
+}
+
+/** A page was asked for, and there is none in this version. */
+async function checkWeb({ output }: Context, args: Args): Promise<void> {
+  const web = args.text('web');
+  if (web === undefined || web === 'off') return;
+  const { parseHostPort } = await import('../../lib/daemon/host-port.ts');
+  parseHostPort(web);
+  output.note('There is no page for the browser in this version yet; --web is passed over.');
+}
+
+/** What nobody caught is a mistake in kith: it is written down, and the process ends, since nothing can be relied on after it. */
+function writeLastWords(daemon: Daemon): void {
+  process.on('uncaughtException', (error: unknown) => {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+    daemon.log('error', 'crashed', `a mistake in kith, please report it: ${stack}`);
+    process.exit(1);
+  });
+}
+
+/** Resolves when the daemon is to end, with who asked for it. */
+async function endAsked(context: Context, daemon: Daemon): Promise<string> {
+  if (context.signal.aborted) return 'a signal';
+  return Promise.race([once(context.signal, 'abort').then(() => 'a signal'), daemon.askedToEnd]);
+}
+
+async function startDaemon(context: Context, args: Args, network: NetworkOptions): Promise<Daemon> {
+  const { Daemon } = await import('../../lib/daemon/daemon.ts');
+  const { openHome } = await import('../../lib/daemon/open-home.ts');
+  return Daemon.start({
+    home: context.home,
+    passphrase: context.passphrase,
+    network,
+    version: kithVersion(),
+    openHome,
+    signal: context.signal,
+    logLevel: args.flag('verbose') ? 'debug' : 'info',
+  });
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const tell = startTeller();
+  let daemon: Daemon;
+  try {
+    const network = await networkOptions(args);
+    await checkWeb(context, args);
+    if (args.flag('detach')) {
+      const { listen, id } = await startDetached(context.home, context.signal);
+      sayReady(context, listen, id);
+      return undefined;
+    }
+    daemon = await startDaemon(context, args, network);
+  } catch (error) {
+    // Told to end before it was up: that is what was asked.
+    if (context.signal.aborted) return undefined;
+    const { code, message, details } = isKithError(error)
+      ? error
+      : new KithError('internal', messageOf(error));
+    await tell?.({ type: 'failed', code, message, details });
+    throw error;
+  }
+  writeLastWords(daemon);
+  sayReady(context, daemon.listening, daemon.id);
+  if (tell !== undefined) {
+    await tell({ type: 'ready', listen: daemon.listening, id: daemon.id });
+    // Nothing that was mounted where it was started is kept busy.
+    process.chdir(context.home);
+  }
+  const who = await endAsked(context, daemon);
+  const inOrder = await Promise.race([
+    daemon.close(who).then(() => true),
+    setTimeout(drainMsMax, false, { ref: false }),
+  ]);
+  if (!inOrder) daemon.log('warn', 'cut-off', 'ended although something had not ended in good order');
+  return undefined;
+}
+
+export const upCommand: Command = {
+  name: 'up',
+  describe: 'Run kith: be there for friends, repair by itself, do what other commands ask',
+  positionals: [],
+  options: {
+    listen: {
+      type: 'text',
+      value: 'HOST:PORT',
+      describe: 'Where friends can dial, TCP and UDP; port 0 takes a free one',
+    },
+    bootstrap: {
+      type: 'list',
+      value: 'HOST:PORT',
+      describe: "Friends' meeting points to find each other by; several with commas",
+    },
+    'public-dht': { type: 'flag', describe: 'Also use public meeting points; else none is ever contacted' },
+    'no-dht': { type: 'flag', describe: 'Only dial addresses; no search for friends by their key' },
+    'no-direct': { type: 'flag', describe: 'No plain connections (TCP)' },
+    web: {
+      type: 'text',
+      value: 'HOST:PORT|off',
+      describe: 'The page for the browser (not in this version yet)',
+    },
+    detach: { type: 'flag', describe: 'Go on in the background once it is ready' },
+  },
+  examples: [
+    ['kith up', 'until Ctrl-C or kith down'],
+    ['kith up --listen 0.0.0.0:49737 --detach', 'in the background, friends dial port 49737'],
+    ['kith up --listen 127.0.0.1:0 --bootstrap 10.0.0.7:49737', 'find friends by way of one of them'],
+  ],
+  onInterrupt: 'end',
+  run,
+};

@@ -1,0 +1,166 @@
+import { connectDaemon, type ApiClient } from './client.ts';
+import type { About } from './messages.ts';
+import type { Method } from './methods.ts';
+import type {
+  BackupOptions,
+  BackupSummary,
+  ConfigEntry,
+  DriveInfo,
+  DriveOptions,
+  FriendInfo,
+  FriendOptions,
+  ListedEntry,
+  Operation,
+  PingResult,
+  Problem,
+  RepairOptions,
+  RepairSummary,
+  RestoreOptions,
+  RestoreSummary,
+  SnapshotInfo,
+  StatusResult,
+  VaultApi,
+  WhereResult,
+} from '../vault/types.ts';
+
+/** An operation's listeners and signal, and apart from them what it is to do. */
+function split<T extends Operation>(
+  options: T,
+): { readonly operation: Operation; readonly rest: Omit<T, keyof Operation> } {
+  const { signal, onProgress, onProblem, onItem, ...rest } = options;
+  return {
+    operation: {
+      ...(signal !== undefined && { signal }),
+      ...(onProgress !== undefined && { onProgress }),
+      ...(onProblem !== undefined && { onProblem }),
+      ...(onItem !== undefined && { onItem }),
+    },
+    rest,
+  };
+}
+
+/** A vault that a daemon has open. Paths must be absolute. Errors are the daemon's KithErrors, as if it were here. */
+export class RemoteVault implements VaultApi {
+  readonly #client: ApiClient;
+  readonly #about: About;
+  readonly #onProblem: ((problem: Problem) => void) | undefined;
+
+  constructor(client: ApiClient, about: About, onProblem?: (problem: Problem) => void) {
+    this.#client = client;
+    this.#about = about;
+    this.#onProblem = onProblem;
+  }
+
+  get id(): string {
+    return this.#about.id;
+  }
+
+  get name(): string {
+    return this.#about.name;
+  }
+
+  async #call<T>(method: Method, args: readonly unknown[], operation: Operation = {}): Promise<T> {
+    const onProblem = operation.onProblem ?? this.#onProblem;
+    const heard = onProblem === undefined ? operation : { ...operation, onProblem };
+    return (await this.#client.call(method, args, heard)) as T;
+  }
+
+  driveAdd(options: DriveOptions): Promise<DriveInfo> {
+    return this.#call('driveAdd', [options]);
+  }
+
+  driveList(): Promise<DriveInfo[]> {
+    return this.#call('driveList', []);
+  }
+
+  driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo> {
+    return this.#call('driveRemove', [nameOrId, options]);
+  }
+
+  card(): Promise<string> {
+    return this.#call('card', []);
+  }
+
+  friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo> {
+    return this.#call('friendAdd', [card, options]);
+  }
+
+  friendList(): Promise<FriendInfo[]> {
+    return this.#call('friendList', []);
+  }
+
+  friendShow(nameOrId: string): Promise<FriendInfo> {
+    return this.#call('friendShow', [nameOrId]);
+  }
+
+  friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo> {
+    return this.#call('friendSet', [nameOrId, options]);
+  }
+
+  friendRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<FriendInfo> {
+    return this.#call('friendRemove', [nameOrId, options]);
+  }
+
+  friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
+    return this.#call('friendPing', [nameOrId], options);
+  }
+
+  backup(options: BackupOptions): Promise<BackupSummary> {
+    const { operation, rest } = split(options);
+    return this.#call('backup', [rest], operation);
+  }
+
+  snapshots(filter?: {
+    readonly tag?: string;
+    readonly path?: string;
+    readonly host?: string;
+  }): Promise<SnapshotInfo[]> {
+    return this.#call('snapshots', [filter]);
+  }
+
+  list(what: string): AsyncIterable<ListedEntry> {
+    const onProblem = this.#onProblem;
+    return this.#client.entries('list', [what], onProblem === undefined ? {} : { onProblem });
+  }
+
+  restore(options: RestoreOptions): Promise<RestoreSummary> {
+    const { operation, rest } = split(options);
+    return this.#call('restore', [rest], operation);
+  }
+
+  where(what: string): Promise<WhereResult> {
+    return this.#call('where', [what]);
+  }
+
+  status(): Promise<StatusResult> {
+    return this.#call('status', []);
+  }
+
+  repair(options: RepairOptions = {}): Promise<RepairSummary> {
+    const { operation, rest } = split(options);
+    return this.#call('repair', [rest], operation);
+  }
+
+  configGet(key?: string): Promise<ConfigEntry[]> {
+    return this.#call('configGet', [key]);
+  }
+
+  configSet(key: string, value: string): Promise<ConfigEntry> {
+    return this.#call('configSet', [key, value]);
+  }
+
+  /** Nothing is held here: the vault stays the daemon's. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** The vault of the daemon that runs in a home; undefined where none does. Errors as connectDaemon. */
+export async function openRemoteVault(
+  home: string,
+  version: string,
+  onProblem?: (problem: Problem) => void,
+): Promise<VaultApi | undefined> {
+  const found = await connectDaemon(home, version);
+  return found === undefined ? undefined : new RemoteVault(found.client, found.about, onProblem);
+}

@@ -1,0 +1,54 @@
+import type { FriendNetwork } from '../vault/friend-network.ts';
+import type { Problem, VaultApi } from '../vault/types.ts';
+
+/** A host, as an address or a name, and a port. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What the command line says about the network. */
+export interface NetworkOptions {
+  /** Where to listen, TCP and UDP alike; undefined takes the port that was once chosen. Port 0 takes a fresh one. */
+  readonly listen: HostPort | undefined;
+  /** Meeting points of friends; nothing else is ever asked unless `publicDht`. */
+  readonly bootstrap: readonly HostPort[];
+  readonly publicDht: boolean;
+  readonly dht: boolean;
+  readonly direct: boolean;
+}
+
+/** This computer among its friends, as the daemon runs it. */
+export interface PeerNode {
+  readonly network: FriendNetwork;
+  /** `HOST:PORT` where friends can dial, or null where nothing listens. Known once `start` has resolved. */
+  readonly listening: string | null;
+  /** The identity, 64 hex digits. */
+  readonly id: string;
+  /**
+   * Listens and dials; resolves when friends are accepted. `onPresence` is told whenever a friend comes or goes. Called once.
+   * KithError `address-taken`.
+   */
+  start(onPresence: (friendId: string, online: boolean) => void, signal: AbortSignal): Promise<void>;
+  /** Brings a friend's copy of the logs up to date and hears what it knows. A friend that is away is none of its errors. */
+  exchangeWith(friendId: string, signal: AbortSignal): Promise<void>;
+  /** Ends all sessions, frees all sockets. Harmless when repeated. */
+  close(): Promise<void>;
+}
+
+export interface OpenHomeOptions {
+  readonly home: string;
+  readonly passphrase: string | undefined;
+  /** Undefined for a command that works by itself: an ephemeral port, nothing announced. */
+  readonly network: NetworkOptions | undefined;
+  readonly onProblem: (problem: Problem) => void;
+}
+
+/** A home that this process has locked: its vault, and the network under it where there is one. */
+export interface OpenedHome {
+  readonly vault: VaultApi;
+  readonly node: PeerNode | undefined;
+}
+
+/** Opens a home. Errors as openVault. The node is not started yet; who opens it closes the node first, then the vault. */
+export type OpenHome = (options: OpenHomeOptions) => Promise<OpenedHome>;

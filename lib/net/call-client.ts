@@ -1,0 +1,320 @@
+import { setMaxListeners } from 'node:events';
+import { KithError } from '../base/errors.ts';
+import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
+import {
+  callCountMax,
+  callKind,
+  decodeCallId,
+  decodeCredit,
+  decodeData,
+  decodeFailure,
+  decodeReply,
+  encodeCall,
+  encodeCallId,
+  encodeData,
+} from './call-codec.ts';
+import type { SendGate } from './send-gate.ts';
+import { bulkBytesMax, callBodyBytesMax } from './service.ts';
+import type { CallOptions, CallReply } from './service.ts';
+import type { Timers } from './timers.ts';
+import { errorOf } from './wire-error.ts';
+
+/** How long nothing of a call may move. */
+export const silenceMsDefault = 30_000;
+
+/** So many times as long at most, if other calls of the channel move. */
+const silencePatience = 4;
+
+/** What both halves of a call channel need of the session. */
+export interface CallWiring {
+  /** Writes one message at once; false when the stream wants no more for now. */
+  readonly send: (kind: number, bytes: Uint8Array) => boolean;
+  readonly gate: SendGate;
+  readonly timers: Timers;
+  /** The other side broke the protocol, or has fallen silent: the session is over. */
+  readonly onBroken: (error: unknown) => void;
+}
+
+/** The error of a call that its signal ended. */
+export function abortError(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  if (reason instanceof KithError) return reason;
+  return new KithError('interrupted', 'interrupted; run the same command again to go on', { cause: reason });
+}
+
+/** A call whose final message hasn't come. */
+interface OpenCall {
+  readonly id: number;
+  readonly outbox: BulkOutbox;
+  readonly downloadBytesMax: number;
+  readonly silenceMsMax: number;
+  /** The caller has its answer, or has given up; what still comes is only counted. */
+  settled: boolean;
+  cancelled: boolean;
+  reply: { readonly body: Uint8Array; readonly inbox: BulkInbox } | undefined;
+  /** False while it waits for its turn on the stream: then the other side can't know of it. */
+  sent: boolean;
+  /** When something of it moved last. */
+  movedAtMs: number;
+  callOffSilence: () => void;
+  readonly settle: (reply: CallReply | undefined, error: unknown) => void;
+}
+
+/**
+ * The calling half of a service channel (docs/formats/wire.md): numbers calls, sends uploads as credit comes, gathers
+ * downloads, gives up what has fallen silent.
+ */
+export class CallClient {
+  readonly #wiring: CallWiring;
+  readonly #open = new Map<number, OpenCall>();
+  /** Calls that wait for one of the others to end. */
+  readonly #queue: { readonly begin: () => void; readonly fail: (error: KithError) => void }[] = [];
+  #lastId = 0;
+  /** When anything came on this channel last. */
+  #heardAtMs = Number.NEGATIVE_INFINITY;
+  #ended: KithError | undefined;
+
+  constructor(wiring: CallWiring) {
+    this.#wiring = wiring;
+  }
+
+  /** What to do with each kind of message. */
+  readonly kinds: readonly ((bytes: Uint8Array) => void)[] = [
+    () => this.#unexpected('a call on a channel for its own answers'),
+    (bytes) => this.#onReply(bytes),
+    (bytes) => this.#onFailure(bytes),
+    (bytes) => this.#onData(bytes),
+    (bytes) => this.#onCredit(bytes),
+    () => this.#unexpected('a cancel'),
+    (bytes) => this.#moved(this.#known(decodeCallId(bytes))),
+  ];
+
+  /** Calls under way, those that were given up included. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  async call(method: number, body: Uint8Array, options: CallOptions): Promise<CallReply> {
+    checkSizes(body, options);
+    const { signal } = options;
+    if (signal?.aborted === true) throw abortError(signal);
+    // One signal ends many calls at once: Node would take that for a leak, and say so on stderr.
+    if (signal !== undefined) setMaxListeners(0, signal);
+    if (this.#ended !== undefined) throw this.#ended;
+    return await new Promise<CallReply>((resolve, reject) => {
+      const onAbort = (): void => {
+        const at = this.#queue.indexOf(waiting);
+        if (at >= 0) this.#queue.splice(at, 1);
+        if (signal === undefined) return;
+        if (call === undefined) reject(abortError(signal));
+        else this.#giveUp(call, abortError(signal));
+      };
+      const settle = (reply: CallReply | undefined, error: unknown): void => {
+        signal?.removeEventListener('abort', onAbort);
+        if (reply === undefined) reject(error);
+        else resolve(reply);
+      };
+      let call: OpenCall | undefined;
+      const waiting = {
+        begin: (): void => {
+          call = this.#begin(method, body, options, settle);
+        },
+        fail: (error: KithError): void => settle(undefined, error),
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#queue.push(waiting);
+      this.#beginNext();
+    });
+  }
+
+  /** The channel is closed: every call fails with `error`. */
+  end(error: KithError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    for (const call of this.#open.values()) {
+      call.outbox.stop();
+      call.callOffSilence();
+      this.#settle(call, undefined, error);
+    }
+    this.#open.clear();
+    for (const waiting of this.#queue.splice(0)) waiting.fail(error);
+  }
+
+  #beginNext(): void {
+    while (this.#ended === undefined && this.#open.size < callCountMax) {
+      const next = this.#queue.shift();
+      if (next === undefined) return;
+      next.begin();
+    }
+  }
+
+  #begin(method: number, body: Uint8Array, options: CallOptions, settle: OpenCall['settle']): OpenCall {
+    const { gate, timers } = this.#wiring;
+    const id = ++this.#lastId;
+    const push = (piece: Uint8Array, wanted: () => boolean): Promise<void> =>
+      gate.send(() => !wanted() || this.#wiring.send(callKind.data, encodeData({ id, bytes: piece })));
+    // The gate fails only when the session ends, and that ends the call.
+    const outbox = new BulkOutbox(options.upload ?? [], push, () => {});
+    const downloadBytesMax = options.downloadBytesMax ?? 0;
+    const silenceMsMax = options.silenceMsMax ?? silenceMsDefault;
+    const call: OpenCall = {
+      id,
+      outbox,
+      downloadBytesMax,
+      silenceMsMax,
+      settled: false,
+      cancelled: false,
+      reply: undefined,
+      sent: false,
+      movedAtMs: timers.nowMs(),
+      callOffSilence: () => {},
+      settle,
+    };
+    this.#open.set(id, call);
+    this.#watch(call, silenceMsMax);
+    const message = encodeCall({ id, method, uploadBytes: outbox.totalBytes, downloadBytesMax, body });
+    const write = (): boolean => {
+      call.sent = true;
+      this.#touch(call);
+      return this.#wiring.send(callKind.call, message);
+    };
+    gate.send(write).catch(() => {});
+    return call;
+  }
+
+  /** The call that the other side speaks of; none but those that wait for their final message may be spoken of. */
+  #known(id: number): OpenCall {
+    const call = this.#open.get(id);
+    if (call === undefined)
+      throw new KithError('malformed', `the other side answers call ${id}, which is not open`);
+    return call;
+  }
+
+  #unexpected(what: string): never {
+    throw new KithError('malformed', `the other side sent ${what}`);
+  }
+
+  #onReply(bytes: Uint8Array): void {
+    const { id, body, downloadBytes } = decodeReply(bytes);
+    const call = this.#known(id);
+    if (call.reply !== undefined) this.#unexpected('a second reply');
+    if (downloadBytes > call.downloadBytesMax)
+      this.#unexpected('more bulk bytes than it was given credit for');
+    const inbox = new BulkInbox(downloadBytes);
+    if (call.settled) inbox.discard();
+    call.reply = { body, inbox };
+    this.#moved(call);
+    this.#finishIfComplete(call);
+  }
+
+  #onFailure(bytes: Uint8Array): void {
+    const failure = decodeFailure(bytes);
+    const call = this.#known(failure.id);
+    this.#finish(call);
+    this.#settle(call, undefined, errorOf(failure));
+    this.#beginNext();
+  }
+
+  #onData(bytes: Uint8Array): void {
+    const data = decodeData(bytes);
+    const call = this.#known(data.id);
+    if (call.reply === undefined) this.#unexpected('bulk bytes before their reply');
+    call.reply.inbox.add(data.bytes);
+    this.#moved(call);
+    this.#finishIfComplete(call);
+  }
+
+  #onCredit(bytes: Uint8Array): void {
+    const credit = decodeCredit(bytes);
+    const call = this.#known(credit.id);
+    call.outbox.grant(credit.bytes);
+    this.#moved(call);
+  }
+
+  #finishIfComplete(call: OpenCall): void {
+    const { reply } = call;
+    if (reply === undefined || !reply.inbox.complete) return;
+    this.#finish(call);
+    if (!call.settled) this.#settle(call, { body: reply.body, download: reply.inbox.take() }, undefined);
+    this.#beginNext();
+  }
+
+  /** The final message is here. */
+  #finish(call: OpenCall): void {
+    this.#open.delete(call.id);
+    call.callOffSilence();
+    call.outbox.stop();
+    if (call.outbox.owes) this.#cancel(call);
+  }
+
+  #settle(call: OpenCall, reply: CallReply | undefined, error: unknown): void {
+    if (call.settled) return;
+    call.settled = true;
+    call.settle(reply, error);
+  }
+
+  #cancel(call: OpenCall): void {
+    if (call.cancelled) return;
+    call.cancelled = true;
+    this.#wiring.send(callKind.cancel, encodeCallId(call.id));
+  }
+
+  /** The caller is told; the call keeps its place until the other side has had its last word. */
+  #giveUp(call: OpenCall, error: unknown): void {
+    if (call.settled) return;
+    call.outbox.stop();
+    call.reply?.inbox.discard();
+    // Behind its own call, which may still wait for its turn.
+    this.#wiring.gate
+      .send(() => {
+        if (this.#open.has(call.id)) this.#cancel(call);
+        return true;
+      })
+      .catch(() => {});
+    this.#settle(call, undefined, error);
+  }
+
+  #moved(call: OpenCall): void {
+    this.#touch(call);
+    this.#heardAtMs = call.movedAtMs;
+  }
+
+  #touch(call: OpenCall): void {
+    call.movedAtMs = this.#wiring.timers.nowMs();
+  }
+
+  #watch(call: OpenCall, ms: number): void {
+    call.callOffSilence = this.#wiring.timers.after(ms, () => this.#onQuiet(call));
+  }
+
+  #onQuiet(call: OpenCall): void {
+    const { timers, onBroken } = this.#wiring;
+    // On a slow line a small answer stands in the queue behind others' bulk: the channel's life counts too, for a while.
+    const patienceMs = call.silenceMsMax * (silencePatience - 1);
+    const movedAtMs = Math.max(call.movedAtMs, Math.min(this.#heardAtMs, call.movedAtMs + patienceMs));
+    const leftMs = call.sent ? movedAtMs + call.silenceMsMax - timers.nowMs() : call.silenceMsMax;
+    if (leftMs > 0) {
+      this.#watch(call, leftMs);
+      return;
+    }
+    const error = new KithError('holder-unavailable', 'the other side fell silent in the middle of a call');
+    if (call.settled) {
+      onBroken(error);
+      return;
+    }
+    this.#giveUp(call, error);
+    this.#touch(call);
+    this.#watch(call, call.silenceMsMax);
+  }
+}
+
+function checkSizes(body: Uint8Array, { upload = [], downloadBytesMax = 0 }: CallOptions): void {
+  const tooMuch = (what: string, found: number, max: number): KithError =>
+    new KithError('limit-exceeded', `${what}: ${found} bytes are more than ${max}`, {
+      details: { what, found, max },
+    });
+  if (body.length > callBodyBytesMax) throw tooMuch('call', body.length, callBodyBytesMax);
+  const uploadBytes = bytesOf(upload);
+  if (uploadBytes > bulkBytesMax) throw tooMuch('upload', uploadBytes, bulkBytesMax);
+  if (downloadBytesMax > bulkBytesMax) throw tooMuch('download', downloadBytesMax, bulkBytesMax);
+}

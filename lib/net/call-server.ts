@@ -1,0 +1,287 @@
+import { KithError } from '../base/errors.ts';
+import type { BulkBudget } from './bulk-budget.ts';
+import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
+import type { CallWiring } from './call-client.ts';
+import {
+  callCountMax,
+  callKind,
+  decodeCall,
+  decodeCallId,
+  decodeData,
+  encodeCallId,
+  encodeCredit,
+  encodeData,
+  encodeFailure,
+  encodeReply,
+} from './call-codec.ts';
+import type { CallMessage } from './call-codec.ts';
+import { callBodyBytesMax } from './service.ts';
+import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
+import { failureOf } from './wire-error.ts';
+
+/** How often a caller hears of a call that is still worked on: six times in its default patience. */
+export const aliveMs = 5_000;
+
+/** How long an upload may stand still before its memory is wanted back. */
+export const uploadSilenceMsMax = 60_000;
+
+/** Memory for bulk that comes in, and for bulk that goes out: two, so that no call holds the one that another waits for. */
+export interface BulkBudgets {
+  readonly uploads: BulkBudget;
+  readonly downloads: BulkBudget;
+}
+
+/** A call under way on this side. */
+class ServedCall {
+  readonly message: CallMessage;
+  readonly #cancel: AbortController = new AbortController();
+  /** True once the caller has said that it wants nothing more, and will send nothing more. */
+  cancelled = false;
+  asked = false;
+  inbox: BulkInbox | undefined;
+  /** Called when the upload is complete, or will not be. */
+  onUpload: ((error: Error | undefined) => void) | undefined;
+  callOffSilence: () => void = () => {};
+  releaseUpload: () => void = () => {};
+  releaseDownload: () => void = () => {};
+
+  constructor(message: CallMessage) {
+    this.message = message;
+  }
+
+  get signal(): AbortSignal {
+    return this.#cancel.signal;
+  }
+
+  /** Frees what an unfinished upload holds at once; what the handler works on, when it has ended. */
+  abort(error: KithError): void {
+    if (!this.signal.aborted) this.#cancel.abort(error);
+    this.#dropUpload(error);
+  }
+
+  release(): void {
+    this.#dropUpload(new KithError('failed', 'the call had ended'));
+    this.releaseUpload();
+    this.releaseDownload();
+  }
+
+  #dropUpload(error: KithError): void {
+    this.callOffSilence();
+    if (this.inbox === undefined || this.inbox.complete) return;
+    this.inbox.discard();
+    this.releaseUpload();
+    this.onUpload?.(error);
+    this.onUpload = undefined;
+  }
+}
+
+/** The serving half of a service channel (docs/formats/wire.md): one handler, calls side by side, bulk within budgets. */
+export class CallServer {
+  readonly #wiring: CallWiring;
+  readonly #handler: ServiceHandler;
+  readonly #peer: string;
+  readonly #budgets: BulkBudgets;
+  readonly #calls = new Map<number, ServedCall>();
+  /** Granted upload bytes that may still come for calls which have had their final message. */
+  readonly #leftovers = new Map<number, BulkInbox>();
+  #lastId = 0;
+  #ended = false;
+  #callOffAlive: () => void = () => {};
+
+  /** `peer` names whose share of the budgets is used. */
+  constructor(wiring: CallWiring, handler: ServiceHandler, peer: string, budgets: BulkBudgets) {
+    this.#wiring = wiring;
+    this.#handler = handler;
+    this.#peer = peer;
+    this.#budgets = budgets;
+  }
+
+  /** What to do with each kind of message. */
+  readonly kinds: readonly ((bytes: Uint8Array) => void)[] = [
+    (bytes) => this.#onCall(bytes),
+    () => this.#unexpected('an answer to nothing'),
+    () => this.#unexpected('a failure of nothing'),
+    (bytes) => this.#onData(bytes),
+    () => this.#unexpected('credit for nothing'),
+    (bytes) => this.#onCancel(bytes),
+    () => this.#unexpected('a sign of life of nothing'),
+  ];
+
+  /** Calls under way, those included whose upload may still come though they have been answered. */
+  get openCount(): number {
+    return this.#calls.size + this.#leftovers.size;
+  }
+
+  /** The channel is closed: signals fire, budgets are freed. */
+  end(error: KithError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#callOffAlive();
+    this.#leftovers.clear();
+    for (const call of this.#calls.values()) {
+      call.abort(error);
+      call.release();
+    }
+  }
+
+  #unexpected(what: string): never {
+    throw new KithError('malformed', `the other side sent ${what}`);
+  }
+
+  #onCall(bytes: Uint8Array): void {
+    const message = decodeCall(bytes);
+    if (message.id !== this.#lastId + 1) this.#unexpected(`call ${message.id} after call ${this.#lastId}`);
+    if (this.openCount >= callCountMax) this.#unexpected(`more than ${callCountMax} calls at once`);
+    this.#lastId = message.id;
+    const call = new ServedCall(message);
+    this.#calls.set(message.id, call);
+    if (this.#calls.size === 1) this.#keepAlive();
+    void this.#serve(call);
+  }
+
+  #onData(bytes: Uint8Array): void {
+    const data = decodeData(bytes);
+    const leftover = this.#leftovers.get(data.id);
+    if (leftover !== undefined) {
+      leftover.add(data.bytes);
+      if (leftover.complete) this.#leftovers.delete(data.id);
+      return;
+    }
+    const call = this.#calls.get(data.id);
+    if (call?.inbox === undefined || call.cancelled) this.#unexpected('bulk bytes without credit');
+    call.inbox.add(data.bytes);
+    if (call.signal.aborted) return;
+    if (!call.inbox.complete) {
+      this.#watchUpload(call);
+      return;
+    }
+    call.callOffSilence();
+    call.onUpload?.(undefined);
+    call.onUpload = undefined;
+  }
+
+  #onCancel(bytes: Uint8Array): void {
+    const id = decodeCallId(bytes);
+    if (id > this.#lastId) this.#unexpected(`a cancel for call ${id}, which was never made`);
+    this.#leftovers.delete(id);
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    if (call.cancelled) this.#unexpected('a second cancel');
+    call.cancelled = true;
+    call.abort(new KithError('interrupted', 'the caller has cancelled the call'));
+  }
+
+  /** Never rejects: what goes wrong is the caller's to know, or the session has ended. */
+  async #serve(call: ServedCall): Promise<void> {
+    const { id, downloadBytesMax } = call.message;
+    try {
+      if (downloadBytesMax > 0) {
+        call.releaseDownload = await this.#budgets.downloads.acquire(
+          this.#peer,
+          downloadBytesMax,
+          call.signal,
+        );
+      }
+      const reply = await this.#handler.handle(this.#incoming(call));
+      checkReply(reply, call.message);
+      await this.#answer(call, reply);
+    } catch (error) {
+      const message = encodeFailure(failureOf(id, error));
+      await this.#wiring.gate.send(() => this.#send(callKind.failure, message)).catch(() => {});
+    }
+    this.#finish(call);
+  }
+
+  async #answer(call: ServedCall, { body, download = [] }: OutgoingReply): Promise<void> {
+    const { gate } = this.#wiring;
+    const { id } = call.message;
+    const downloadBytes = bytesOf(download);
+    const message = encodeReply({ id, downloadBytes, body });
+    await gate.send(() => {
+      call.signal.throwIfAborted();
+      return this.#send(callKind.reply, message);
+    });
+    if (downloadBytes === 0) return;
+    await new Promise<void>((resolve, reject) => {
+      const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
+        await gate.send(() => {
+          call.signal.throwIfAborted();
+          return !wanted() || this.#send(callKind.data, encodeData({ id, bytes: piece }));
+        });
+        if (outbox.sentBytes === downloadBytes) resolve();
+      };
+      const outbox = new BulkOutbox(download, push, reject);
+      outbox.grant(downloadBytes);
+    });
+  }
+
+  #send(kind: number, bytes: Uint8Array): boolean {
+    return this.#ended || this.#wiring.send(kind, bytes);
+  }
+
+  /** The final message is out. */
+  #finish(call: ServedCall): void {
+    const { id } = call.message;
+    this.#calls.delete(id);
+    if (this.#calls.size === 0) this.#callOffAlive();
+    const { inbox } = call;
+    if (!this.#ended && inbox !== undefined && !inbox.complete && !call.cancelled)
+      this.#leftovers.set(id, inbox);
+    call.release();
+  }
+
+  #incoming(call: ServedCall): IncomingCall {
+    const { method, body, uploadBytes, downloadBytesMax } = call.message;
+    const { signal } = call;
+    return { method, body, uploadBytes, downloadBytesMax, signal, receive: () => this.#receive(call) };
+  }
+
+  async #receive(call: ServedCall): Promise<Uint8Array> {
+    if (call.asked) throw new RangeError('an upload is received once');
+    call.asked = true;
+    const { id, uploadBytes } = call.message;
+    if (uploadBytes === 0) return new Uint8Array(0);
+    call.releaseUpload = await this.#budgets.uploads.acquire(this.#peer, uploadBytes, call.signal);
+    if (call.signal.aborted || !this.#calls.has(id)) {
+      call.releaseUpload();
+      throw call.signal.reason ?? new KithError('failed', 'the call had ended');
+    }
+    const inbox = new BulkInbox(uploadBytes);
+    await new Promise<void>((resolve, reject) => {
+      call.inbox = inbox;
+      call.onUpload = (error) => (error === undefined ? resolve() : reject(error));
+      this.#watchUpload(call);
+      this.#send(callKind.credit, encodeCredit({ id, bytes: uploadBytes }));
+    });
+    return inbox.take();
+  }
+
+  #watchUpload(call: ServedCall): void {
+    call.callOffSilence();
+    call.callOffSilence = this.#wiring.timers.after(uploadSilenceMsMax, () => {
+      call.abort(new KithError('failed', 'the upload stood still'));
+    });
+  }
+
+  #keepAlive(): void {
+    this.#callOffAlive = this.#wiring.timers.after(aliveMs, () => {
+      for (const id of this.#calls.keys()) this.#send(callKind.alive, encodeCallId(id));
+      this.#keepAlive();
+    });
+  }
+}
+
+/** A handler's mistake, not the peer's. */
+function checkReply({ body, download = [] }: OutgoingReply, { downloadBytesMax }: CallMessage): void {
+  if (body.length > callBodyBytesMax) throw new RangeError(`a reply of ${body.length} bytes`);
+  const downloadBytes = bytesOf(download);
+  if (downloadBytes > downloadBytesMax) {
+    throw new KithError(
+      'limit-exceeded',
+      `${downloadBytes} bytes are more than the ${downloadBytesMax} asked for`,
+      {
+        details: { bytes: downloadBytes, max: downloadBytesMax },
+      },
+    );
+  }
+}

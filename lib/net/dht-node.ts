@@ -1,0 +1,75 @@
+import { networkInterfaces } from 'node:os';
+import HyperDHT from 'hyperdht';
+import type { HostPort } from 'hyperdht';
+import { listenError } from './listen-error.ts';
+
+/** Where a node of the DHT lives and whom it asks first. */
+export interface DhtNodeOptions {
+  /** An IPv4 address of this computer, which every one of its sockets is bound to. */
+  readonly host: string;
+  /** Exactly this UDP port; 0 for the system's choice. */
+  readonly port: number;
+  /** Entries to begin with: they and whom they name, nobody else. May be empty. */
+  readonly bootstrap: readonly HostPort[];
+  /** Whether others may begin with it: it answers their searches, and claims to be reachable as it stands. */
+  readonly entry: boolean;
+  /** IPv4 address that others see it under, where `host` is 0.0.0.0. */
+  readonly announceHost?: string;
+}
+
+/** Entries of each of a node's caches. Strangers may fill them: a thousand bytes each at most, so a few megabytes. */
+const cacheEntriesMax = 2048;
+
+/** All addresses of this computer. */
+export const anyHost = '0.0.0.0';
+
+/** The address that others are told where we listen on all of them: the first that isn't loopback. */
+function firstAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    const found = addresses?.find(({ family, internal }) => family === 'IPv4' && !internal);
+    if (found !== undefined) return found.address;
+  }
+  return '127.0.0.1';
+}
+
+/** The address that others see a node under. */
+export function knownHost({ host, announceHost }: DhtNodeOptions): string {
+  return host === anyHost ? (announceHost ?? firstAddress()) : host;
+}
+
+/**
+ * A node of the DHT, bound. KithError of listenError if it can't be. It never asks a public server: the list of entries
+ * is always given, even where it is empty.
+ */
+export async function openDhtNode(options: DhtNodeOptions): Promise<HyperDHT> {
+  const { host, port, entry } = options;
+  const dht = new HyperDHT({
+    host,
+    port: port === 0 ? [0, 0] : port,
+    anyPort: false,
+    bootstrap: options.bootstrap.map((node) => ({ host: node.host, port: node.port })),
+    maxSize: cacheEntriesMax,
+    ...(entry ? { ephemeral: false, firewalled: false } : {}),
+  });
+  if (host !== anyHost) {
+    // hyperdht would bind to every interface to see whether it may tell peers of it.
+    const validate = dht.validateLocalAddresses.bind(dht);
+    dht.validateLocalAddresses = (addresses) =>
+      validate(addresses.filter((address) => address.host === host));
+  }
+  if (entry) {
+    const known = knownHost(options);
+    // As HyperDHT.bootstrapper does, but for a port that the system chose: a node that nobody has seen yet knows its
+    // address from us, before its first search.
+    dht.once('listening', () => dht._nat.add(known, dht.io.serverSocket.address().port));
+  }
+  try {
+    await dht.bind();
+  } catch (error) {
+    // It can't be destroyed without its sockets; this is all that is left running.
+    await dht.destroy({ force: true }).catch(() => {});
+    dht.io.networkInterfaces.destroy();
+    throw listenError(error, 'UDP', host, port);
+  }
+  return dht;
+}

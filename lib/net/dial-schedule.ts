@@ -1,0 +1,68 @@
+/** When to dial whom: pure, in ms of one monotonic clock. */
+
+/** Dials under way at a time, over all peers. */
+export const dialCountMax = 8;
+
+/** At first a peer is dialled this often, for this long: it may just be starting. */
+export const eagerDelayMs = 2_000;
+export const eagerMs = 60_000;
+
+/** Then ever more rarely, up to this. */
+export const dialDelayMsMax: number = 5 * 60_000;
+
+/** A session that ended sooner than this counts as a dial that failed: two that throw each other out don't spin. */
+export const lastingMs = 10_000;
+
+/** How one peer's dials have gone since its last session, or since it became known. */
+export interface DialState {
+  readonly sinceMs: number;
+  readonly attempts: number;
+  /** Of them, those after the eager time. */
+  readonly lateAttempts: number;
+  readonly dueAtMs: number;
+}
+
+/** A peer that is to be dialled at once. */
+export function freshDial(nowMs: number): DialState {
+  return { sinceMs: nowMs, attempts: 0, lateAttempts: 0, dueAtMs: nowMs };
+}
+
+/** After a dial that failed. `random` is in [0, 1): peers that were lost together don't come back together. */
+export function afterFailure(state: DialState, nowMs: number, random: number): DialState {
+  const attempts = state.attempts + 1;
+  if (nowMs - state.sinceMs < eagerMs) return { ...state, attempts, dueAtMs: nowMs + eagerDelayMs };
+  const full = Math.min(dialDelayMsMax, eagerDelayMs * 2 ** Math.min(state.lateAttempts + 1, 16));
+  const delayMs = Math.round(full * (0.5 + 0.5 * random));
+  return { ...state, attempts, lateAttempts: state.lateAttempts + 1, dueAtMs: nowMs + delayMs };
+}
+
+/** After a session ended: at once, if it had lasted. */
+export function afterSession(state: DialState, openedAtMs: number, nowMs: number, random: number): DialState {
+  return nowMs - openedAtMs >= lastingMs ? freshDial(nowMs) : afterFailure(state, nowMs, random);
+}
+
+/** How long one dial over one transport may take: the first round is quick, so that those who are here are soon found. */
+export function dialLimitMs(attempts: number): number {
+  if (attempts === 0) return 2_500;
+  return attempts === 1 ? 5_000 : 10_000;
+}
+
+/** Of those who wait, whom to dial now: as many as are free, the least tried first, then the longest due. */
+export function pickDue<T extends { readonly state: DialState }>(
+  waiting: readonly T[],
+  nowMs: number,
+  underWay: number,
+): T[] {
+  const due = waiting.filter(({ state }) => state.dueAtMs <= nowMs);
+  due.sort((a, b) => a.state.attempts - b.state.attempts || a.state.dueAtMs - b.state.dueAtMs);
+  return due.slice(0, Math.max(0, dialCountMax - underWay));
+}
+
+/** How long until somebody is due who isn't yet; undefined if nobody waits. */
+export function nextDueMs(
+  waiting: readonly { readonly state: DialState }[],
+  nowMs: number,
+): number | undefined {
+  const later = waiting.map(({ state }) => state.dueAtMs).filter((dueAtMs) => dueAtMs > nowMs);
+  return later.length === 0 ? undefined : Math.min(...later) - nowMs;
+}

@@ -1,0 +1,139 @@
+import { idKey } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { afterFailure, afterSession, freshDial, nextDueMs, pickDue } from './dial-schedule.ts';
+import type { DialState } from './dial-schedule.ts';
+import type { WantedPeer } from './directory.ts';
+import type { Timers } from './timers.ts';
+
+/** A device that a session is wanted with. */
+interface Target {
+  peer: WantedPeer;
+  state: DialState;
+  dialling: AbortController | undefined;
+  /** When its session opened; undefined while it has none. */
+  openedAtMs: number | undefined;
+}
+
+export interface DiallerOptions {
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Tries to open a session; rejects if that failed. `attempts` says how often it failed before. */
+  readonly dial: (peer: WantedPeer, attempts: number, signal: AbortSignal) => Promise<void>;
+  /** A dial has ended, and counts in `tried`. */
+  readonly onTried: () => void;
+}
+
+/** Keeps dialling those with whom there is no session, as dial-schedule.ts says. */
+export class Dialler {
+  readonly #options: DiallerOptions;
+  readonly #targets = new Map<string, Target>();
+  readonly #running = new Set<Promise<void>>();
+  #callOff: () => void = () => {};
+  #closed = false;
+
+  constructor(options: DiallerOptions) {
+    this.#options = options;
+  }
+
+  /** Whom sessions are wanted with from now on; dials to others are called off. */
+  update(wanted: readonly WantedPeer[], connected: (deviceId: Uint8Array) => boolean): void {
+    if (this.#closed) return;
+    const nowMs = this.#options.timers.nowMs();
+    const kept = new Set<string>();
+    for (const peer of wanted) {
+      const key = idKey(peer.deviceId);
+      kept.add(key);
+      const target = this.#targets.get(key);
+      if (target === undefined) {
+        const openedAtMs = connected(peer.deviceId) ? nowMs : undefined;
+        this.#targets.set(key, { peer, state: freshDial(nowMs), dialling: undefined, openedAtMs });
+        continue;
+      }
+      // Somewhere new to look: worth a try now.
+      if (!sameEndpoints(target.peer, peer)) target.state = freshDial(nowMs);
+      target.peer = peer;
+    }
+    for (const [key, target] of this.#targets) {
+      if (kept.has(key)) continue;
+      this.#targets.delete(key);
+      this.#stop(target);
+    }
+    this.#plan();
+  }
+
+  /** A session is there, whoever dialled: a dial under way is called off. */
+  opened(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target === undefined) return;
+    target.openedAtMs = this.#options.timers.nowMs();
+    this.#stop(target);
+  }
+
+  ended(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target?.openedAtMs === undefined) return;
+    const { timers, random } = this.#options;
+    target.state = afterSession(target.state, target.openedAtMs, timers.nowMs(), random());
+    target.openedAtMs = undefined;
+    this.#plan();
+  }
+
+  /** True if the device has been dialled in vain at least once since it was last connected. */
+  tried(deviceId: Uint8Array): boolean {
+    return (this.#targets.get(idKey(deviceId))?.state.attempts ?? 1) > 0;
+  }
+
+  /** Calls off all dials and waits for them to end. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#callOff();
+    for (const target of this.#targets.values()) this.#stop(target);
+    this.#targets.clear();
+    await Promise.all(this.#running);
+  }
+
+  #stop(target: Target): void {
+    target.dialling?.abort(new KithError('interrupted', 'the dial is no longer wanted'));
+  }
+
+  #plan(): void {
+    if (this.#closed) return;
+    this.#callOff();
+    const { timers } = this.#options;
+    const nowMs = timers.nowMs();
+    const waiting = [...this.#targets.values()].filter(
+      ({ dialling, openedAtMs }) => dialling === undefined && openedAtMs === undefined,
+    );
+    for (const target of pickDue(waiting, nowMs, this.#running.size)) this.#begin(target);
+    // Who is due already waits for a dial to end, which plans anew.
+    const delayMs = nextDueMs(waiting, nowMs);
+    this.#callOff = delayMs === undefined ? () => {} : timers.after(delayMs, () => this.#plan());
+  }
+
+  #begin(target: Target): void {
+    const dialling = new AbortController();
+    target.dialling = dialling;
+    const { timers, random, dial } = this.#options;
+    const { state } = target;
+    const running = dial(target.peer, state.attempts, dialling.signal)
+      // Without a session it was in vain, also where nothing failed.
+      .catch(() => {})
+      .finally(() => {
+        if (target.openedAtMs === undefined && target.state === state) {
+          target.state = afterFailure(state, timers.nowMs(), random());
+        }
+        target.dialling = undefined;
+        this.#running.delete(running);
+        this.#plan();
+        this.#options.onTried();
+      });
+    this.#running.add(running);
+  }
+}
+
+function sameEndpoints(a: WantedPeer, b: WantedPeer): boolean {
+  const written = ({ endpoints }: WantedPeer): string =>
+    JSON.stringify(endpoints.map(({ host, port, direct, dht }) => [host, port, direct, dht]));
+  return written(a) === written(b);
+}

@@ -1,0 +1,131 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { toHex } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
+import { withDeadline } from './deadline.ts';
+import { handshakeMsMax } from './direct-dial.ts';
+import {
+  checkConfirm,
+  checkHelloHead,
+  confirmBytes,
+  helloBytes,
+  helloHeadBytes,
+  readHello,
+} from './direct-handshake.ts';
+import { openDirectLink } from './direct-stream.ts';
+import type { Link, TransportOptions } from './link.ts';
+import { listenError } from './listen-error.ts';
+import { readExactly } from './socket-bytes.ts';
+
+/** Where something listens. */
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Connections that have not yet proved who they are. The oldest gives way: a friend needs milliseconds. */
+const halfOpenCountMax = 64;
+
+/** Links that one key may have opened to us; the oldest, which is likely dead, gives way. */
+const linksPerKeyMax = 8;
+
+/** Takes TCP connections and hands out those that prove an admitted key. */
+export class DirectListener {
+  readonly #options: TransportOptions;
+  readonly #server: Server;
+  readonly #halfOpen = new Set<Socket>();
+  readonly #byKey = new Map<string, Set<Link>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    // After it listens, an error means that one connection couldn't be taken (too many files open): not the end.
+    this.#server.on('error', () => {});
+  }
+
+  /** Port 0: the system's choice. KithError of listenError. */
+  listen(host: string, port: number): Promise<Listening> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => reject(listenError(error, 'TCP', host, port));
+      this.#server.once('error', fail);
+      this.#server.listen({ host, port, exclusive: true }, () => {
+        this.#server.off('error', fail);
+        const address = this.#server.address() as AddressInfo;
+        resolve({ host: address.address, port: address.port });
+      });
+    });
+  }
+
+  /** Takes no more connections and drops those that aren't links yet; links are their owners'. */
+  close(): Promise<void> {
+    this.#stop.abort(new KithError('interrupted', 'closing'));
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      for (const socket of this.#halfOpen) socket.destroy();
+    });
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => {});
+    if (this.#stop.signal.aborted) {
+      socket.destroy();
+      return;
+    }
+    this.#halfOpen.add(socket);
+    socket.once('close', () => this.#halfOpen.delete(socket));
+    if (this.#halfOpen.size > halfOpenCountMax) {
+      const [oldest] = this.#halfOpen;
+      oldest?.destroy();
+    }
+    this.#welcome(socket).then(
+      (link) => {
+        this.#halfOpen.delete(socket);
+        this.#handOut(link);
+      },
+      // Nothing is said to whom we don't know, not even what was wrong.
+      () => socket.destroy(),
+    );
+  }
+
+  async #welcome(socket: Socket): Promise<Link> {
+    const { keyPair, admits } = this.#options;
+    const late = (): KithError => new KithError('peer-unreachable', 'handshake too slow');
+    return await withDeadline(handshakeMsMax, [this.#stop.signal], late, async (signal) => {
+      const hello = new Uint8Array(helloBytes);
+      hello.set(await readExactly(socket, helloHeadBytes, signal));
+      checkHelloHead(hello.subarray(0, helloHeadBytes));
+      hello.set(await readExactly(socket, helloBytes - helloHeadBytes, signal), helloHeadBytes);
+      const received = readHello(keyPair, hello);
+      if (!admits(received.remoteKey)) throw new KithError('peer-refused', 'a key that is not admitted');
+      const { answer, handshake } = received.answer();
+      socket.write(answer);
+      checkConfirm(handshake, await readExactly(socket, confirmBytes, signal));
+      return await openDirectLink(false, socket, handshake);
+    });
+  }
+
+  #handOut(link: Link): void {
+    if (this.#stop.signal.aborted || !this.#options.admits(link.remoteKey)) {
+      link.stream.destroy();
+      return;
+    }
+    this.#count(link);
+    this.#options.onLink(link);
+  }
+
+  #count(link: Link): void {
+    const key = toHex(link.remoteKey);
+    const links = this.#byKey.get(key) ?? new Set();
+    this.#byKey.set(key, links);
+    links.add(link);
+    link.stream.once('close', () => {
+      links.delete(link);
+      if (links.size === 0 && this.#byKey.get(key) === links) this.#byKey.delete(key);
+    });
+    if (links.size > linksPerKeyMax) {
+      const [oldest] = links;
+      oldest?.stream.destroy();
+    }
+  }
+}

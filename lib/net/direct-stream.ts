@@ -1,0 +1,20 @@
+import type { Socket } from 'node:net';
+import NoiseSecretStream from '@hyperswarm/secret-stream';
+import { KithError } from '../base/errors.ts';
+import type { FinishedHandshake } from './direct-handshake.ts';
+import type { Link } from './link.ts';
+import { hostPort, keepAliveMs, streamLink } from './stream-link.ts';
+
+/** Makes the link of a socket whose handshake is finished; the socket belongs to it from now on. */
+export async function openDirectLink(
+  isInitiator: boolean,
+  socket: Socket,
+  handshake: FinishedHandshake,
+): Promise<Link> {
+  const address = hostPort(socket.remoteAddress ?? '', socket.remotePort ?? 0);
+  const stream = new NoiseSecretStream(isInitiator, socket, { handshake, keepAlive: keepAliveMs });
+  const link = streamLink(stream, 'direct', address);
+  if (!(await stream.opened))
+    throw new KithError('peer-unreachable', `${address} went away in the handshake`);
+  return link;
+}

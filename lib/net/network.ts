@@ -1,0 +1,380 @@
+import { equalBytes, toHex } from '../base/bytes.ts';
+import { isKithError, KithError, messageOf } from '../base/errors.ts';
+import { systemRandom } from '../crypto/random.ts';
+import type { RandomSource } from '../crypto/random.ts';
+import { BulkBudget } from './bulk-budget.ts';
+import { dialLimitMs } from './dial-schedule.ts';
+import { Dialler } from './dialler.ts';
+import type { Directory, WantedPeer } from './directory.ts';
+import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hello.ts';
+import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
+import { pingPeer } from './ping.ts';
+import type { PeerPresence, PingStep } from './presence.ts';
+import { SessionTable } from './session-table.ts';
+import type { Session } from './session.ts';
+import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
+import { systemTimers } from './timers.ts';
+import type { Timers } from './timers.ts';
+
+export interface NetworkOptions {
+  /** Who we are. */
+  readonly device: KeyPair;
+  /** The pair with which a device of ours that a friend doesn't know yet knocks there. */
+  readonly doorstep?: KeyPair | undefined;
+  /** True for a device that nobody can know yet: it always knocks with the doorstep pair. */
+  readonly knocks?: boolean;
+  readonly directory: Directory;
+  readonly services: readonly Service[];
+  readonly timers?: Timers;
+  readonly random?: RandomSource;
+  readonly budgets?: { readonly uploads: BulkBudget; readonly downloads: BulkBudget };
+  /** Somebody came or went, or the last try to reach somebody came to something else. */
+  readonly onChange?: () => void;
+}
+
+/** Of so many tries over the DHT one is a knock. */
+const knockEvery = 4;
+
+/** Somebody who wanted to know when peers are there. */
+interface Waiter {
+  readonly check: () => void;
+}
+
+/** One session with each device that the directory wants, kept over whatever transports there are; calls by identity. */
+export class Network {
+  readonly #options: NetworkOptions;
+  readonly #timers: Timers;
+  readonly #sessions: SessionTable;
+  readonly #dialler: Dialler;
+  /** Hex of identities that had a session since this process began. */
+  readonly #met = new Set<string>();
+  /** Why the last try failed, by hex of the device. Only of those wanted. */
+  readonly #troubles = new Map<string, string>();
+  /** Hex of the devices that answered the last try and didn't want us. Only of those wanted. */
+  readonly #refusals = new Set<string>();
+  readonly #waiters = new Set<Waiter>();
+  #transports: readonly Transport[] = [];
+  #started = false;
+  #moment = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: NetworkOptions) {
+    checkServices(options.services);
+    this.#options = options;
+    const { device, directory, services, random = systemRandom } = options;
+    this.#timers = options.timers ?? systemTimers;
+    const host = {
+      device,
+      directory,
+      services,
+      budgets: options.budgets ?? { uploads: new BulkBudget(), downloads: new BulkBudget() },
+      timers: this.#timers,
+      runId: random(runIdBytes),
+      nextMoment: () => ++this.#moment,
+    };
+    this.#sessions = new SessionTable(host, {
+      onOpen: (session) => this.#onOpen(session),
+      onGone: (session, error) => this.#onGone(session, error),
+      onFailed: () => this.#changed(),
+      onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
+    });
+    this.#dialler = new Dialler({
+      timers: this.#timers,
+      random: () => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32,
+      dial: (peer, attempts, signal) => this.#dial(peer, attempts, signal),
+      onTried: () => this.#changed(),
+    });
+  }
+
+  /** What transports are to be made with. */
+  get wiring(): TransportOptions {
+    const { device, directory } = this.#options;
+    return {
+      keyPair: device,
+      admits: (key) => !equalBytes(key, device.publicKey) && directory.admit(key) !== undefined,
+      onLink: (link) => this.accept(link),
+    };
+  }
+
+  /** Begins to dial, over the transports in their order; they are the network's to close from now on. */
+  start(transports: readonly Transport[]): void {
+    if (this.#started) throw new RangeError('a network starts once');
+    this.#started = true;
+    this.#transports = transports;
+    this.refresh();
+  }
+
+  /** Takes over a link that somebody else opened. */
+  accept(link: Link): void {
+    this.#sessions.add(link);
+  }
+
+  /** The directory has changed: whom to dial, whom to let go, what each may use. */
+  refresh(): void {
+    if (this.#closing !== undefined) return;
+    this.#sessions.recheck();
+    if (this.#started) {
+      const wanted = this.#wanted();
+      this.#forgetTroubles(wanted);
+      this.#dialler.update(wanted, (deviceId) => this.#sessions.current(deviceId)?.isOpen === true);
+    }
+    this.#changed();
+  }
+
+  /** Grants have changed, nothing else. */
+  regrant(): void {
+    this.#sessions.regrant();
+  }
+
+  /** The devices with which calls may be made now. */
+  peers(): PeerInfo[] {
+    return this.#sessions.open().flatMap(({ peer }) => {
+      if (peer === undefined) return [];
+      const { identity, deviceId, via, remoteAddress } = peer;
+      return [{ identity, deviceId, via, remoteAddress }];
+    });
+  }
+
+  /** Calls to a service of an identity, over whichever of its devices grants it at the moment of the call. */
+  caller(identity: Uint8Array, service: string): ServiceCaller {
+    const client = (): ReturnType<Session['client']> => {
+      for (const session of this.#sessionsOf(identity)) {
+        const found = session.client(service);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    };
+    return {
+      get connected() {
+        return client() !== undefined;
+      },
+      async call(method: number, body: Uint8Array, options: CallOptions = {}): Promise<CallReply> {
+        const found = client();
+        if (found === undefined)
+          throw new KithError('holder-unavailable', 'there is no connection to it now');
+        return await found.call(method, body, options);
+      },
+    };
+  }
+
+  presence(identityHex: string): PeerPresence {
+    const mutual = this.#met.has(identityHex);
+    const session = this.#sessions
+      .open()
+      .find(({ peer }) => peer !== undefined && toHex(peer.identity) === identityHex);
+    if (session !== undefined) {
+      const { via, remoteAddress } = session.link;
+      return { online: true, via, address: remoteAddress, mutual, trouble: null };
+    }
+    const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
+    const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
+    const trouble = troubles.find((words) => words !== undefined) ?? null;
+    return { online: false, via: null, address: null, mutual, trouble };
+  }
+
+  /** True if each device of the identity was dialled in vain at least once since it was last there. */
+  wasTried(identity: Uint8Array): boolean {
+    return this.#tried(identity);
+  }
+
+  /** True if somebody answered for the identity at the last try, and didn't know us. */
+  refusedBy(identity: Uint8Array): boolean {
+    return this.#wanted().some(
+      (peer) => equalBytes(peer.identity, identity) && this.#refusals.has(toHex(peer.deviceId)),
+    );
+  }
+
+  /** Tries every way to an identity, one after the other. Rejects only if the signal fires. */
+  async ping(identity: Uint8Array, signal?: AbortSignal): Promise<PingStep[]> {
+    return await pingPeer({
+      sessions: this.#sessionsOf(identity),
+      peers: this.#wanted().filter((peer) => equalBytes(peer.identity, identity)),
+      transports: this.#transports,
+      target: (peer) => this.#target(peer),
+      // A link that works is used, if there is no session yet.
+      onLink: (link) => this.accept(link),
+      timers: this.#timers,
+      signal,
+    });
+  }
+
+  /**
+   * Waits until there is a session with each of the identities, or the time is over; with `untilTried` also no longer
+   * than until each of the others has been dialled in vain once. Resolves with those that are missing.
+   */
+  async waitFor(
+    identities: readonly Uint8Array[],
+    options: { readonly signal?: AbortSignal; readonly timeoutMs: number; readonly untilTried?: boolean },
+  ): Promise<Uint8Array[]> {
+    const missing = (): Uint8Array[] =>
+      identities.filter((identity) => this.#sessionsOf(identity).length === 0);
+    const done = (): boolean => {
+      const left = missing();
+      return (
+        left.length === 0 || (options.untilTried === true && left.every((identity) => this.#tried(identity)))
+      );
+    };
+    options.signal?.throwIfAborted();
+    if (done() || this.#closing !== undefined) return missing();
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        callOff();
+        this.#waiters.delete(waiter);
+        options.signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const onAbort = (): void => end(() => reject(options.signal?.reason as Error));
+      const waiter = {
+        check: () => {
+          if (done() || this.#closing !== undefined) end(resolve);
+        },
+      };
+      const callOff = this.#timers.after(options.timeoutMs, () => end(resolve));
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiters.add(waiter);
+    });
+    return missing();
+  }
+
+  /** Ends dials, sessions and transports. Harmless when repeated. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    // What is told to peers in goodbye goes out before their transports are closed.
+    const dials = this.#dialler.close();
+    await this.#sessions.close();
+    await dials;
+    await Promise.all(this.#transports.map((transport) => transport.close()));
+    for (const waiter of this.#waiters) waiter.check();
+  }
+
+  #wanted(): WantedPeer[] {
+    const { device, directory } = this.#options;
+    return directory.wanted().filter(({ deviceId }) => !equalBytes(deviceId, device.publicKey));
+  }
+
+  /** Direct ones first: they are faster. */
+  #sessionsOf(identity: Uint8Array): Session[] {
+    const sessions = this.#sessions
+      .open()
+      .filter(({ peer }) => peer !== undefined && equalBytes(peer.identity, identity));
+    return sessions.sort((a, b) => Number(b.link.via === 'direct') - Number(a.link.via === 'direct'));
+  }
+
+  #tried(identity: Uint8Array): boolean {
+    const devices = this.#wanted().filter((peer) => equalBytes(peer.identity, identity));
+    return devices.every(({ deviceId }) => this.#dialler.tried(deviceId));
+  }
+
+  #target(peer: WantedPeer): DialTarget {
+    return { remoteKey: peer.deviceId, endpoints: peer.endpoints, keyPair: this.#options.device };
+  }
+
+  /** One try over every transport; rejects with the most telling of their errors. */
+  async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
+    let told: KithError | undefined;
+    for (const transport of this.#transports) {
+      const error = await this.#dialOver(transport, peer, attempts, signal);
+      if (error === undefined) return;
+      if (signal.aborted) throw error;
+      if (told === undefined || isKithError(error, 'peer-refused')) told = error;
+    }
+    told ??= new KithError('peer-unreachable', 'there is no transport that could reach it');
+    if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
+    else this.#refusals.delete(toHex(peer.deviceId));
+    this.#note(peer.deviceId, told.message);
+    throw told;
+  }
+
+  /** With which of our keys to try, in this order; the next only where the one before was refused. */
+  #pairsFor(transport: Transport, attempts: number): readonly KeyPair[] {
+    const { device, doorstep, knocks = false } = this.#options;
+    if (doorstep === undefined) return [device];
+    // Over the DHT a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
+    const blindly = transport.name === 'dht' && attempts % knockEvery === 1;
+    return knocks || blindly ? [doorstep] : [device, doorstep];
+  }
+
+  /** Undefined if there is a session now. Where our device key is refused, the doorstep key knocks once. */
+  async #dialOver(
+    transport: Transport,
+    peer: WantedPeer,
+    attempts: number,
+    signal: AbortSignal,
+  ): Promise<KithError | undefined> {
+    let last: KithError | undefined;
+    for (const keyPair of this.#pairsFor(transport, attempts)) {
+      const limit = this.#limit(dialLimitMs(attempts), signal);
+      try {
+        const link = await transport.dial({ ...this.#target(peer), keyPair }, limit.signal);
+        const session = this.#sessions.add(link);
+        // Not taken: there is a session by now.
+        const error = await session?.opened;
+        if (error === undefined || this.#sessions.current(peer.deviceId) !== undefined) return undefined;
+        return error;
+      } catch (error) {
+        last = isKithError(error)
+          ? error
+          : new KithError('peer-unreachable', messageOf(error), { cause: error });
+        if (!isKithError(error, 'peer-refused')) return last;
+      } finally {
+        limit.end();
+      }
+    }
+    return last;
+  }
+
+  #limit(ms: number, signal: AbortSignal): { signal: AbortSignal; end: () => void } {
+    const over = new AbortController();
+    const end = this.#timers.after(ms, () =>
+      over.abort(new KithError('peer-unreachable', `no answer within ${ms / 1000} s`)),
+    );
+    return { signal: AbortSignal.any([signal, over.signal]), end };
+  }
+
+  #onOpen(session: Session): void {
+    const { peer } = session;
+    if (peer === undefined) return;
+    this.#met.add(toHex(peer.identity));
+    this.#troubles.delete(toHex(peer.deviceId));
+    this.#refusals.delete(toHex(peer.deviceId));
+    this.#dialler.opened(peer.deviceId);
+    this.#changed();
+  }
+
+  #onGone(session: Session, error: KithError): void {
+    const { peer } = session;
+    if (peer === undefined) return;
+    this.#note(peer.deviceId, error.message);
+    this.#dialler.ended(peer.deviceId);
+  }
+
+  #note(deviceId: Uint8Array, words: string): void {
+    const wanted = this.#wanted().some((peer) => equalBytes(peer.deviceId, deviceId));
+    if (wanted) this.#troubles.set(toHex(deviceId), words);
+    this.#changed();
+  }
+
+  #forgetTroubles(wanted: readonly WantedPeer[]): void {
+    const kept = new Set(wanted.map(({ deviceId }) => toHex(deviceId)));
+    for (const device of this.#troubles.keys()) if (!kept.has(device)) this.#troubles.delete(device);
+    for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
+  }
+
+  #changed(): void {
+    for (const waiter of this.#waiters) waiter.check();
+    this.#options.onChange?.();
+  }
+}
+
+/** A programmer's mistakes, found when the process starts. */
+function checkServices(services: readonly Service[]): void {
+  const names = new Set(services.map(({ name }) => name));
+  const sound = services.every(({ name, versions }) => isServiceName(name) && isVersionRange(versions));
+  if (!sound || names.size !== services.length || names.size > offerCountMax) {
+    throw new RangeError('services need names such as kith/store, each once, and versions from 1 on');
+  }
+}

@@ -1,0 +1,30 @@
+// What kith uses of @hyperswarm/secret-stream, which ships no types; its instances are the SecretStream of
+// secret-stream.d.ts.
+declare module '@hyperswarm/secret-stream' {
+  import type { Duplex } from 'node:stream';
+
+  export interface FinishedNoise {
+    readonly tx: Uint8Array;
+    readonly rx: Uint8Array;
+    readonly hash: Uint8Array;
+    readonly publicKey: Uint8Array;
+    readonly remotePublicKey: Uint8Array;
+  }
+
+  export default class NoiseSecretStream extends Duplex {
+    constructor(
+      isInitiator: boolean,
+      rawStream: Duplex,
+      options: { readonly handshake: FinishedNoise; readonly keepAlive?: number },
+    );
+    readonly isInitiator: boolean;
+    readonly publicKey: Uint8Array;
+    readonly remotePublicKey: Uint8Array;
+    readonly handshakeHash: Uint8Array;
+    readonly opened: Promise<boolean>;
+    userData: unknown;
+    setTimeout(ms: number): this;
+    setKeepAlive(ms: number): void;
+    alloc(bytes: number): Uint8Array;
+  }
+}

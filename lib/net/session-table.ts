@@ -1,0 +1,158 @@
+import { equalBytes, idKey } from '../base/bytes.ts';
+import type { KithError } from '../base/errors.ts';
+import type { Link } from './link.ts';
+import { chooses, takesPlace } from './session-choice.ts';
+import { Session } from './session.ts';
+import type { EndCode, SessionHost } from './session.ts';
+
+/** Links made with one key that may be greeting at a time; more is somebody playing. */
+export const greetingCountMax = 4;
+
+export interface SessionTableEvents {
+  /** Calls may be made. */
+  readonly onOpen: (session: Session) => void;
+  /** A session that counted has ended, and none has taken its place. */
+  readonly onGone: (session: Session, error: KithError) => void;
+  /** A link ended before it became a session. */
+  readonly onFailed: (session: Session, error: KithError) => void;
+  readonly onTrouble: (session: Session, words: string) => void;
+}
+
+/** All links of this process, and which of them is the session with each device (docs/formats/wire.md). */
+export class SessionTable {
+  readonly #host: SessionHost;
+  readonly #events: SessionTableEvents;
+  readonly #all = new Set<Session>();
+  /** The one session with each device: offered by us, or on its way to be. */
+  readonly #current = new Map<string, Session>();
+  #closed = false;
+
+  constructor(host: SessionHost, events: SessionTableEvents) {
+    this.#host = host;
+    this.#events = events;
+  }
+
+  /** Greets on a link, which is the table's to close from now on; undefined where it isn't wanted. */
+  add(link: Link): Session | undefined {
+    const { directory, device } = this.#host;
+    const admission = directory.admit(link.remoteKey);
+    const known = admission !== undefined && !equalBytes(link.remoteKey, device.publicKey);
+    const needless = link.isInitiator && this.current(link.remoteKey) !== undefined;
+    if (this.#closed || !known || needless || this.#greetingWith(link.remoteKey) >= greetingCountMax) {
+      // Nothing was said on it; how it ends is nobody's concern.
+      link.close().catch(() => {});
+      return undefined;
+    }
+    const session = new Session(link, admission, this.#host, {
+      onGreeted: (greeted) => this.#onGreeted(greeted),
+      onChosen: (chosen) => this.#onChosen(chosen),
+      onOpen: (open) => this.#events.onOpen(open),
+      onTrouble: (troubled, words) => this.#events.onTrouble(troubled, words),
+      onEnd: (ended, error) => this.#onEnd(ended, error),
+    });
+    if (session.ended) return session;
+    this.#all.add(session);
+    session.greet();
+    return session;
+  }
+
+  /** The session with a device; it may not be open yet. */
+  current(deviceId: Uint8Array): Session | undefined {
+    return this.#current.get(idKey(deviceId));
+  }
+
+  /** Sessions in which calls may be made. */
+  open(): Session[] {
+    return [...this.#current.values()].filter((session) => session.isOpen);
+  }
+
+  /** Ends what is no longer admitted at once, and asks the services anew about the rest. */
+  recheck(): void {
+    for (const session of this.#all) {
+      const admission = this.#host.directory.admit(session.peer?.deviceId ?? session.link.remoteKey);
+      const identity = session.peer?.identity;
+      const stays =
+        admission !== undefined &&
+        (identity === undefined || (admission.kind === 'device' && equalBytes(admission.identity, identity)));
+      if (stays) session.regrant();
+      else session.end('refused', 'this device is not wanted here any longer');
+    }
+  }
+
+  /** Asks the services anew what they grant. */
+  regrant(): void {
+    for (const session of this.#all) session.regrant();
+  }
+
+  /** Ends all and takes no more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const all = [...this.#all];
+    for (const session of all) session.end('stopping', 'it is being stopped');
+    await Promise.all(all.map((session) => session.closed()));
+  }
+
+  #greetingWith(remoteKey: Uint8Array): number {
+    let count = 0;
+    for (const session of this.#all) {
+      if (!session.isOpen && equalBytes(session.link.remoteKey, remoteKey)) count++;
+    }
+    return count;
+  }
+
+  #choosesFor(session: Session): boolean {
+    const { peer } = session;
+    return peer !== undefined && chooses(this.#host.device.publicKey, peer.deviceId);
+  }
+
+  #onGreeted(session: Session): void {
+    const { peer } = session;
+    if (peer === undefined || !this.#choosesFor(session)) return;
+    const current = this.current(peer.deviceId);
+    const currentPeer = current?.peer;
+    if (current !== undefined && currentPeer !== undefined) {
+      const { runId } = currentPeer;
+      const further = {
+        runId: peer.runId,
+        helloMoment: peer.helloMoment,
+        openedByChooser: session.link.isInitiator,
+      };
+      if (!takesPlace({ runId, offersMoment: current.offersMoment }, further)) {
+        this.#end(session, 'superseded', 'there is a session already');
+        return;
+      }
+    }
+    this.#adopt(session);
+  }
+
+  #onChosen(session: Session): void {
+    if (this.#choosesFor(session)) this.#end(session, 'broken', 'it chose a link, which is not its part');
+    else this.#adopt(session);
+  }
+
+  #adopt(session: Session): void {
+    const { peer } = session;
+    if (peer === undefined) return;
+    const old = this.current(peer.deviceId);
+    this.#current.set(idKey(peer.deviceId), session);
+    if (old !== undefined && old !== session) this.#end(old, 'superseded', 'another session took its place');
+    session.offer();
+  }
+
+  #end(session: Session, code: EndCode, words: string): void {
+    session.end(code, words);
+  }
+
+  #onEnd(session: Session, error: KithError): void {
+    this.#all.delete(session);
+    const { peer } = session;
+    if (peer === undefined) {
+      this.#events.onFailed(session, error);
+      return;
+    }
+    const key = idKey(peer.deviceId);
+    if (this.#current.get(key) !== session) return;
+    this.#current.delete(key);
+    this.#events.onGone(session, error);
+  }
+}

@@ -1,0 +1,336 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { equalBytes, toHex } from '../base/bytes.ts';
+import { isKithError, KithError, messageOf } from '../base/errors.ts';
+import type { BulkBudgets } from './call-server.ts';
+import type { CallClient } from './call-client.ts';
+import { CalledServices } from './called-services.ts';
+import type { Admission, Directory } from './directory.ts';
+import { HelloChannel } from './hello-channel.ts';
+import { roleInitiator, roleResponder, signHello, verifyHello } from './hello.ts';
+import type { Goodbye, Hello, Offers } from './hello.ts';
+import type { KeyPair, Link } from './link.ts';
+import { Mux } from './mux.ts';
+import { SendGate } from './send-gate.ts';
+import { ServedServices } from './served-services.ts';
+import type { PeerInfo, Service } from './service.ts';
+import type { Timers } from './timers.ts';
+import { plainText } from './wire-error.ts';
+
+/** How long two devices may take to greet each other. */
+export const helloMsMax = 10_000;
+
+/** A sign of life this often on an idle link, and how long without one until it is given up. */
+const keepAliveMs = 10_000;
+const lifelessMsMax = 35_000;
+
+/** Lists of offers in one session: each may open and close channels. */
+const offersCountMax = 1024;
+
+/** Why this side ends a session: the code of its goodbye. */
+export type EndCode = 'superseded' | 'refused' | 'stopping' | 'broken' | 'silent';
+
+/** What all sessions of this process share. */
+export interface SessionHost {
+  readonly device: KeyPair;
+  readonly directory: Directory;
+  readonly services: readonly Service[];
+  readonly budgets: BulkBudgets;
+  readonly timers: Timers;
+  /** 16 random bytes of this process. */
+  readonly runId: Uint8Array;
+  /** A number that no hello and no offers of this process had before, and higher than all of them. */
+  nextMoment(): number;
+}
+
+/** What a session tells whoever decides which of them counts (docs/formats/wire.md). */
+export interface SessionEvents {
+  /** The other side is who it says. */
+  readonly onGreeted: (session: Session) => void;
+  /** The chooser has chosen this link: `offer` is expected in return. Only told to a follower, once. */
+  readonly onChosen: (session: Session) => void;
+  /** Both sides have said what they grant: calls may be made. */
+  readonly onOpen: (session: Session) => void;
+  /** Something went wrong that doesn't end the session; for people. */
+  readonly onTrouble: (session: Session, words: string) => void;
+  readonly onEnd: (session: Session, error: KithError) => void;
+}
+
+/** Who is at the other end, once it has greeted. */
+export interface GreetedPeer extends PeerInfo {
+  readonly runId: Uint8Array;
+  readonly helloMoment: number;
+}
+
+/**
+ * One link to one device, from hello to its end: who it is, what each side grants the other, and the calls. It
+ * doesn't decide whether it is the one session with that device: it waits for `offer`.
+ */
+export class Session {
+  readonly link: Link;
+  /** Resolves when calls may be made, or with the error that ended it before. */
+  readonly opened: Promise<KithError | undefined>;
+  #settleOpened: (error: KithError | undefined) => void = () => {};
+  readonly #host: SessionHost;
+  readonly #admission: Admission;
+  readonly #events: SessionEvents;
+  readonly #mux: Mux;
+  readonly #gate: SendGate;
+  readonly #hello: HelloChannel;
+  readonly #called: CalledServices;
+  readonly #callOffDeadline: () => void;
+  #peer: GreetedPeer | undefined;
+  #served: ServedServices | undefined;
+  #offered = false;
+  #offersCount = 0;
+  #theirs: Offers | undefined;
+  #open = false;
+  #goodbye: Goodbye | undefined;
+  #closing: Promise<void> | undefined;
+  #ended: KithError | undefined;
+
+  constructor(link: Link, admission: Admission, host: SessionHost, events: SessionEvents) {
+    this.link = link;
+    this.opened = new Promise((resolve) => {
+      this.#settleOpened = resolve;
+    });
+    this.#host = host;
+    this.#admission = admission;
+    this.#events = events;
+    const { stream } = link;
+    stream.setKeepAlive(keepAliveMs);
+    stream.setTimeout(lifelessMsMax);
+    this.#mux = new Mux(stream, (error) => this.#broken(error));
+    this.#gate = new SendGate(host.timers, () => this.end('silent', 'it takes nothing any more'));
+    stream.on('drain', () => this.#gate.drained());
+    this.#hello = new HelloChannel(this.#mux, this.#gate, {
+      onHello: (hello) => void this.#onHello(hello),
+      onOffers: (offers) => this.#onOffers(offers),
+      onGoodbye: (goodbye) => {
+        this.#goodbye ??= goodbye;
+      },
+      onClose: () => this.#lost(),
+    });
+    this.#called = new CalledServices({ ...this.#wiring(), callerRole: this.#role }, host.services);
+    this.#callOffDeadline = host.timers.after(helloMsMax, () =>
+      this.end('silent', `it did not finish its hello within ${helloMsMax / 1000} s`),
+    );
+    link.closed.then(
+      () => this.#lost(),
+      () => this.#lost(),
+    );
+    if (!this.#hello.usable) this.#lost();
+  }
+
+  /** Undefined until it has greeted. */
+  get peer(): GreetedPeer | undefined {
+    return this.#peer;
+  }
+
+  /** True while calls may be made. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** The moment of the last offers that came; undefined before. */
+  get offersMoment(): number | undefined {
+    return this.#theirs?.moment;
+  }
+
+  /** Messages that wait for the stream. */
+  get queuedMessages(): number {
+    return this.#gate.waiting;
+  }
+
+  /** Says hello. */
+  greet(): void {
+    const { device, directory, runId } = this.#host;
+    if (this.#ended !== undefined) return;
+    this.#hello.sendHello({
+      runId,
+      moment: this.#host.nextMoment(),
+      deviceId: device.publicKey,
+      card: directory.ownCard(),
+      signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
+      extensions: [],
+    });
+  }
+
+  /** Makes this the session, as far as this side is concerned: says what the peer is granted. After `onGreeted`. */
+  offer(): void {
+    const peer = this.#peer;
+    if (peer === undefined) throw new RangeError('an offer before the hello');
+    if (this.#ended !== undefined || this.#offered) return;
+    this.#offered = true;
+    const { services, budgets } = this.#host;
+    const callerRole = this.#role === roleInitiator ? roleResponder : roleInitiator;
+    const share = toHex(peer.identity);
+    this.#served = new ServedServices({ ...this.#wiring(), callerRole }, services, peer, share, budgets);
+    this.#served.regrant();
+    this.#sendOffers();
+    this.#openIfAgreed();
+  }
+
+  /** Grants have changed: closes what is no longer granted, and tells the peer. */
+  regrant(): void {
+    if (this.#ended === undefined && this.#served?.regrant() === true) this.#sendOffers();
+  }
+
+  /** Undefined while the peer doesn't grant the service. */
+  client(service: string): CallClient | undefined {
+    return this.#open ? this.#called.client(service) : undefined;
+  }
+
+  /** Resolves when the peer has answered. */
+  async ping(signal: AbortSignal): Promise<void> {
+    await this.#hello.ping(signal);
+  }
+
+  /** Ends the session and tells the peer why; resolves when the link is closed. Harmless when repeated. */
+  end(code: EndCode, words: string): void {
+    const kind = code === 'broken' ? 'malformed' : code === 'refused' ? 'peer-refused' : 'holder-unavailable';
+    this.#end(new KithError(kind, words), { code, words: plainText(words, 1024), extensions: [] });
+  }
+
+  /** Resolves when the link of an ended session is closed. */
+  async closed(): Promise<void> {
+    await (this.#closing ?? this.link.closed);
+  }
+
+  get #role(): number {
+    return this.link.isInitiator ? roleInitiator : roleResponder;
+  }
+
+  get #remoteRole(): number {
+    return this.link.isInitiator ? roleResponder : roleInitiator;
+  }
+
+  #wiring(): { mux: Mux; calls: { gate: SendGate; timers: Timers; onBroken: (error: unknown) => void } } {
+    const { timers } = this.#host;
+    return { mux: this.#mux, calls: { gate: this.#gate, timers, onBroken: (error) => this.#broken(error) } };
+  }
+
+  /** Never rejects. */
+  async #onHello(hello: Hello): Promise<void> {
+    try {
+      const identity = await this.#welcome(hello);
+      if (this.#ended !== undefined) return;
+      const { via, remoteAddress } = this.link;
+      const { deviceId, runId, moment } = hello;
+      this.#peer = { identity, deviceId, via, remoteAddress, runId, helloMoment: moment };
+      this.#events.onGreeted(this);
+      if (this.#theirs !== undefined) this.#takeOffers(this.#theirs, undefined);
+    } catch (error) {
+      if (isKithError(error)) this.end('refused', error.message);
+      else this.#broken(error);
+    }
+  }
+
+  /** The identity that the peer is of, if its hello shows that it is what the directory knows, or may learn. */
+  async #welcome(hello: Hello): Promise<Uint8Array> {
+    const { directory, device } = this.#host;
+    const { identity } = this.#admission;
+    if (!verifyHello(hello, this.link.handshakeHash, this.#remoteRole)) {
+      throw new KithError('not-authentic', 'the hello is not signed by its device for this link');
+    }
+    if (equalBytes(hello.deviceId, device.publicKey)) {
+      throw new KithError('not-authentic', 'the other side says it is this very device');
+    }
+    if (this.#admission.kind === 'doorstep') {
+      if (await directory.learn(identity, hello.deviceId, hello.card)) return identity;
+      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+    }
+    if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
+      throw new KithError('not-authentic', 'the hello is of another device than the link');
+    }
+    let trouble: string | undefined;
+    try {
+      const known = await directory.learn(identity, hello.deviceId, hello.card);
+      if (!known) trouble = 'its card does not name its device';
+    } catch (error) {
+      trouble = messageOf(error);
+    }
+    const admission = directory.admit(hello.deviceId);
+    if (admission?.kind !== 'device' || !equalBytes(admission.identity, identity)) {
+      throw new KithError('peer-refused', trouble ?? 'the device is not known any longer');
+    }
+    if (trouble !== undefined) this.#events.onTrouble(this, trouble);
+    return identity;
+  }
+
+  #onOffers(offers: Offers): void {
+    if (++this.#offersCount > offersCountMax)
+      throw new KithError('malformed', 'the other side sent too many offers');
+    const before = this.#theirs;
+    if (before !== undefined && offers.moment <= before.moment) {
+      throw new KithError('malformed', 'the other side sent offers that are older than the last');
+    }
+    this.#theirs = offers;
+    // While its hello is still being checked they wait.
+    if (this.#peer !== undefined) this.#takeOffers(offers, before);
+  }
+
+  #takeOffers(offers: Offers, before: Offers | undefined): void {
+    if (this.#open) this.#called.takeOffers(offers.services);
+    else if (this.#offered) this.#openIfAgreed();
+    else if (before === undefined) this.#events.onChosen(this);
+  }
+
+  #openIfAgreed(): void {
+    const theirs = this.#theirs;
+    if (this.#open || !this.#offered || theirs === undefined || this.#ended !== undefined) return;
+    this.#open = true;
+    this.#callOffDeadline();
+    this.#called.takeOffers(theirs.services);
+    this.#settleOpened(undefined);
+    this.#events.onOpen(this);
+  }
+
+  #sendOffers(): void {
+    const services = this.#served?.offers ?? [];
+    this.#hello.sendOffers({ moment: this.#host.nextMoment(), services, extensions: [] });
+  }
+
+  #broken(error: unknown): void {
+    this.end(isKithError(error, 'holder-unavailable') ? 'silent' : 'broken', messageOf(error));
+  }
+
+  /** The link ended, not by us: the reason is what the other side said, if it did. */
+  #lost(): void {
+    const goodbye = this.#goodbye;
+    if (goodbye === undefined) {
+      this.#end(new KithError('holder-unavailable', 'the connection ended'), undefined);
+      return;
+    }
+    const words = plainText(goodbye.words, 1024);
+    const code = goodbye.code === 'refused' ? 'peer-refused' : 'holder-unavailable';
+    this.#end(new KithError(code, `the other side ended it: ${words}`), undefined);
+  }
+
+  #end(error: KithError, goodbye: Goodbye | undefined): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    this.#open = false;
+    this.#settleOpened(error);
+    this.#callOffDeadline();
+    if (goodbye !== undefined) this.#hello.sendGoodbye(goodbye);
+    const callError = new KithError('holder-unavailable', `the session ended: ${error.message}`, {
+      cause: error,
+    });
+    this.#gate.end(callError);
+    this.#served?.end(callError);
+    this.#called.end(callError);
+    this.#closing = this.#closeSoon();
+    this.#events.onEnd(this, error);
+  }
+
+  /** A turn later, so that the goodbye is on its way. Never rejects. */
+  async #closeSoon(): Promise<void> {
+    await nextTurn();
+    // How a link that is over ends is nobody's concern any more.
+    await this.link.close().catch(() => {});
+  }
+}

@@ -1,0 +1,116 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { HostPort } from 'hyperdht';
+import { isKithError } from '../base/errors.ts';
+import { openDhtTransport } from './dht-transport.ts';
+import type { DhtTransport } from './dht-transport.ts';
+import type { Listening } from './direct-listener.ts';
+import { openDirectTransport } from './direct-transport.ts';
+import type { DirectTransport } from './direct-transport.ts';
+import type { Transport, TransportOptions } from './link.ts';
+import { listenError } from './listen-error.ts';
+
+export interface TransportsOptions extends TransportOptions {
+  /** Where friends can dial us, over TCP and UDP alike; port 0 is the system's choice. Left out: we only dial. */
+  readonly listen?: Listening;
+  readonly direct: boolean;
+  readonly dht: boolean;
+  /** DHT entries of friends; may be empty. */
+  readonly bootstrap: readonly HostPort[];
+  /** Whether friends can begin their searches with us; by default where we listen. False behind a router that lets nobody in. */
+  readonly entry?: boolean;
+  /** IPv4 address that friends see us under, where `listen.host` is 0.0.0.0. */
+  readonly announceHost?: string;
+}
+
+/** The transports of a process. */
+export interface Transports {
+  readonly transports: readonly Transport[];
+  /** One number for TCP and UDP. */
+  readonly listening: Listening | undefined;
+  /** Further DHT entries, as friends' addresses become known. */
+  addEntries(entries: readonly HostPort[]): void;
+  /** After an outage or a change of address. */
+  refresh(): void;
+  close(): Promise<void>;
+}
+
+/** Tries to find a number that is free for TCP and for UDP. */
+const pairTriesMax = 16;
+
+/**
+ * Opens what is switched on. KithError `address-taken` if the port that was asked for is in use, `usage` for an address
+ * that isn't this computer's.
+ */
+export async function openTransports(options: TransportsOptions): Promise<Transports> {
+  const { listen } = options;
+  if (listen === undefined) return together(await openDialling(options), undefined);
+  const host = await addressToListenOn(listen);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openListening(options, { host, port: listen.port });
+    } catch (error) {
+      // With a port of the system's choice, TCP had a number that UDP hasn't.
+      if (listen.port !== 0 || tries >= pairTriesMax || !isKithError(error, 'address-taken')) throw error;
+    }
+  }
+}
+
+interface Opened {
+  readonly direct: DirectTransport | undefined;
+  readonly dht: DhtTransport | undefined;
+}
+
+async function openListening(options: TransportsOptions, listen: Listening): Promise<Transports> {
+  const direct = options.direct ? await openDirectTransport({ ...options, listen }) : undefined;
+  try {
+    const { host } = listen;
+    const port = direct?.listening?.port ?? listen.port;
+    const entry = options.entry ?? true;
+    const dht = options.dht
+      ? await openDhtTransport({ ...options, host, port, entry, accept: true })
+      : undefined;
+    return together({ direct, dht }, direct?.listening ?? dht?.listening);
+  } catch (error) {
+    await direct?.close();
+    throw error;
+  }
+}
+
+async function openDialling(options: TransportsOptions): Promise<Opened> {
+  const { keyPair, admits, onLink } = options;
+  const direct = options.direct ? await openDirectTransport({ keyPair, admits, onLink }) : undefined;
+  const host = onLoopback(options.bootstrap) ? '127.0.0.1' : '0.0.0.0';
+  const dht = options.dht
+    ? await openDhtTransport({ ...options, host, port: 0, entry: false, accept: false })
+    : undefined;
+  return { direct, dht };
+}
+
+/** True if all entries are on this computer: then nothing needs a socket that the outside can reach. */
+function onLoopback(entries: readonly HostPort[]): boolean {
+  return entries.length > 0 && entries.every(({ host }) => host.startsWith('127.') || host === 'localhost');
+}
+
+/** TCP and UDP must mean the same address by a name. */
+async function addressToListenOn({ host, port }: Listening): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  try {
+    return (await lookup(host, { family: 4 })).address;
+  } catch (error) {
+    throw listenError(error, 'TCP', host, port);
+  }
+}
+
+function together({ direct, dht }: Opened, listening: Listening | undefined): Transports {
+  const transports = [direct, dht].filter((transport) => transport !== undefined);
+  return {
+    transports,
+    listening,
+    addEntries: (entries) => dht?.addEntries(entries),
+    refresh: () => dht?.refresh(),
+    close: async () => {
+      await Promise.all(transports.map((transport) => transport.close()));
+    },
+  };
+}

@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { compareBytes, utf8 } from '../../lib/base/bytes.ts';
+import { isKithError } from '../../lib/base/errors.ts';
+import { Network } from '../../lib/net/network.ts';
+import type { MemoryWire } from '../support/memory-link.ts';
+import { befriend, closeAll, connect, testPeer, turns, until, wireBetween } from '../support/net-peers.ts';
+import type { TestPeer } from '../support/net-peers.ts';
+import { Seeded } from '../support/seeded.ts';
+
+/** Delivers messages one by one, from wires and directions that the seed picks, until nothing moves. */
+async function deliverInAnyOrder(wires: readonly MemoryWire[], seeded: Seeded): Promise<void> {
+  for (;;) {
+    const ways = wires.flatMap((wire) =>
+      (['initiator', 'responder'] as const)
+        .filter((from) => wire.queuedBytes(from) > 0)
+        .map((from) => ({ wire, from })),
+    );
+    const open = ways.filter(({ wire }) => !wire.over);
+    const picked = open[seeded.below(Math.max(1, open.length))];
+    if (picked === undefined) return;
+    if (!picked.wire.deliver(picked.from)) return;
+    await turns(3);
+  }
+}
+
+async function pair(numbers: readonly [number, number] = [1, 2]): Promise<[TestPeer, TestPeer]> {
+  const a = testPeer(numbers[0]);
+  const b = testPeer(numbers[1]);
+  befriend(a, b);
+  // `a` is the one that chooses.
+  return compareBytes(a.keys.publicKey, b.keys.publicKey) < 0 ? [a, b] : [b, a];
+}
+
+/** Both have one session, on the same wire, and it works. */
+async function agree(a: TestPeer, b: TestPeer, wires: readonly MemoryWire[]): Promise<void> {
+  assert.equal(a.network.peers().length, 1);
+  assert.equal(b.network.peers().length, 1);
+  await turns();
+  const living = wires.filter(({ over }) => !over);
+  assert.equal(living.length, 1, `${living.length} links are left`);
+  living[0]?.setAutomatic(true);
+  assert.deepEqual((await a.network.caller(b.identity, 'kith/echo').call(0, utf8('x'))).body, utf8('x'));
+  assert.deepEqual((await b.network.caller(a.identity, 'kith/echo').call(0, utf8('y'))).body, utf8('y'));
+}
+
+void describe('two devices with more than one link', () => {
+  void it('agree on one when both dial at once, whatever arrives first', async () => {
+    for (let seed = 0; seed < 150; seed++) {
+      const [a, b] = await pair();
+      const seeded = new Seeded(seed);
+      const wires = [connect(a, b, false), connect(b, a, false)];
+      await turns(3);
+      await deliverInAnyOrder(wires, seeded);
+      await agree(a, b, wires).catch((error: unknown) => {
+        throw new Error(`seed ${seed}`, { cause: error });
+      });
+      await closeAll(a, b);
+    }
+  });
+
+  void it('agree on one when they dial over two transports each, at any time', async () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const [a, b] = await pair();
+      const seeded = new Seeded(1000 + seed);
+      const wires: MemoryWire[] = [];
+      for (let i = 0; i < 4; i++) {
+        wires.push(seeded.coin() ? connect(a, b, false) : connect(b, a, false));
+        await turns(2);
+        for (let steps = seeded.below(6); steps > 0; steps--) {
+          const wire = wires[seeded.below(wires.length)];
+          wire?.deliver(seeded.coin() ? 'initiator' : 'responder');
+          await turns(2);
+        }
+      }
+      await deliverInAnyOrder(wires, seeded);
+      await agree(a, b, wires).catch((error: unknown) => {
+        throw new Error(`seed ${seed}`, { cause: error });
+      });
+      await closeAll(a, b);
+    }
+  });
+
+  void it('keep the session when a link that was begun before comes late', async () => {
+    const [a, b] = await pair();
+    const late = [connect(a, b, false), connect(b, a, false)];
+    const wire = connect(b, a);
+    await until(() => a.network.peers().length === 1 && b.network.peers().length === 1);
+    const hanging = a.network.caller(b.identity, 'kith/echo').call(2, new Uint8Array(0));
+    hanging.catch(() => {});
+    for (const slow of late) slow.setAutomatic(true);
+    await until(() => late.every(({ over }) => over), 'the end of the late ones');
+    assert.equal(wire.over, false);
+    assert.equal(b.echo.calls[0]?.signal.aborted, false);
+    await agree(a, b, [wire, ...late]);
+    await closeAll(a, b);
+  });
+
+  void it('keep the session when the one that chooses had begun a link that the other meets only now', async () => {
+    const [chooser, follower] = await pair();
+    const late = wireBetween(chooser.keys, follower.keys);
+    chooser.network.accept(late.initiator);
+    const wire = connect(follower, chooser);
+    await until(() => chooser.network.peers().length === 1 && follower.network.peers().length === 1);
+    follower.network.accept(late.responder);
+    await until(() => late.over, 'the end of the late one');
+    assert.equal(wire.over, false);
+    await agree(chooser, follower, [wire, late]);
+    await closeAll(chooser, follower);
+  });
+
+  void it('keep the session when either opens another link while it has one', async () => {
+    const [a, b] = await pair();
+    const wire = connect(a, b);
+    await until(() => a.network.peers().length === 1 && b.network.peers().length === 1);
+    const more = [connect(a, b), connect(b, a)];
+    await until(() => more.every(({ over }) => over), 'the end of the others');
+    assert.equal(wire.over, false);
+    await agree(a, b, [wire, ...more]);
+    await closeAll(a, b);
+  });
+
+  void it('take a new one at once when the one that follows has lost the old and dials', async () => {
+    const [chooser, follower] = await pair();
+    const old = connect(chooser, follower);
+    await until(() => chooser.network.peers().length === 1 && follower.network.peers().length === 1);
+    const hanging = chooser.network.caller(follower.identity, 'kith/echo').call(2, new Uint8Array(0));
+    hanging.catch(() => {});
+    await until(() => follower.echo.calls.length === 1);
+    // The cable is pulled, and only the follower notices.
+    old.setAutomatic(false);
+    await dropHalf(old, 'responder');
+    await until(() => follower.network.peers().length === 0);
+    assert.equal(chooser.network.peers().length, 1);
+    const wire = connect(follower, chooser);
+    await until(() => follower.network.peers().length === 1);
+    await until(() => chooser.network.peers().length === 1);
+    await assert.rejects(hanging, (error) => isKithError(error, 'holder-unavailable'));
+    await until(() => old.over);
+    await agree(chooser, follower, [old, wire]);
+    await closeAll(chooser, follower);
+  });
+
+  void it('take a new one at once when the one that chooses has lost the old and dials', async () => {
+    const [chooser, follower] = await pair();
+    const old = connect(chooser, follower);
+    await until(() => chooser.network.peers().length === 1 && follower.network.peers().length === 1);
+    old.setAutomatic(false);
+    await dropHalf(old, 'initiator');
+    await until(() => chooser.network.peers().length === 0);
+    assert.equal(follower.network.peers().length, 1);
+    const wire = connect(chooser, follower);
+    await until(() => chooser.network.peers().length === 1 && old.over);
+    await agree(chooser, follower, [old, wire]);
+    await closeAll(chooser, follower);
+  });
+
+  void it('let a peer that has started anew in at once', async () => {
+    for (const restarts of [0, 1]) {
+      for (const dials of ['stays', 'restarts']) {
+        const both = await pair();
+        const stays = both[1 - restarts] ?? assert.fail();
+        const before = both[restarts] ?? assert.fail();
+        const old = connect(stays, before);
+        await until(() => stays.network.peers().length === 1 && before.network.peers().length === 1);
+        old.setAutomatic(false);
+        const after = { ...before, network: restarted(before) };
+        // Who stays doesn't know that the old process is gone; where it dials, it must have lost it first.
+        if (dials === 'stays') {
+          await dropHalf(old, 'initiator');
+          await until(() => stays.network.peers().length === 0);
+        }
+        const wire = dials === 'stays' ? connect(stays, after) : connect(after, stays);
+        await until(() => after.network.peers().length === 1 && stays.network.peers().length === 1);
+        await agree(stays, after, [wire]);
+        await closeAll(stays, after, before);
+      }
+    }
+  });
+});
+
+/** Another process of the same device. */
+function restarted(peer: TestPeer): Network {
+  const { keys, directory, echo, timers } = peer;
+  const seeded = new Seeded(4242);
+  return new Network({
+    device: keys,
+    directory,
+    services: [echo],
+    timers,
+    random: (count) => seeded.bytes(count),
+  });
+}
+
+/** One end notices that the link is gone, the other doesn't. */
+async function dropHalf(wire: MemoryWire, end: 'initiator' | 'responder'): Promise<void> {
+  wire.dropHalf(end);
+  await turns(3);
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  afterFailure,
+  afterSession,
+  dialCountMax,
+  dialDelayMsMax,
+  eagerDelayMs,
+  eagerMs,
+  freshDial,
+  lastingMs,
+  nextDueMs,
+  pickDue,
+} from '../../lib/net/dial-schedule.ts';
+import type { DialState } from '../../lib/net/dial-schedule.ts';
+
+const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+void describe('when to dial', () => {
+  void it('is at once, every two seconds for a minute, then ever more rarely, five minutes at most', () => {
+    fc.assert(
+      fc.property(fc.array(random, { minLength: 60, maxLength: 120 }), fc.nat(10_000), (draws, takesMs) => {
+        let nowMs = 500;
+        let state = freshDial(nowMs);
+        let lateDelayMax = 0;
+        assert.equal(state.dueAtMs, nowMs);
+        for (const draw of draws) {
+          nowMs = state.dueAtMs + takesMs;
+          state = afterFailure(state, nowMs, draw);
+          const delayMs = state.dueAtMs - nowMs;
+          if (nowMs - 500 < eagerMs) assert.equal(delayMs, eagerDelayMs);
+          else {
+            assert.ok(delayMs >= eagerDelayMs && delayMs <= dialDelayMsMax, `${delayMs}`);
+            lateDelayMax = Math.max(lateDelayMax, delayMs);
+          }
+        }
+        assert.ok(lateDelayMax >= dialDelayMsMax / 2);
+      }),
+    );
+  });
+
+  void it('is at once after a session that lasted, and by the schedule after one that did not', () => {
+    const state: DialState = { sinceMs: 0, attempts: 9, lateAttempts: 7, dueAtMs: 200_000 };
+    assert.equal(afterSession(state, 300_000, 300_000 + lastingMs, 0.5).dueAtMs, 300_000 + lastingMs);
+    assert.ok(afterSession(state, 300_000, 300_000 + lastingMs - 1, 0.5).dueAtMs > 400_000);
+  });
+
+  void it('never makes a storm, and leaves nobody out', () => {
+    const arbitrary = fc.record({
+      seeds: fc.array(random, { minLength: 1, maxLength: 8 }),
+      peers: fc.integer({ min: 1, max: 60 }),
+    });
+    fc.assert(
+      fc.property(arbitrary, ({ seeds, peers }) => {
+        const waiting = Array.from({ length: peers }, (_, id) => ({
+          id,
+          state: freshDial(0),
+          busyUntilMs: -1,
+        }));
+        const dials = new Map<number, number>();
+        let draw = 0;
+        for (let nowMs = 0; nowMs < 20 * 60_000; nowMs += 500) {
+          for (const peer of waiting) {
+            if (peer.busyUntilMs !== nowMs) continue;
+            peer.busyUntilMs = -1;
+            peer.state = afterFailure(peer.state, nowMs, seeds[draw++ % seeds.length] ?? 0);
+          }
+          const busy = waiting.filter(({ busyUntilMs }) => busyUntilMs >= 0);
+          const idle = waiting.filter(({ busyUntilMs }) => busyUntilMs < 0);
+          const picked = pickDue(idle, nowMs, busy.length);
+          assert.ok(picked.length + busy.length <= dialCountMax);
+          for (const peer of picked) {
+            peer.busyUntilMs = nowMs + 2_500;
+            dials.set(peer.id, (dials.get(peer.id) ?? 0) + 1);
+          }
+          // All have had their first turn before anybody is dialled a second time.
+          if ([...dials.values()].some((count) => count > 1)) assert.equal(dials.size, peers);
+        }
+        assert.ok([...dials.values()].every((count) => count >= 4));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  void it('knows when somebody is due next', () => {
+    const due = (dueAtMs: number): { state: DialState } => ({ state: { ...freshDial(0), dueAtMs } });
+    assert.equal(nextDueMs([due(5), due(20), due(12)], 10), 2);
+    assert.equal(nextDueMs([due(5)], 10), undefined);
+  });
+});
