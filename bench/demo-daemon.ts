@@ -71,6 +71,11 @@ export class KithDaemon {
     return daemon;
   }
 
+  /** How it ended; null while it runs and where a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child.exitCode;
+  }
+
   /** Asks the system, not our own memory. */
   isAlive(): boolean {
     try {

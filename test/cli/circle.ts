@@ -165,6 +165,14 @@ export interface FriendJson {
   readonly allow: readonly string[];
 }
 
+export interface CircleOptions extends UpOptions {
+  readonly flags?: readonly string[];
+  /** What everybody gives everybody, in bytes. */
+  readonly quota?: number;
+  /** Names of people with a home whom nobody adds. */
+  readonly strangers?: readonly string[];
+}
+
 /**
  * An owner and friends, each a process of its own on loopback, in a temporary folder that goes at the end of the test with every
  * process in it. Identities are made in this process, which gives the same as `kith init` and takes a tenth of the time.
@@ -173,9 +181,17 @@ export class Circle {
   readonly folder: string;
   readonly owner: Member;
   readonly friends: readonly Member[];
+  /** Homes of people whom nobody knows and who aren't up. */
+  readonly strangers: readonly Member[];
 
-  private constructor(folder: string, owner: Member, friends: readonly Member[]) {
+  private constructor(
+    folder: string,
+    owner: Member,
+    friends: readonly Member[],
+    strangers: readonly Member[] = [],
+  ) {
     this.folder = folder;
+    this.strangers = strangers;
     this.owner = owner;
     this.friends = friends;
   }
@@ -202,10 +218,12 @@ export class Circle {
   static async start(
     t: TestContext,
     friendNames: readonly string[],
-    options: { readonly flags?: readonly string[]; readonly quota?: number } & UpOptions = {},
+    options: CircleOptions = {},
   ): Promise<Circle> {
-    const circle = await Circle.make(t, friendNames);
-    const { flags = [], quota = 5e9, ...rest } = options;
+    const { flags = [], quota = 5e9, strangers = [], ...rest } = options;
+    const all = await Circle.make(t, [...friendNames, ...strangers]);
+    const friends = all.friends.slice(0, friendNames.length);
+    const circle = new Circle(all.folder, all.owner, friends, all.friends.slice(friendNames.length));
     const first = await circle.owner.up(flags, rest);
     const entry = flags.includes('--no-dht') ? [] : ['--bootstrap', first.listen];
     await Promise.all(circle.friends.map((friend) => friend.up([...flags, ...entry], rest)));
