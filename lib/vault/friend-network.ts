@@ -80,7 +80,7 @@ export interface RecoveryConnection extends FriendNetwork {
   know(friends: readonly FriendRecord[]): void;
   /** Resolves when one of them is online, when none can be any more (all have refused us), or when the time is up. Throws the signal's reason. */
   waitForAny(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void>;
-  /** The same, for when each of them is online or has refused us. */
+  /** The same, for when each of them is online, has refused us, or was tried every way in vain. */
   waitForAll(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void>;
   /** Ends all sessions. Harmless when repeated. */
   close(): Promise<void>;
