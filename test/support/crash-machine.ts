@@ -22,7 +22,7 @@ import { noise } from './noise.ts';
 export const home = '/home/kith';
 export const spread: { readonly k: number; readonly n: number } = { k: 2, n: 3 };
 /** Bytes of a full pack here: shards of 256 KiB, so that a few files fill more than one. */
-const packBytes = spread.k * 256 * 1024;
+export const packBytes: number = spread.k * 256 * 1024;
 
 /** What machines share: real folders, and a clock and random bytes that never come twice, whichever state is gone back to. */
 export class CrashWorld {
