@@ -80,8 +80,17 @@ export class CrashMachine {
     };
   }
 
-  /** This machine as it is found after a crash (FaultDisk.afterCrash); without arguments a copy with everything durable. */
-  restarted(mode: CrashMode = 'keep-all', seed = 1): CrashMachine {
+  get dying(): FaultDisk {
+    return this.disk;
+  }
+
+  /** A copy with everything durable. */
+  copy(): CrashMachine {
+    return this.restarted('keep-all');
+  }
+
+  /** This machine as it is found after a crash (FaultDisk.afterCrash). */
+  restarted(mode: CrashMode, seed = 1): CrashMachine {
     return new CrashMachine(this.world, this.disk.afterCrash(mode, seed), this.drives, this.promised);
   }
 

@@ -112,13 +112,14 @@ export class FriendMachine {
     return names.length === 0 ? this.friends : names.map((name) => this.friend(name));
   }
 
-  /** A copy of the owner and all friends, with everything durable; nobody is up. */
+  /** A copy of the owner and all friends, with everything durable, in a course of events of its own; nobody is up. */
   copy(): FriendMachine {
+    const { promised, victim, vaultId } = this;
     return new FriendMachine(
       this.world,
       this.disk.afterCrash('keep-all'),
       this.friends.map((friend) => friend.restarted()),
-      this,
+      { promised, victim, vaultId, witness: this.witness.copy() },
     );
   }
 
@@ -136,10 +137,20 @@ export class FriendMachine {
     return new FriendMachine(this.world, this.disk, friends, this);
   }
 
-  /** Replaces a friend by itself on its disk as another `restarted` made it. */
+  /** The same with this friend, in the place of one of that name if there is one. */
   with(friend: FriendHome): FriendMachine {
-    const friends = this.friends.map((one) => (one.name === friend.name ? friend : one));
-    return new FriendMachine(this.world, this.disk, friends, this);
+    const others = this.friends.filter(({ name }) => name !== friend.name);
+    return new FriendMachine(this.world, this.disk, [...others, friend], this);
+  }
+
+  /** The same without one whom nobody asks any more. */
+  without(name: string): FriendMachine {
+    return new FriendMachine(
+      this.world,
+      this.disk,
+      this.friends.filter((friend) => friend.name !== name),
+      this,
+    );
   }
 
   /** A copy of the home, as an image of a disk is. */

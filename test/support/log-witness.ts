@@ -25,6 +25,15 @@ export class LogWitness {
   readonly #places = new Map<string, Set<string>>();
   readonly #nonces = new Map<string, string>();
 
+  /** One that has seen the same and goes on by itself. */
+  copy(): LogWitness {
+    const copy = new LogWitness();
+    for (const hash of this.#segments) copy.#segments.add(hash);
+    for (const [place, records] of this.#places) copy.#places.set(place, new Set(records));
+    for (const [nonce, whole] of this.#nonces) copy.#nonces.set(nonce, whole);
+    return copy;
+  }
+
   /** Records that were seen, each once. */
   get recordCount(): number {
     return this.#nonces.size;
