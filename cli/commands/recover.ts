@@ -58,6 +58,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const phrase =
     phraseFile === '-' ? await readStandardInput() : await readSmallFile(phraseFile, 'phrase file');
   const { recoverVault } = await import('../../lib/vault/index.ts');
+  const { recoveryNetwork } = await import('../../lib/daemon/recovery-node.ts');
   const summary = await withOperation(context, (operation) =>
     recoverVault({
       ...keyOptions(context),
@@ -65,6 +66,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
       phrase,
       drives: args.list('drive').map((path) => resolve(path)),
       cards,
+      friends: recoveryNetwork,
     }),
   );
   output.event('summary', {

@@ -14,6 +14,17 @@ import type { Hold, RoomBook } from './room-book.ts';
 import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
 import type { IsDevice } from './verify-shard.ts';
 
+export interface SegmentCounts {
+  readonly segments: number;
+  readonly logs: number;
+}
+
+/**
+ * Segments and logs of one vault: each is a file or a folder, and a quota counts bytes alone. Far above what honest devices write in
+ * decades (an append is a segment, a recovery two logs).
+ */
+export const segmentCountsMax: SegmentCounts = { segments: 256 * 1024, logs: 4096 };
+
 /**
  * One vault's logs in a holder's folder: `logs/<vault>/<log key>/<first>.seg` (docs/formats/store.md). Segments are
  * checked before they are kept and never change after; callers guard against an absent disk.
@@ -24,9 +35,19 @@ export class SegmentStore {
   readonly #vaultId: Uint8Array;
   readonly #vaultFolders: readonly string[];
   readonly #isDevice: IsDevice;
+  readonly #most: SegmentCounts;
   readonly #locks = new KeyedLocks();
+  /** Segments by log key in hex, learned by one listing before the first new one. */
+  #counts: Promise<Map<string, number>> | undefined;
 
-  constructor(folder: StoreFolder, book: RoomBook, vaultId: Uint8Array, isDevice: IsDevice) {
+  constructor(
+    folder: StoreFolder,
+    book: RoomBook,
+    vaultId: Uint8Array,
+    isDevice: IsDevice,
+    most: SegmentCounts = segmentCountsMax,
+  ) {
+    this.#most = most;
     this.#folder = folder;
     this.#book = book;
     this.#vaultId = vaultId;
@@ -67,7 +88,7 @@ export class SegmentStore {
     await this.#locks.run(this.#folder.pathOf(place), async () => {
       const there = await this.#sound(logKey, firstIndex, place);
       if (there === undefined) {
-        await this.#folder.save(place, [bytes], this.#book, reservation);
+        await this.#count(logKey, place, () => this.#folder.save(place, [bytes], this.#book, reservation));
       } else if (equalBytes(there, bytes)) {
         await this.#folder.settle(place);
       } else {
@@ -86,6 +107,46 @@ export class SegmentStore {
       this.#folder.pathOf(this.#placeOf(logKey, firstIndex)),
       segmentBytesMax,
     );
+  }
+
+  /** Writes a segment if there may be one more. KithError `limit-exceeded`. */
+  async #count(logKey: Uint8Array, place: Place, write: () => Promise<void>): Promise<void> {
+    if ((await this.#folder.bytesAt(place)) !== undefined) {
+      await write();
+      return;
+    }
+    this.#counts ??= this.#learnCounts();
+    const counts = await this.#counts.catch((error: unknown) => {
+      this.#counts = undefined;
+      throw error;
+    });
+    const key = toHex(logKey);
+    const known = counts.get(key);
+    let total = 0;
+    for (const count of counts.values()) total += count;
+    if (total >= this.#most.segments || (known === undefined && counts.size >= this.#most.logs)) {
+      throw new KithError(
+        'limit-exceeded',
+        `"${this.#folder.holder.name}" keeps ${total} segments of ${counts.size} logs already: no more are taken`,
+      );
+    }
+    counts.set(key, (known ?? 0) + 1);
+    try {
+      await write();
+    } catch (error) {
+      // It may have got its name all the same: counted anew at the next.
+      this.#counts = undefined;
+      throw error;
+    }
+  }
+
+  async #learnCounts(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for (const logKey of await this.#logKeys()) {
+      const entries = (await this.#folder.list(this.#foldersOf(logKey))) ?? [];
+      counts.set(toHex(logKey), entries.length);
+    }
+    return counts;
   }
 
   /** Bytes of all segment files. */

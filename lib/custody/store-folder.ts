@@ -145,18 +145,27 @@ export class StoreFolder {
     const before = (await this.bytesAt(place)) ?? 0;
     await book.grow(Math.max(0, bytes - before), reservation, async () => {
       try {
-        await this.#prepare();
-        await this.#ensure(place.folders);
-        await writeDurably(this.disk, {
-          tempFolder: join(this.#folder, ...this.layout.temp),
-          path: this.pathOf(place),
-          parts,
+        await this.#write(place, parts).catch(async (error: unknown) => {
+          if (!isKithError(error, 'io-error') || error.details['system'] !== 'ENOENT') throw error;
+          // A folder that was there has been removed by somebody: made again, unless the store went with it.
+          this.#known.clear();
+          await this.#write(place, parts);
         });
         return { grown: bytes - before };
       } catch (error) {
         // It may have got its name before it failed.
         return { grown: ((await this.bytesAt(place)) ?? 0) - before, error };
       }
+    });
+  }
+
+  async #write(place: Place, parts: readonly Uint8Array[]): Promise<void> {
+    await this.#prepare();
+    await this.#ensure(place.folders);
+    await writeDurably(this.disk, {
+      tempFolder: join(this.#folder, ...this.layout.temp),
+      path: this.pathOf(place),
+      parts,
     });
   }
 

@@ -110,25 +110,31 @@ export class VaultStore {
     return this.#store.guarded(() => this.#shards.manifest(ref), isUndefined);
   }
 
-  inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
-    return this.#listed(this.#shards.inventory(options));
-  }
-
-  /** The part of the inventory with packs whose ids begin with this byte. */
-  inventoryOf(firstByte: number, options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
-    return this.#listed(this.#shards.inventoryOf(firstByte, options));
-  }
-
-  async *#listed(entries: AsyncIterable<InventoryEntry>): AsyncGenerator<InventoryEntry> {
+  async *inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
     await this.#store.look();
     try {
-      yield* entries;
+      yield* this.#shards.inventory(options);
     } catch (error) {
       if (isKithError(error, 'io-error')) await this.#store.look();
       throw error;
     }
     // A disk that went away while it was listed has an end too early, not fewer shards.
     await this.#store.look();
+  }
+
+  /**
+   * Runs `work`, which lists parts of the inventory by the first bytes of pack ids, on a store that is there before and after:
+   * one look for many parts.
+   */
+  async listing<T>(
+    work: (
+      inventoryOf: (firstByte: number, options?: InventoryOptions) => AsyncIterable<InventoryEntry>,
+    ) => Promise<T>,
+  ): Promise<T> {
+    return await this.#store.guarded(
+      () => work((firstByte, options) => this.#shards.inventoryOf(firstByte, options)),
+      always,
+    );
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {

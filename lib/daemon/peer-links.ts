@@ -10,7 +10,7 @@ import type { Service } from '../net/service.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
-import { storeServiceName } from '../services/store/store-codec.ts';
+import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
 import { FriendsBook, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
@@ -21,12 +21,15 @@ export interface PeerLinksOptions {
   readonly device: KeyPair;
   /** With which a device that friends don't know yet knocks. */
   readonly doorstep: KeyPair | undefined;
+  /** True for a device that no friend can know yet. */
+  readonly knocks?: boolean;
   /** Asked at each refresh. */
   readonly friends: () => readonly BookRecord[];
   readonly ownCard: () => Uint8Array;
   /** A friend's card has grown. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
-  readonly services: (book: FriendsBook) => readonly Service[];
+  /** What we grant; a side that only calls grants nothing, and names what it speaks. */
+  readonly services: readonly Service[];
   readonly random: RandomSource;
   readonly clock: Clock;
   readonly onPresence: (friendId: string, online: boolean) => void;
@@ -48,12 +51,13 @@ export class PeerLinks {
   readonly #network: Network;
   readonly #mirrors = new Map<string, InventoryMirror>();
   readonly #online = new Set<string>();
+  readonly #watchers = new Set<() => void>();
   #transports: Transports | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: PeerLinksOptions) {
     this.#options = options;
-    const { vaultId, device, doorstep, friends, ownCard, onLearned, random, clock } = options;
+    const { vaultId, device, doorstep, knocks = false, friends, ownCard, onLearned, random, clock } = options;
     this.book = new FriendsBook({
       identity: vaultId,
       deviceId: device.publicKey,
@@ -65,8 +69,9 @@ export class PeerLinks {
     this.#network = new Network({
       device,
       doorstep,
+      knocks,
       directory: this.book,
-      services: options.services(this.book),
+      services: options.services,
       random,
       onChange: () => this.#changed(),
     });
@@ -136,6 +141,37 @@ export class PeerLinks {
     return this.#network.presence(id);
   }
 
+  /** True if somebody answered for the friend at the last try, and didn't know us. */
+  refusedBy(id: string): boolean {
+    return this.#network.refusedBy(identityOf(id));
+  }
+
+  /** True if the friend was dialled in vain at least once since it was last there. */
+  wasTried(id: string): boolean {
+    return this.#network.wasTried(identityOf(id));
+  }
+
+  /** Resolves when `done` holds, which is asked whenever somebody comes, goes or was tried, or when the time is up. Throws the signal's reason. */
+  async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (done() || this.#closing !== undefined) return;
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(check);
+        signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const check = (): void => {
+        if (done() || this.#closing !== undefined) end(resolve);
+      };
+      const onAbort = (): void => end(() => reject(signal?.reason as Error));
+      const timer = setTimeout(() => end(resolve), msMax);
+      this.#watchers.add(check);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
   async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
     return await this.#network.ping(identityOf(id), signal);
   }
@@ -148,6 +184,7 @@ export class PeerLinks {
   async #close(): Promise<void> {
     await this.#network.close();
     await this.#transports?.close();
+    for (const check of this.#watchers) check();
   }
 
   /** Where friends of ours are entries of the DHT, by their cards. */
@@ -172,6 +209,7 @@ export class PeerLinks {
       this.#online.add(id);
       onPresence(id, true);
     }
+    for (const check of this.#watchers) check();
   }
 }
 
@@ -180,6 +218,13 @@ function identityOf(id: string): Uint8Array {
   if (identity === undefined) throw new KithError('internal', `not an identity: ${id}`);
   return identity;
 }
+
+/** A side that calls `kith/store` and keeps nothing for anybody. */
+export const callsStore: Service = {
+  name: storeServiceName,
+  versions: storeVersions,
+  accept: () => undefined,
+};
 
 /** True for a device that the friend's card has a certificate of: what it signed once stays signed. */
 export function certifies(book: FriendsBook, identityHex: string, deviceId: Uint8Array): boolean {

@@ -8,16 +8,17 @@ import { writeDurably } from '../disk/write-durably.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
-import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
+import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
 import { ownCard } from '../trust/card.ts';
+import { doorstepKeys } from '../trust/device.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
 import type { HostPort, NetworkOptions, PeerNode } from './home-port.ts';
-import { certifies, PeerLinks } from './peer-links.ts';
+import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
 /** How long a command that works by itself waits for friends. */
 const friendsMsMax = 10_000;
@@ -29,7 +30,13 @@ const addressPollMs = 15_000;
 const portFile = 'listen-port';
 
 /** What a command that works by itself opens: it dials, and nobody can dial it. */
-const dialOnly = { listen: undefined, bootstrap: [], publicDht: false, dht: true, direct: true } as const;
+export const dialOnly: OpenLinksOptions = {
+  listen: undefined,
+  bootstrap: [],
+  publicDht: false,
+  dht: true,
+  direct: true,
+};
 
 /**
  * This computer among its friends, over an opened session: where it listens, what it keeps for whom, and friends as holders. The
@@ -58,7 +65,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#links = new PeerLinks({
       vaultId,
       device: { publicKey: deviceId, secretKey: deviceSecretKey },
-      doorstep: undefined,
+      doorstep: doorstepKeys(session.device),
       friends: () => session.state.friends(),
       ownCard: () => cardOf(session),
       onLearned: (identityHex, card) => {
@@ -70,7 +77,7 @@ export class KithNode implements PeerNode, FriendNetwork {
           });
         });
       },
-      services: () => [this.#storeService()],
+      services: [this.#storeService()],
       random,
       clock,
       onPresence: (friendId, online) => this.#onPresence(friendId, online),
@@ -244,9 +251,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   /** What friends may use here; a command that works by itself only calls. */
   #storeService(): Service {
-    if (this.#options === undefined) {
-      return { name: storeServiceName, versions: storeVersions, accept: () => undefined };
-    }
+    if (this.#options === undefined) return callsStore;
     const { deviceId, deviceSecretKey } = this.#session.device;
     return storeService({
       device: { publicKey: deviceId, secretKey: deviceSecretKey },

@@ -25,6 +25,9 @@ const epochCountMax = 4096;
 const epochBytesMax = 512;
 const knownExtensions: ReadonlySet<number> = new Set();
 
+/** Tags of the fields behind the fixed part. */
+export const keyStoreTags = { doorstepSeed: 1 } as const;
+
 /** Bytes of a whole key store file. */
 export const keyStoreBytesMax: number = sealedBytesMax + 256;
 

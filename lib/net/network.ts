@@ -21,6 +21,8 @@ export interface NetworkOptions {
   readonly device: KeyPair;
   /** The pair with which a device of ours that a friend doesn't know yet knocks there. */
   readonly doorstep?: KeyPair | undefined;
+  /** True for a device that nobody can know yet: it always knocks with the doorstep pair. */
+  readonly knocks?: boolean;
   readonly directory: Directory;
   readonly services: readonly Service[];
   readonly timers?: Timers;
@@ -29,6 +31,9 @@ export interface NetworkOptions {
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
 }
+
+/** Of so many tries over the DHT one is a knock. */
+const knockEvery = 4;
 
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
@@ -45,6 +50,8 @@ export class Network {
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
   readonly #troubles = new Map<string, string>();
+  /** Hex of the devices that answered the last try and didn't want us. Only of those wanted. */
+  readonly #refusals = new Set<string>();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
   #started = false;
@@ -165,6 +172,18 @@ export class Network {
     return { online: false, via: null, address: null, mutual, trouble };
   }
 
+  /** True if each device of the identity was dialled in vain at least once since it was last there. */
+  wasTried(identity: Uint8Array): boolean {
+    return this.#tried(identity);
+  }
+
+  /** True if somebody answered for the identity at the last try, and didn't know us. */
+  refusedBy(identity: Uint8Array): boolean {
+    return this.#wanted().some(
+      (peer) => equalBytes(peer.identity, identity) && this.#refusals.has(toHex(peer.deviceId)),
+    );
+  }
+
   /** Tries every way to an identity, one after the other. Rejects only if the signal fires. */
   async ping(identity: Uint8Array, signal?: AbortSignal): Promise<PingStep[]> {
     return await pingPeer({
@@ -264,8 +283,19 @@ export class Network {
       if (told === undefined || isKithError(error, 'peer-refused')) told = error;
     }
     told ??= new KithError('peer-unreachable', 'there is no transport that could reach it');
+    if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
+    else this.#refusals.delete(toHex(peer.deviceId));
     this.#note(peer.deviceId, told.message);
     throw told;
+  }
+
+  /** With which of our keys to try, in this order; the next only where the one before was refused. */
+  #pairsFor(transport: Transport, attempts: number): readonly KeyPair[] {
+    const { device, doorstep, knocks = false } = this.#options;
+    if (doorstep === undefined) return [device];
+    // Over the DHT a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
+    const blindly = transport.name === 'dht' && attempts % knockEvery === 1;
+    return knocks || blindly ? [doorstep] : [device, doorstep];
   }
 
   /** Undefined if there is a session now. Where our device key is refused, the doorstep key knocks once. */
@@ -275,10 +305,8 @@ export class Network {
     attempts: number,
     signal: AbortSignal,
   ): Promise<KithError | undefined> {
-    const { device, doorstep } = this.#options;
-    const pairs = doorstep === undefined ? [device] : [device, doorstep];
     let last: KithError | undefined;
-    for (const keyPair of pairs) {
+    for (const keyPair of this.#pairsFor(transport, attempts)) {
       const limit = this.#limit(dialLimitMs(attempts), signal);
       try {
         const link = await transport.dial({ ...this.#target(peer), keyPair }, limit.signal);
@@ -312,6 +340,7 @@ export class Network {
     if (peer === undefined) return;
     this.#met.add(toHex(peer.identity));
     this.#troubles.delete(toHex(peer.deviceId));
+    this.#refusals.delete(toHex(peer.deviceId));
     this.#dialler.opened(peer.deviceId);
     this.#changed();
   }
@@ -332,6 +361,7 @@ export class Network {
   #forgetTroubles(wanted: readonly WantedPeer[]): void {
     const kept = new Set(wanted.map(({ deviceId }) => toHex(deviceId)));
     for (const device of this.#troubles.keys()) if (!kept.has(device)) this.#troubles.delete(device);
+    for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
   }
 
   #changed(): void {

@@ -1,11 +1,12 @@
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { boxKeyPair, signKeyPair } from '../crypto/sign.ts';
-import type { BoxKeyPair } from '../crypto/sign.ts';
+import type { BoxKeyPair, SignKeyPair } from '../crypto/sign.ts';
 import { decodeCertificate, verifyCertificate } from '../format/certificate.ts';
 import { compareEpochs, epochIdOf } from '../format/epoch-keys.ts';
 import type { EpochKeys } from '../format/epoch-keys.ts';
-import type { KeyStoreContent } from '../format/key-store.ts';
+import { extensionOf } from '../format/extensions.ts';
+import { keyStoreTags, type KeyStoreContent } from '../format/key-store.ts';
 
 /** All that one device has for the vault (docs/formats/keys.md). Secret: it lives in the key store and in memory. */
 export interface DeviceKeys {
@@ -24,8 +25,17 @@ export interface DeviceKeys {
   readonly certificate: Uint8Array;
   /** Ascending; the last is the current one. Never empty. */
   readonly epochs: readonly EpochKeys[];
-  /** Fields of a newer key store that this kith keeps without knowing them. */
+  /** The doorstep's seed, and fields of a newer key store that this kith keeps without knowing them. */
   readonly extensions: KeyStoreContent['extensions'];
+}
+
+/**
+ * The pair with which a new device of the identity knocks at friends, and by which one's own other devices know it. Undefined for a
+ * device that was made before kith kept it.
+ */
+export function doorstepKeys(device: Pick<DeviceKeys, 'extensions'>): SignKeyPair | undefined {
+  const seed = extensionOf(device.extensions, keyStoreTags.doorstepSeed);
+  return seed?.length === 32 ? signKeyPair(seed) : undefined;
 }
 
 /** The epoch to seal with. */

@@ -4,7 +4,7 @@ import { newPhrase, rootOfPhrase } from '../crypto/phrase.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Secret } from '../crypto/secret.ts';
 import { boxKeyPair, signKeyPair, wipeKeyPair } from '../crypto/sign.ts';
-import { encodeCertificate, signCertificate } from '../format/certificate.ts';
+import { decodeCertificate, encodeCertificate, signCertificate } from '../format/certificate.ts';
 import type { Certificate } from '../format/certificate.ts';
 import type { EpochKeys } from '../format/epoch-keys.ts';
 import {
@@ -19,18 +19,20 @@ import {
   verifyKeyRecord,
 } from '../format/key-record.ts';
 import type { KeyRecordContent } from '../format/key-record.ts';
+import { keyStoreTags } from '../format/key-store.ts';
 import { orderEpochs } from './device.ts';
 import type { DeviceKeys } from './device.ts';
 import {
   dedupKeysOfRoot,
   doorstepKeyOfRoot,
+  doorstepSeedOfRoot,
   recoveryKeysOfRoot,
   vaultIdOfRoot,
   withIdentityKey,
 } from './root-keys.ts';
 import type { SecretWitness } from './root-keys.ts';
 
-export { currentEpoch, epochKeys } from './device.ts';
+export { currentEpoch, doorstepKeys, epochKeys } from './device.ts';
 export type { DeviceKeys } from './device.ts';
 export { vaultIdOfRoot } from './root-keys.ts';
 
@@ -90,14 +92,14 @@ function newEpoch(keyEpoch: number, { random, nowNs }: DeviceOptions): EpochKeys
   };
 }
 
-function newDevice(
-  root: Secret,
-  options: DeviceOptions,
-  epochs: readonly EpochKeys[],
-): {
-  device: DeviceKeys;
-  certificate: Certificate;
-} {
+/** A device that is made and certified, and that no epoch has been opened for yet: it can show who it is, and read nothing. */
+export type PreparedDevice = Omit<DeviceKeys, 'epochs'>;
+
+/**
+ * A new device of the identity behind the root: random keys, and the identity's certificate. What it takes to come in at friends, before
+ * any key record is known; `completeDevice` does the rest. The root is the caller's to wipe.
+ */
+export function prepareDevice(root: Secret, options: DeviceOptions): PreparedDevice {
   const deviceSeed = options.random(32);
   const boxSeed = options.random(32);
   const { publicKey: deviceId, secretKey: deviceSecretKey } = signKeyPair(deviceSeed);
@@ -108,7 +110,7 @@ function newDevice(
     { deviceId, boxKey: boxKeys.publicKey, name, createdNs: options.nowNs() },
     options.witness,
   );
-  const device: DeviceKeys = {
+  return {
     vaultId: certificate.vaultId,
     deviceId,
     deviceSecretKey,
@@ -116,10 +118,8 @@ function newDevice(
     boxSeed,
     ...dedupKeysOfRoot(root),
     certificate: encodeCertificate(certificate),
-    epochs,
-    extensions: [],
+    extensions: [{ tag: keyStoreTags.doorstepSeed, bytes: doorstepSeedOfRoot(root) }],
   };
-  return { device, certificate };
 }
 
 function signed(content: KeyRecordContent, device: DeviceKeys): Uint8Array {
@@ -135,7 +135,8 @@ export function createIdentity(options: DeviceOptions): NewDevice & { readonly p
   options.witness?.(root);
   try {
     const epoch = newEpoch(0, options);
-    const { device, certificate } = newDevice(root, options, [epoch]);
+    const device: DeviceKeys = { ...prepareDevice(root, options), epochs: [epoch] };
+    const certificate = decodeCertificate(device.certificate);
     const envelope = sealEpoch(device.vaultId, epoch, [certificate.recoveryKey, certificate.boxKey]);
     const content = {
       vaultId: device.vaultId,
@@ -192,21 +193,17 @@ export interface RecoveredDevice extends NewDevice {
 }
 
 /**
- * A new device of the identity behind the root, from one key record or several that holders gave: opens every epoch
- * with the phrase, seals each to the new device as well, and signs the union with revision + 1. The root is the
- * caller's to wipe. KithError `not-authentic` or `malformed` if no record is this vault's and genuine, `damaged` if no
- * epoch opens, `unknown-identity` for no record at all.
+ * Completes a device with the key records that holders gave, one or several: opens every epoch with the phrase, seals each to the
+ * device as well, and signs the union with revision + 1. The root is the caller's to wipe. KithError `not-authentic` or `malformed` if
+ * no record is this vault's and genuine, `damaged` if no epoch opens, `unknown-identity` for no record at all.
  */
-export function recoverDevice(
+export function completeDevice(
   root: Secret,
-  keyRecord: Uint8Array | readonly Uint8Array[],
-  options: DeviceOptions,
+  prepared: PreparedDevice,
+  keyRecords: readonly Uint8Array[],
 ): RecoveredDevice {
-  const vaultId = vaultIdOfRoot(root);
-  const { known, refused } = readKeyRecords(
-    vaultId,
-    keyRecord instanceof Uint8Array ? [keyRecord] : keyRecord,
-  );
+  const { vaultId } = prepared;
+  const { known, refused } = readKeyRecords(vaultId, keyRecords);
   const recovery = recoveryKeysOfRoot(root);
   let found: (EpochKeys | undefined)[];
   try {
@@ -221,7 +218,8 @@ export function recoverDevice(
   if (epochs.length === 0) {
     throw new KithError('damaged', 'the key record holds no epoch that this phrase opens; try another drive');
   }
-  const { device, certificate } = newDevice(root, options, epochs);
+  const device: DeviceKeys = { ...prepared, epochs };
+  const certificate = decodeCertificate(device.certificate);
   const added: KeyRecordContent = {
     vaultId,
     revision: nextRevision(known),
@@ -234,6 +232,18 @@ export function recoverDevice(
     epochsUnopened: found.filter((keys) => keys === undefined).length,
     recordsRefused: refused,
   };
+}
+
+/** A new device of the identity behind the root, made and completed in one step. Errors as completeDevice. */
+export function recoverDevice(
+  root: Secret,
+  keyRecord: Uint8Array | readonly Uint8Array[],
+  options: DeviceOptions,
+): RecoveredDevice {
+  const records = keyRecord instanceof Uint8Array ? [keyRecord] : keyRecord;
+  // No certificate is made for a vault that nobody knows.
+  readKeyRecords(vaultIdOfRoot(root), records);
+  return completeDevice(root, prepareDevice(root, options), records);
 }
 
 /**

@@ -48,9 +48,14 @@ export function recoveryKeysOfRoot(root: Secret): BoxKeyPair {
   return pair;
 }
 
+/** Seed of the doorstep pair, which every device of the identity keeps. */
+export function doorstepSeedOfRoot(root: Secret): Uint8Array {
+  return seedOf('doorstep', root);
+}
+
 /** Public half of the doorstep key. */
 export function doorstepKeyOfRoot(root: Secret): Uint8Array {
-  const seed = seedOf('doorstep', root);
+  const seed = doorstepSeedOfRoot(root);
   const pair = signKeyPair(seed);
   wipeBytes(seed);
   wipeKeyPair(pair);

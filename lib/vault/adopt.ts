@@ -103,6 +103,8 @@ async function directoryOf(
 ): Promise<PackDirectory | undefined> {
   try {
     const directory = await reader.directory(manifest);
+    // It may have been taken out while it was read.
+    if (session.isHeldBack(manifest.packId)) return undefined;
     session.index.addPack(manifest.packId, directory);
     return directory;
   } catch (error) {
@@ -165,7 +167,7 @@ export async function completeIndex(
   const lacking = (): Manifest[] =>
     [...session.state.packs(), ...session.queue.packs()]
       .map((pack) => pack.manifest)
-      .filter((manifest) => !session.index.hasPack(manifest.packId));
+      .filter(({ packId }) => !session.index.hasPack(packId) && !session.isHeldBack(packId));
   if (lacking().length > directReadsMax) await readIndexBlobs(session, reader);
   const indexed: IndexedPack[] = [];
   for (const manifest of lacking()) {
@@ -181,7 +183,9 @@ async function readIndexBlobs(session: Session, reader: BlobReader): Promise<voi
     try {
       const bytes = await reader.readAt(blobKinds.index, ref.blobId, { ...ref, plainBytes: 0 });
       const packs = decodeIndexBlob(bytes).filter(({ packId }) => session.state.pack(packId) !== undefined);
-      const fresh = packs.filter(({ packId }) => !session.index.hasPack(packId));
+      const fresh = packs.filter(
+        ({ packId }) => !session.index.hasPack(packId) && !session.isHeldBack(packId),
+      );
       for (const { packId, directory } of fresh) session.index.addPack(packId, directory);
       await session.indexCache.save(fresh);
     } catch (error) {

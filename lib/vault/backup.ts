@@ -45,7 +45,7 @@ export function spreadInForce(session: Session, option: Spread | undefined): Spr
 /** Makes a snapshot (docs/architecture.md, "The life of a backup"). */
 export async function backup(session: Session, options: BackupOptions): Promise<BackupSummary> {
   const run = new BackupRun(session, options);
-  return session.heardBy(options.onProblem, () => run.run());
+  return session.writing(options.onProblem, () => run.run());
 }
 
 /** What publishing works with. */

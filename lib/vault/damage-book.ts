@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { displayText, idKey, toHex, utf8 } from '../base/bytes.ts';
+import { Semaphore } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
@@ -17,6 +18,7 @@ export class DamageBook {
   readonly #disk: Disk;
   readonly #home: string;
   readonly #entries = new Set<string>();
+  readonly #saving = new Semaphore(1);
   #bytes = 0;
   #changed = false;
 
@@ -69,13 +71,20 @@ export class DamageBook {
 
   /** Writes the book if it changed; durable when it returns. */
   async save(): Promise<void> {
-    if (!this.#changed) return;
-    this.#changed = false;
-    await writeDurably(this.#disk, {
-      tempFolder: join(this.#home, 'tmp'),
-      path: join(this.#home, 'damaged'),
-      parts: [utf8([...this.#entries].map((line) => `${line}\n`).join(''))],
-      mode: 0o600,
+    await this.#saving.run(async () => {
+      if (!this.#changed) return;
+      this.#changed = false;
+      try {
+        await writeDurably(this.#disk, {
+          tempFolder: join(this.#home, 'tmp'),
+          path: join(this.#home, 'damaged'),
+          parts: [utf8([...this.#entries].map((line) => `${line}\n`).join(''))],
+          mode: 0o600,
+        });
+      } catch (error) {
+        this.#changed = true;
+        throw error;
+      }
     });
   }
 

@@ -1,5 +1,7 @@
-import type { Via } from '../net/link.ts';
+import type { Card } from '../format/card.ts';
+import type { FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
+import type { KeyPair, Via } from '../net/link.ts';
 
 /** A friend as the vault names it to the network. */
 export interface FriendRef {
@@ -55,4 +57,43 @@ export interface FriendNetwork {
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
   /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
   refresh(): void;
+}
+
+/** A device that recovers: it has keys and a certificate, and no vault yet. */
+export interface RecoveringDevice {
+  readonly vaultId: Uint8Array;
+  readonly deviceId: Uint8Array;
+  /** 64 bytes as libsodium keeps it. */
+  readonly deviceSecretKey: Uint8Array;
+  /** The identity's certificate for it, encoded. */
+  readonly certificate: Uint8Array;
+}
+
+/**
+ * The network of a recovery. It knocks with the doorstep key, shows the certificate, and from then on is the friend's friend as any
+ * device is.
+ */
+export interface RecoveryConnection extends FriendNetwork {
+  /** True for a friend that answered and refused us: it doesn't know the identity. False while nobody answered. */
+  refused(id: string): boolean;
+  /** Dials these as well: the friends that the catalog names, removed ones among them, which are left alone. */
+  know(friends: readonly FriendRecord[]): void;
+  /** Resolves when one of them is online, when none can be any more (all have refused us), or when the time is up. Throws the signal's reason. */
+  waitForAny(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void>;
+  /** The same, for when each of them is online, has refused us, or was tried every way in vain. */
+  waitForAll(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void>;
+  /** Ends all sessions. Harmless when repeated. */
+  close(): Promise<void>;
+}
+
+/** Makes the network of a recovery: the wiring hands it in, since the vault knows no transports. */
+export interface RecoveryNetwork {
+  /** Begins to dial the devices on the cards, and returns at once. */
+  connect(options: {
+    readonly device: RecoveringDevice;
+    readonly doorstep: KeyPair;
+    /** Verified. */
+    readonly cards: readonly Card[];
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<RecoveryConnection>;
 }

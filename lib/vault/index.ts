@@ -39,6 +39,7 @@ export { initVault } from './init.ts';
 export { recoverVault } from './recover.ts';
 export { exchangeWith } from './exchange.ts';
 export { noNetwork } from './no-network.ts';
+export { operationKinds, type VaultMethod } from './operation-kinds.ts';
 export { Session, systemSurroundings, type Surroundings } from './session.ts';
 export type * from './friend-network.ts';
 export type * from './known-holder.ts';

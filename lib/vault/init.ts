@@ -49,7 +49,8 @@ export async function prepareHome(surroundings: Surroundings, home: string): Pro
   }
 }
 
-async function refuseVault(disk: Disk, home: string): Promise<void> {
+/** KithError `vault-exists` if there is a vault in the home. */
+export async function refuseVault(disk: Disk, home: string): Promise<void> {
   if ((await disk.stat(join(home, 'keystore'))) !== undefined) {
     throw new KithError(
       'vault-exists',
@@ -67,7 +68,7 @@ async function setAside({ disk, clock }: Surroundings, home: string): Promise<vo
   const keys = await disk.read(join(home, 'keys'), 0, keyRecordMagic.length).catch(() => undefined);
   if (keys === undefined || textOf(keys) !== keyRecordMagic) return;
   const left: string[] = [];
-  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen', 'damaged']) {
+  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen', 'damaged', 'address']) {
     if ((await disk.stat(join(home, name))) !== undefined) left.push(name);
   }
   if (left.length === 0) return;

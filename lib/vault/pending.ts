@@ -77,7 +77,9 @@ async function readPending(session: Session): Promise<{ pending: PendingSnapshot
     if (!/^[0-9a-f]{64}$/.test(entry.name)) continue;
     try {
       const bytes = await disk.readWhole(join(folderOf(session), entry.name), pendingBytesMax);
-      const found = bytes === undefined ? undefined : openPending(session, bytes);
+      // Published meanwhile, by an operation that runs beside this one.
+      if (bytes === undefined) continue;
+      const found = openPending(session, bytes);
       if (found?.id === entry.name) {
         pending.push(found);
         continue;
@@ -145,7 +147,7 @@ export async function resumePending(
     } catch (error) {
       if (!isKithError(error, 'not-restorable', 'damaged')) throw error;
       // What waited here went bad. Files that need it are read again by the next backup, since the blobs count as unknown now.
-      session.index.removePack(manifest.packId);
+      session.holdBack(manifest.packId);
       spoilt.push(manifest.packId);
       session.problem({ item: 'waiting data', message: error.message, code: error.code });
       continue;

@@ -35,7 +35,8 @@ export class SessionPlaces implements ShardPlaces {
     const others: Holder[] = [];
     for (const keeper of this.#here) {
       const lists = this.#census?.lists(packId, index, keeper);
-      if (lists ?? hinted?.has(keeper.id) === true) holders.push(keeper.holder);
+      // The ledger may have learned since the listing, from an operation that writes beside this one.
+      if (lists === true || hinted?.has(keeper.id) === true) holders.push(keeper.holder);
       else if (lists === undefined || keeper.kind === 'drive') others.push(keeper.holder);
     }
     const queue = this.#session.queue.has(packId) ? this.#session.queue.holder : undefined;

@@ -101,7 +101,7 @@ export function dropLostPacks(session: Session, census: Census): number {
   let dropped = 0;
   for (const pack of session.state.packs()) {
     if (!session.index.hasPack(pack.manifest.packId) || !packHealth(session, census, pack).lost) continue;
-    session.index.removePack(pack.manifest.packId);
+    session.holdBack(pack.manifest.packId);
     dropped++;
   }
   return dropped;

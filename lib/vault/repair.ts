@@ -38,7 +38,7 @@ const packsVerifiedAtOnce = 4;
  */
 export async function repair(session: Session, options: RepairOptions): Promise<RepairSummary> {
   const run = new RepairRun(session, options);
-  return session.heardBy(options.onProblem, () => run.run());
+  return session.writing(options.onProblem, () => run.run());
 }
 
 class RepairRun {

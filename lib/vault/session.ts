@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { copyBytes, displayText, fromHex, idKey, toHex } from '../base/bytes.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
-import { KithError } from '../base/errors.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { BlobIndex } from '../catalog/blob-index.ts';
 import { CatalogState } from '../catalog/catalog-state.ts';
@@ -81,6 +81,7 @@ export class Session {
   readonly #holders: HolderBook;
   readonly #cards: CardInbox;
   readonly #desk: ProblemDesk;
+  readonly #heldBack = new Set<string>();
   #network: FriendNetwork = noNetwork;
 
   private constructor(parts: SessionParts) {
@@ -158,9 +159,52 @@ export class Session {
     }
   }
 
-  /** Works; what goes wrong in it without ending it is told to the listener, and what opening met before that. */
+  /**
+   * Runs an operation: what goes wrong in it without ending it is told to the listener, and what opening met before that. What it found
+   * out of damage is kept, however it ends.
+   */
   heardBy<T>(onProblem: ((problem: Problem) => void) | undefined, work: () => Promise<T>): Promise<T> {
-    return this.#desk.heardBy(onProblem, work);
+    return this.#desk.heardBy(onProblem, async () => {
+      try {
+        return await work();
+      } finally {
+        await this.#saveDamage();
+      }
+    });
+  }
+
+  /** The same for one that writes: packs that it takes out of the index stay out until it ends, whoever reads beside it. */
+  async writing<T>(onProblem: ((problem: Problem) => void) | undefined, work: () => Promise<T>): Promise<T> {
+    return await this.heardBy(onProblem, async () => {
+      try {
+        return await work();
+      } finally {
+        this.#heldBack.clear();
+      }
+    });
+  }
+
+  /** Takes a pack out of the index, so that its blobs count as unknown to the operation that writes. */
+  holdBack(packId: Uint8Array): void {
+    this.index.removePack(packId);
+    this.#heldBack.add(idKey(packId));
+  }
+
+  isHeldBack(packId: Uint8Array): boolean {
+    return this.#heldBack.has(idKey(packId));
+  }
+
+  async #saveDamage(): Promise<void> {
+    try {
+      await this.damage.save();
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      this.problem({
+        item: this.home,
+        message: `what was found damaged could not be noted: ${messageOf(error)}`,
+        code: error.code,
+      });
+    }
   }
 
   problem(problem: Problem): void {

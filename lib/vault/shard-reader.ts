@@ -42,7 +42,7 @@ export class ShardReader implements LeafSource {
   readonly #windows = new Map<string, Promise<Uint8Array>>();
   /** Shards of which some range was bad: told once. Other ranges of them may still serve. */
   readonly #bad = new Set<string>();
-  /** Shards that their holders listed, and don't have: not asked for again. */
+  /** Shards that their holders don't have, though they list them, or are friends: not asked for again. */
   readonly #withheld = new Set<string>();
   readonly #onDamage: (holder: Holder, packId: Uint8Array, index: number) => void;
   readonly #onWithheld: (holder: Holder, packId: Uint8Array, index: number) => boolean;
@@ -185,6 +185,7 @@ export class ShardReader implements LeafSource {
       try {
         const range = await inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount));
         if (range === undefined) {
+          if (holder.kind === 'friend') this.#withheld.add(shard);
           if (this.#onWithheld(holder, manifest.packId, index)) {
             this.#withheld.add(shard);
             this.#reject(holder, manifest, index, withheldWords, 'shard-missing');

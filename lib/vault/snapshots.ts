@@ -23,9 +23,11 @@ export interface ResolvedPath {
 
 /** All snapshots in the order in which they were made, oldest first, waiting ones included. */
 export async function allSnapshots(session: Session): Promise<FoundSnapshot[]> {
+  // First: one that is published meanwhile is then among the others.
+  const waiting = await loadPending(session);
   const published = session.state.snapshots().map(({ id, snapshot }) => ({ id, snapshot, pending: false }));
   const known = new Set(published.map(({ id }) => id));
-  const pending = (await loadPending(session))
+  const pending = waiting
     .filter(({ id }) => !known.has(id))
     .map(({ id, snapshot }) => ({ id, snapshot, pending: true }));
   return orderSnapshots([...published, ...pending], session.surroundings.clock.nowNs());

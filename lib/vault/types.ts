@@ -321,7 +321,10 @@ export interface RecoverSummary {
   readonly friendsAway: readonly string[];
 }
 
-/** An identity's vault, opened and locked for this process. Close it, whatever happens. */
+/**
+ * An identity's vault, opened and locked for this process. Close it, whatever happens. Calls that read may run at the same time, and beside
+ * one that writes; those that write take turns, which the caller sees to (`operationKinds`).
+ */
 export interface VaultApi {
   readonly id: string;
   readonly name: string;

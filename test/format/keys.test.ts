@@ -40,7 +40,7 @@ import {
   signRevocation,
   verifyRevocation,
 } from '../../lib/format/revocation.ts';
-import { createIdentity } from '../../lib/trust/identity.ts';
+import { createIdentity, doorstepKeys } from '../../lib/trust/identity.ts';
 import { openKeyStore, sealKeyStore } from '../../lib/trust/key-store.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
 import { checkGolden, goldenBytes } from '../support/golden.ts';
@@ -434,16 +434,26 @@ void describe('golden vectors of keys', () => {
   });
 
   void it('key store, plain and with a passphrase', async () => {
-    for (const [vector, passphrase] of [
-      ['keyStorePlain', undefined],
-      ['keyStorePassphrase', 'correct horse battery staple'],
+    // The first two are of before devices kept the doorstep's seed.
+    const before = { ...golden().device, extensions: [] };
+    for (const [vector, device, passphrase] of [
+      ['keyStorePlain', before, undefined],
+      ['keyStorePassphrase', before, 'correct horse battery staple'],
+      ['keyStoreDoorstep', golden().device, undefined],
     ] as const) {
       const costs = { operations: 1, memoryBytes: 8192 };
-      const today = await sealKeyStore(golden().device, passphrase, randomOf(7), costs);
+      const today = await sealKeyStore(device, passphrase, randomOf(7), costs);
       const bytes = goldenBytes(file, vector, () => today);
-      assert.deepEqual(await openKeyStore(bytes, passphrase), golden().device);
+      assert.deepEqual(await openKeyStore(bytes, passphrase), device);
       assert.equal(toHex(today), toHex(bytes));
     }
+  });
+
+  void it('the doorstep pair of a device is the one that its certificate names', () => {
+    const { device } = golden();
+    assert.deepEqual(doorstepKeys(device)?.publicKey, decodeCertificate(device.certificate).doorstepKey);
+    assert.equal(doorstepKeys({ extensions: [] }), undefined);
+    assert.equal(doorstepKeys({ extensions: [{ tag: 1, bytes: new Uint8Array(31) }] }), undefined);
   });
 
   void it('revocation', () => {

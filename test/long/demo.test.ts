@@ -66,6 +66,26 @@ describe('the demo', () => {
     assert.deepEqual(await readdir(temp), []);
   });
 
+  for (const [transport, words] of [
+    ['direct', 'over TCP'],
+    ['dht', 'over UDP, found by key'],
+  ] as const) {
+    it(`tells the story of seven processes, ${words}, and leaves none behind`, async (t) => {
+      const temp = await tempFolder(t);
+      const ended = await runDemo(['--scale', '0.02', '--transport', transport], temp);
+      assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+      assert.ok(ended.stdout.includes(`✓ all six are online, ${words}, encrypted end to end`));
+      assert.match(ended.stdout, /✓ any 3 of the 6 friends may be lost/);
+      const dead = [...ended.stdout.matchAll(/computer is dead \(process (\d+), SIGKILL\)/g)];
+      assert.equal(dead.length, 3);
+      assert.match(ended.stdout, /✓ nothing is on it but kith, the 24 words, and anna's card/);
+      assert.match(ended.stdout, /✓ \d+ files, .*: every byte is the same/);
+      assert.match(ended.stdout, /Everything came back, byte for byte\.\n$/);
+      assert.doesNotMatch(ended.stdout, /✗|\b(packs?|shards?)\b/);
+      assert.deepEqual(await readdir(temp), []);
+    });
+  }
+
   it('only reads a folder of the user, names what differs, and says when it was changed meanwhile', async (t) => {
     const temp = await tempFolder(t);
     const folder = join(await tempFolder(t), 'my restless things');
@@ -78,7 +98,7 @@ describe('the demo', () => {
       once('Disaster', () => appendFileSync(diary, ', only mine')),
     );
     assert.equal(ended.code, 1, ended.stdout);
-    assert.match(ended.stdout, /✓ what is left: the 24 words/);
+    assert.match(ended.stdout, /✓ what is left: the 24 words, a card, and anna, cleo and eva/);
     assert.match(ended.stdout, /✗ private: .*15 and 4 bytes/);
     assert.match(ended.stdout, /changed by something else while the demo ran/);
     // Its time and its size, and that it was changed.
@@ -107,7 +127,14 @@ describe('the demo', () => {
 
   it('refuses what it cannot do, with status 2', async (t) => {
     const temp = await tempFolder(t);
-    for (const args of [[join(temp, 'nowhere')], ['--scale', 'x'], ['a', 'b'], ['--fast'], [temp]]) {
+    for (const args of [
+      [join(temp, 'nowhere')],
+      ['--scale', 'x'],
+      ['--transport', 'pigeon'],
+      ['a', 'b'],
+      ['--fast'],
+      [temp],
+    ]) {
       const ended = await runDemo(args, temp);
       assert.equal(ended.code, 2, args.join(' '));
       assert.match(ended.stderr, /^demo: .*\n\nUsage: npm run demo/s);

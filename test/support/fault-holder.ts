@@ -55,6 +55,8 @@ export class FaultHolder implements Holder {
   lie: (range: { bytes: Uint8Array; proof: Uint8Array }, call: HolderCall) => ShardRange | undefined = (
     range,
   ) => range;
+  /** What it gives for the key record in the place of what is there. */
+  keyRecord: Uint8Array | undefined;
   /** What it lists beside what is there. */
   adds: readonly InventoryEntry[] = [];
   /** Shards that it keeps to itself though the inventory has them. */
@@ -146,7 +148,11 @@ export class FaultHolder implements Holder {
   }
 
   getKeyRecord(): Promise<Uint8Array | undefined> {
-    return this.#call('getKeyRecord', undefined, () => this.#inner.getKeyRecord());
+    return this.#call(
+      'getKeyRecord',
+      undefined,
+      async () => this.keyRecord ?? (await this.#inner.getKeyRecord()),
+    );
   }
 
   async #call<T>(

@@ -215,7 +215,11 @@ export interface PageSigner {
 
 /** `asked` is the question as it came. */
 export function encodeInventoryPage(page: InventoryPage, asked: Uint8Array, signer: PageSigner): Uint8Array {
-  const content = pageContent(page);
+  return signPageContent(pageContent(page), asked, signer);
+}
+
+/** A page's content with the holder's signature before it, as the answer to a question. Nothing of the content is checked. */
+export function signPageContent(content: Uint8Array, asked: Uint8Array, signer: PageSigner): Uint8Array {
   const { vaultId, deviceId, deviceSecretKey } = signer;
   const signature = sign(signedBytes(vaultId, deviceId, asked, content), deviceSecretKey);
   return concatBytes(deviceId, signature, content);

@@ -1,3 +1,4 @@
+import { toHex } from '../../base/bytes.ts';
 import { Semaphore } from '../../base/concurrency.ts';
 import { KithError } from '../../base/errors.ts';
 import { leafBytes } from '../../base/limits.ts';
@@ -6,7 +7,7 @@ import type { VaultStore } from '../../custody/vault-store.ts';
 import { keyRecordBytesMax } from '../../format/key-record.ts';
 import { segmentBytesMax } from '../../format/segment.ts';
 import { shardHeadBytes } from '../../format/shard-file.ts';
-import type { Availability, InventoryEntry, Reservation } from '../../holders/holder.ts';
+import type { Availability, InventoryEntry, InventoryOptions, Reservation } from '../../holders/holder.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
   compareRefs,
@@ -18,6 +19,7 @@ import {
   pageBytesMax,
   pageEntriesMax,
   type InventoryAsked,
+  type InventoryPage,
   type InventorySection,
 } from './inventory-page.ts';
 import {
@@ -47,8 +49,8 @@ const reservationsMax = 64;
 /** Bytes of one reservation, whatever the quota: sums of them stay exact numbers. */
 const reservationBytesMax: number = 2 ** 44;
 
-/** Calls that read or write whole shards or folders: of one session, and of all together. Each has some 4 MiB in memory. */
-const largeCallsOfSession = 4;
+/** Calls that read or write whole shards or folders: of one owner, and of all together. Each has some 4 MiB in memory. */
+const largeCallsOfOwner = 4;
 const largeCallsOfAll = 16;
 
 const nothing: OutgoingReply = { body: new Uint8Array(0) };
@@ -63,13 +65,19 @@ export interface StoreServiceOptions {
 
 interface SharedBySessions {
   readonly largeCalls: Semaphore;
+  /** By owner in hex: however many devices it has, its calls take turns. Owners are friends, and few. */
+  readonly ownersLargeCalls: Map<string, Semaphore>;
   /** Numbers aren't used again: what a session that has ended reserved is not another's. */
   lastReservation: number;
 }
 
 /** `kith/store`: what an owner's device may do with what is kept for it here (docs/formats/store-service.md). */
 export function storeService(options: StoreServiceOptions): Service {
-  const shared: SharedBySessions = { largeCalls: new Semaphore(largeCallsOfAll), lastReservation: 0 };
+  const shared: SharedBySessions = {
+    largeCalls: new Semaphore(largeCallsOfAll),
+    ownersLargeCalls: new Map(),
+    lastReservation: 0,
+  };
   return {
     name: storeServiceName,
     versions: storeVersions,
@@ -80,6 +88,8 @@ export function storeService(options: StoreServiceOptions): Service {
   };
 }
 
+type FolderLister = (firstByte: number, options?: InventoryOptions) => AsyncIterable<InventoryEntry>;
+
 type Method = (call: IncomingCall) => Promise<OutgoingReply>;
 
 /** One owner's session with its store. What it reserved goes with it. */
@@ -88,7 +98,7 @@ class StoreHandler implements ServiceHandler {
   readonly #store: VaultStore;
   readonly #owner: Uint8Array;
   readonly #shared: SharedBySessions;
-  readonly #ownLarge = new Semaphore(largeCallsOfSession);
+  readonly #ownLarge: Semaphore;
   readonly #reservations = new Map<number, Reservation>();
   #closed = false;
   readonly #methods: ReadonlyMap<number, Method>;
@@ -98,6 +108,9 @@ class StoreHandler implements ServiceHandler {
     this.#shared = shared;
     this.#store = store;
     this.#owner = peer.identity.slice();
+    const key = toHex(this.#owner);
+    this.#ownLarge = shared.ownersLargeCalls.get(key) ?? new Semaphore(largeCallsOfOwner);
+    shared.ownersLargeCalls.set(key, this.#ownLarge);
     this.#methods = new Map<number, Method>([
       [storeMethods.check, () => this.#check()],
       [storeMethods.room, async () => ({ body: encodeRoom(await store.room()) })],
@@ -109,7 +122,7 @@ class StoreHandler implements ServiceHandler {
       [storeMethods.manifest, async ({ body }) => found(await store.manifest(decodeRef(body)))],
       [storeMethods.inventory, (call) => this.#large(call.signal, () => this.#inventory(call))],
       [storeMethods.verify, (call) => this.#verify(call)],
-      [storeMethods.settle, ({ body }) => this.#settle(body)],
+      [storeMethods.settle, (call) => this.#settle(call)],
       [storeMethods.listLogs, (call) => this.#listLogs(call)],
       [storeMethods.putSegment, (call) => this.#putSegment(call)],
       [storeMethods.getSegment, (call) => this.#getSegment(call)],
@@ -242,8 +255,9 @@ class StoreHandler implements ServiceHandler {
     return { body: encodeVerified(await this.#large(signal, () => this.#store.verify(ref))) };
   }
 
-  async #settle(body: Uint8Array): Promise<OutgoingReply> {
-    await this.#store.settle(decodeRefs(body));
+  async #settle({ body, signal }: IncomingCall): Promise<OutgoingReply> {
+    const refs = decodeRefs(body);
+    await this.#large(signal, () => this.#store.settle(refs));
     return nothing;
   }
 
@@ -277,12 +291,21 @@ class StoreHandler implements ServiceHandler {
 
   async #inventory(call: IncomingCall): Promise<OutgoingReply> {
     const asked = decodeInventoryAsked(call.body);
+    const page = await this.#store.listing((inventoryOf) => this.#page(asked, inventoryOf, call.signal));
+    const { publicKey, secretKey } = this.#options.device;
+    const signer = { vaultId: this.#owner, deviceId: publicKey, deviceSecretKey: secretKey };
+    return { body: encodeInventoryPage(page, call.body, signer) };
+  }
+
+  async #page(asked: InventoryAsked, inventoryOf: FolderLister, signal: AbortSignal): Promise<InventoryPage> {
     const sections: InventorySection[] = [];
     let next: number | undefined;
     let entriesLeft = pageEntriesMax;
     let bytesLeft = pageBytesMax;
     for (let firstByte = asked.from; firstByte < 256; firstByte++) {
-      const told = await this.#section(asked, firstByte, entriesLeft, bytesLeft, call.signal);
+      const all: InventoryEntry[] = [];
+      for await (const entry of inventoryOf(firstByte, { signal })) all.push(asTold(entry));
+      const told = sectionOf(asked, firstByte, all, entriesLeft, bytesLeft);
       if (told === undefined) continue;
       const { section, count } = told;
       const isFull = section.more && count === 0;
@@ -294,32 +317,28 @@ class StoreHandler implements ServiceHandler {
         break;
       }
     }
-    const { publicKey, secretKey } = this.#options.device;
-    const signer = { vaultId: this.#owner, deviceId: publicKey, deviceSecretKey: secretKey };
-    return { body: encodeInventoryPage({ sections, next }, call.body, signer) };
+    return { sections, next };
   }
+}
 
-  /** One folder as it is on the disk now; undefined if there is nothing to tell of it. */
-  async #section(
-    asked: InventoryAsked,
-    firstByte: number,
-    entriesLeft: number,
-    bytesLeft: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly section: InventorySection; readonly count: number } | undefined> {
-    const digest = asked.known.find((folder) => folder.firstByte === firstByte)?.digest;
-    const all: InventoryEntry[] = [];
-    for await (const entry of this.#store.inventoryOf(firstByte, { signal })) all.push(asTold(entry));
-    const after = asked.from === firstByte ? asked.after : undefined;
-    if (after === undefined && digest !== undefined && digestMatches(digest, encodeEntries(all))) {
-      return { section: { firstByte, same: true, more: false, entries: new Uint8Array(0) }, count: 0 };
-    }
-    const rest = after === undefined ? all : all.filter((entry) => compareRefs(entry, after) > 0);
-    // An empty folder is told of only where the asker believes that it isn't, or has been told a part of it.
-    if (rest.length === 0 && digest === undefined && after === undefined) return undefined;
-    const { count, entries } = entriesFitting(rest, entriesLeft, bytesLeft);
-    return { section: { firstByte, same: false, more: count < rest.length, entries }, count };
+/** What a page tells of one folder, of which `all` is there; undefined if there is nothing to tell. */
+function sectionOf(
+  asked: InventoryAsked,
+  firstByte: number,
+  all: readonly InventoryEntry[],
+  entriesLeft: number,
+  bytesLeft: number,
+): { readonly section: InventorySection; readonly count: number } | undefined {
+  const digest = asked.known.find((folder) => folder.firstByte === firstByte)?.digest;
+  const after = asked.from === firstByte ? asked.after : undefined;
+  if (after === undefined && digest !== undefined && digestMatches(digest, encodeEntries(all))) {
+    return { section: { firstByte, same: true, more: false, entries: new Uint8Array(0) }, count: 0 };
   }
+  const rest = after === undefined ? all : all.filter((entry) => compareRefs(entry, after) > 0);
+  // An empty folder is told of only where the asker believes that it isn't, or has been told a part of it.
+  if (rest.length === 0 && digest === undefined && after === undefined) return undefined;
+  const { count, entries } = entriesFitting(rest, entriesLeft, bytesLeft);
+  return { section: { firstByte, same: false, more: count < rest.length, entries }, count };
 }
 
 /** Why a file is damaged may be told in words with paths in them. */

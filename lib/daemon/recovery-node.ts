@@ -1,0 +1,139 @@
+import { toHex } from '../base/bytes.ts';
+import { systemClock } from '../base/clock.ts';
+import { systemRandom } from '../crypto/random.ts';
+import { encodeAddressBody, encodeCard, type Card } from '../format/card.ts';
+import { decodeCertificate } from '../format/certificate.ts';
+import { signAddressRecord, type FriendRecord } from '../format/friend-records.ts';
+import type { Holder } from '../holders/holder.ts';
+import type { BookRecord } from '../trust/friends-book.ts';
+import type {
+  FriendRef,
+  PingStep,
+  Presence,
+  RecoveringDevice,
+  RecoveryConnection,
+  RecoveryNetwork,
+} from '../vault/friend-network.ts';
+import { callsStore, PeerLinks } from './peer-links.ts';
+import { dialOnly } from './peer-node.ts';
+
+/** The network of a recovery over the real transports: it dials, and nobody can dial it. */
+export const recoveryNetwork: RecoveryNetwork = {
+  connect: async ({ device, doorstep, cards }) => {
+    const own = cardOfDevice(device);
+    const node = new RecoveryNode(device, doorstep, own, cards);
+    await node.open();
+    return node;
+  },
+};
+
+/** A card with nothing but the device's certificate and its own signature under it: it can't be dialled. */
+function cardOfDevice(device: RecoveringDevice): Uint8Array {
+  const { vaultId, deviceId, deviceSecretKey, certificate } = device;
+  const address = signAddressRecord(
+    vaultId,
+    {
+      deviceId,
+      counter: Number(systemClock.nowNs() / 1_000_000n),
+      sealed: encodeAddressBody({ name: '', endpoints: [], extensions: [] }),
+    },
+    deviceSecretKey,
+  );
+  return encodeCard({
+    identity: vaultId,
+    certificates: [decodeCertificate(certificate)],
+    revocations: [],
+    addresses: [address],
+    extensions: [],
+  });
+}
+
+class RecoveryNode implements RecoveryConnection {
+  readonly listen = null;
+  readonly #links: PeerLinks;
+  /** Friends by id: those of the cards given, then those of the catalog. */
+  readonly #friends: Map<string, BookRecord>;
+
+  constructor(
+    device: RecoveringDevice,
+    doorstep: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array },
+    own: Uint8Array,
+    cards: readonly Card[],
+  ) {
+    this.#friends = new Map(
+      cards.map((card) => [
+        toHex(card.identity),
+        { identity: card.identity, state: 1, grants: [], card: encodeCard(card) },
+      ]),
+    );
+    this.#links = new PeerLinks({
+      vaultId: device.vaultId,
+      device: { publicKey: device.deviceId, secretKey: device.deviceSecretKey },
+      doorstep,
+      knocks: true,
+      friends: () => [...this.#friends.values()],
+      ownCard: () => own,
+      // What is learned stays with the links; the daemon hears it again when it dials.
+      onLearned: () => undefined,
+      services: [callsStore],
+      random: systemRandom,
+      clock: systemClock,
+      onPresence: () => undefined,
+    });
+  }
+
+  async open(): Promise<void> {
+    await this.#links.open(dialOnly);
+    this.#links.start();
+  }
+
+  know(friends: readonly FriendRecord[]): void {
+    for (const record of friends) {
+      // A card that was given for the recovery may be newer than the catalog's: the book merges both.
+      const known = this.#friends.get(toHex(record.identity));
+      if (record.state === 1 && known === undefined) this.#friends.set(toHex(record.identity), record);
+    }
+    this.#links.refresh();
+  }
+
+  refused(id: string): boolean {
+    return this.#links.refusedBy(id);
+  }
+
+  waitForAny(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void> {
+    const done = (): boolean =>
+      ids.some((id) => this.presence(id).online) || ids.every((id) => this.refused(id));
+    return this.#links.waitUntil(done, msMax, signal);
+  }
+
+  waitForAll(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void> {
+    const done = (): boolean =>
+      ids.every((id) => this.presence(id).online || this.refused(id) || this.#links.wasTried(id));
+    return this.#links.waitUntil(done, msMax, signal);
+  }
+
+  holderOf(friend: FriendRef): Holder {
+    return this.#links.holderOf(friend);
+  }
+
+  presence(id: string): Presence {
+    return this.#links.presence(id);
+  }
+
+  /** A device without a home keeps nothing for anybody. */
+  hosted(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
+    return await this.#links.ping(id, signal);
+  }
+
+  refresh(): void {
+    this.#links.refresh();
+  }
+
+  close(): Promise<void> {
+    return this.#links.close();
+  }
+}
