@@ -69,11 +69,12 @@ export class SessionTable {
   /** Ends what is no longer admitted at once, and asks the services anew about the rest. */
   recheck(): void {
     for (const session of this.#all) {
-      const admission = this.#host.directory.admit(session.peer?.deviceId ?? session.link.remoteKey);
-      const identity = session.peer?.identity;
+      const { directory } = this.#host;
+      const { peer, link } = session;
       const stays =
-        admission !== undefined &&
-        (identity === undefined || (admission.kind === 'device' && equalBytes(admission.identity, identity)));
+        peer === undefined
+          ? directory.admit(link.remoteKey) !== undefined
+          : directory.owns(peer.identity, peer.deviceId);
       if (stays) session.regrant();
       else session.end('refused', 'this device is not wanted here any longer');
     }

@@ -232,7 +232,6 @@ export class Session {
   /** The identity that the peer is of, if its hello shows that it is what the directory knows, or may learn. */
   async #welcome(hello: Hello): Promise<Uint8Array> {
     const { directory, device } = this.#host;
-    const { identity } = this.#admission;
     if (!verifyHello(hello, this.link.handshakeHash, this.#remoteRole)) {
       throw new KithError('not-authentic', 'the hello is not signed by its device for this link');
     }
@@ -240,12 +239,18 @@ export class Session {
       throw new KithError('not-authentic', 'the other side says it is this very device');
     }
     if (this.#admission.kind === 'doorstep') {
+      const shown = directory.identityOf(hello.card);
+      const identity = this.#admission.identities.find((each) => equalBytes(each, shown));
+      if (identity === undefined) {
+        throw new KithError('not-authentic', 'the card is of another identity');
+      }
       if (await directory.learn(identity, hello.deviceId, hello.card)) return identity;
       throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
     }
+    const { identity } = this.#admission;
     let trouble: string | undefined;
     try {
       const known = await directory.learn(identity, hello.deviceId, hello.card);
@@ -253,8 +258,7 @@ export class Session {
     } catch (error) {
       trouble = messageOf(error);
     }
-    const admission = directory.admit(hello.deviceId);
-    if (admission?.kind !== 'device' || !equalBytes(admission.identity, identity)) {
+    if (!directory.owns(identity, hello.deviceId)) {
       throw new KithError('peer-refused', trouble ?? 'the device is not known any longer');
     }
     if (trouble !== undefined) this.#events.onTrouble(this, trouble);

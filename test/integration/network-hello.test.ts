@@ -241,6 +241,25 @@ void describe('the doorstep', () => {
     }
   });
 
+  void it('opens to its owner though another friend names the same key, whoever was added first', async (test) => {
+    const doorstep = keyPairOf(50);
+    const squatter = keyPairOf(61).publicKey;
+    const newcomer = testPeer(2, { doorstep });
+    for (const squatterFirst of [true, false]) {
+      const friend = testPeer(1);
+      const identities = squatterFirst ? [squatter, newcomer.identity] : [newcomer.identity, squatter];
+      for (const identity of identities) friend.directory.knowDoorstep(identity, doorstep.publicKey);
+      test.after(() => closeAll(friend));
+      const wire = wireBetween(doorstep, friend.keys);
+      friend.network.accept(wire.responder);
+      const raw = new RawPeer(wire.initiator);
+      raw.sayHello(newcomer.keys, newcomer.directory.card);
+      await until(() => friend.directory.learned.length === 1 || raw.ended, 'the card');
+      assert.ok(friend.directory.owns(newcomer.identity, newcomer.keys.publicKey));
+      assert.equal(raw.ended, false);
+    }
+  });
+
   void it('is knocked at once after the device key was refused', async (test) => {
     const friend = testPeer(1);
     const doorstep = keyPairOf(50);

@@ -40,7 +40,9 @@ export class FakeDirectory implements Directory {
   }
 
   knowDoorstep(identity: Uint8Array, doorstepKey: Uint8Array): void {
-    this.devices.set(idKey(doorstepKey), { kind: 'doorstep', identity });
+    const known = this.devices.get(idKey(doorstepKey));
+    const others = known?.kind === 'doorstep' ? known.identities : [];
+    this.devices.set(idKey(doorstepKey), { kind: 'doorstep', identities: [...others, identity] });
   }
 
   forget(deviceId: Uint8Array): void {
@@ -50,6 +52,16 @@ export class FakeDirectory implements Directory {
 
   admit(remoteKey: Uint8Array): Admission | undefined {
     return this.devices.get(idKey(remoteKey));
+  }
+
+  owns(identity: Uint8Array, deviceId: Uint8Array): boolean {
+    const admission = this.admit(deviceId);
+    return admission?.kind === 'device' && equalBytes(admission.identity, identity);
+  }
+
+  identityOf(card: Uint8Array): Uint8Array {
+    if (card.length !== 64) throw new KithError('malformed', 'not a card');
+    return card.slice(0, 32);
   }
 
   wanted(): readonly WantedPeer[] {
