@@ -18,6 +18,7 @@ import {
   encodeReply,
 } from '../../lib/net/call-codec.ts';
 import type { CallMessage } from '../../lib/net/call-codec.ts';
+import { queueMsMax } from '../../lib/net/call-client.ts';
 import { encodeOffers } from '../../lib/net/hello.ts';
 import { bulkMessageBytes } from '../../lib/net/service.ts';
 import { turns, until } from '../support/net-peers.ts';
@@ -399,6 +400,98 @@ void describe('a friend that serves and breaks the rules', () => {
     assert.equal(friend.raw.ended, false);
     friend.us.timers.advance(30_000);
     await thrownOut(friend);
+  });
+
+  /** Says that it works on all calls that it got, every 5 s for so long; true if the session is still there. */
+  async function onlyAlive(friend: RawFriend, ms: number): Promise<boolean> {
+    for (let passedMs = 0; passedMs < ms && !friend.raw.ended; passedMs += 5_000) {
+      friend.us.timers.advance(5_000);
+      for (const { kind, bytes } of friend.calls.slice()) {
+        if (kind === callKind.call) friend.serving.send(callKind.alive, encodeCallId(decodeCall(bytes).id));
+      }
+      await turns(4);
+    }
+    return !friend.raw.ended;
+  }
+
+  void it('may work on a call for two minutes, and not for ever', async (test) => {
+    const friend = await called(test);
+    assert.ok(await onlyAlive(friend, 115_000));
+    assert.ok(!friend.calls.some(({ kind }) => kind === callKind.cancel));
+    assert.ok(await onlyAlive(friend, 10_000));
+    await assert.rejects(friend.result, unavailable);
+    assert.ok(friend.calls.some(({ kind }) => kind === callKind.cancel));
+    assert.ok(await onlyAlive(friend, 110_000), 'its handler may take a while to end');
+    await onlyAlive(friend, 20_000);
+    await thrownOut(friend);
+  });
+
+  void it('has two minutes more whenever something moved', async (test) => {
+    const friend = await called(test, { upload: [new Uint8Array(50)], downloadBytesMax: 2 });
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.credit, encodeCredit({ id: 1, bytes: 50 }));
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.reply, reply({ downloadBytes: 2 }));
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1) }));
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1) }));
+    await friend.result;
+  });
+
+  void it('is let go when a cancelled call has no end but a trickle', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    const identity = friend.us.network.peers()[0]?.identity ?? empty;
+    const cancel = new AbortController();
+    const options = { signal: cancel.signal, downloadBytesMax: 1000 };
+    const result = friend.us.network.caller(identity, 'kith/echo').call(7, empty, options);
+    await until(() => friend.calls.length === 1);
+    friend.serving.send(callKind.reply, reply({ downloadBytes: 1000 }));
+    friend.us.timers.advance(29_000);
+    cancel.abort();
+    await assert.rejects(result, (error) => isKithError(error, 'interrupted'));
+    await until(() => friend.calls.length === 2);
+    friend.us.timers.advance(5_000);
+    await turns();
+    assert.equal(friend.raw.ended, false, 'the time before the cancel is not held against it');
+    for (let i = 0; i < 30 && !friend.raw.ended; i++) {
+      friend.serving.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1) }));
+      await turns(4);
+      friend.us.timers.advance(5_000);
+      await turns(4);
+    }
+    await thrownOut(friend);
+  });
+
+  void it('keeps no call waiting for its turn for ever', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    const identity = friend.us.network.peers()[0]?.identity ?? empty;
+    const echo = friend.us.network.caller(identity, 'kith/echo');
+    const outcomes: string[] = [];
+    const results = Array.from({ length: callCountMax + 1 }, () => {
+      const result = echo.call(7, empty, { downloadBytesMax: 1000 });
+      return result.catch((error: unknown) => outcomes.push(String(error)));
+    });
+    await until(() => friend.calls.length === callCountMax);
+    for (let id = 1; id <= callCountMax; id++) {
+      friend.serving.send(callKind.reply, reply({ id, downloadBytes: 1000 }));
+    }
+    // Each call moves: a byte at a time.
+    for (let passedMs = 0; passedMs < queueMsMax; passedMs += 20_000) {
+      assert.equal(outcomes.length, 0);
+      for (let id = 1; id <= callCountMax; id++) {
+        friend.serving.send(callKind.data, encodeData({ id, bytes: new Uint8Array(1) }));
+      }
+      await turns(100);
+      friend.us.timers.advance(20_000);
+    }
+    await until(() => outcomes.length > 0);
+    assert.equal(outcomes.length, 1);
+    assert.match(outcomes[0] ?? '', /too many calls/);
+    assert.equal(friend.raw.ended, false);
+    await friend.raw.link.close();
+    await Promise.all(results);
+    assert.equal(friend.us.timers.pending, 0);
   });
 
   void it('may answer a cancelled call late, and nothing is left of it', async (test) => {
