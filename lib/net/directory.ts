@@ -22,6 +22,8 @@ export interface WantedPeer {
  * docs/formats/card.md.
  */
 export interface Directory {
+  /** Another number whenever the answers below may be others than before. */
+  readonly revision: number;
   /** Undefined for a stranger. Cheap and synchronous. */
   admit(remoteKey: Uint8Array): Admission | undefined;
   /** True while the device is one of that identity. Cheap and synchronous. */

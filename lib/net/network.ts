@@ -49,6 +49,8 @@ export class Network {
   #transports: readonly Transport[] = [];
   #started = false;
   #moment = 0;
+  /** Of the directory, when it was last asked about everybody. */
+  #revision: number | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -64,6 +66,9 @@ export class Network {
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,
+      onLearned: () => {
+        if (directory.revision !== this.#revision) this.refresh();
+      },
     };
     this.#sessions = new SessionTable(host, {
       onOpen: (session) => this.#onOpen(session),
@@ -105,6 +110,7 @@ export class Network {
   /** The directory has changed: whom to dial, whom to let go, what each may use. */
   refresh(): void {
     if (this.#closing !== undefined) return;
+    this.#revision = this.#options.directory.revision;
     this.#sessions.recheck();
     if (this.#started) {
       const wanted = this.#wanted();

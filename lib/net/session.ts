@@ -40,6 +40,8 @@ export interface SessionHost {
   readonly runId: Uint8Array;
   /** A number that no hello and no offers of this process had before, and higher than all of them. */
   nextMoment(): number;
+  /** A card was shown: the directory may give other answers than before, also about other sessions. */
+  onLearned(): void;
 }
 
 /** What a session tells whoever decides which of them counts (docs/formats/wire.md). */
@@ -244,7 +246,7 @@ export class Session {
       if (identity === undefined) {
         throw new KithError('not-authentic', 'the card is of another identity');
       }
-      if (await directory.learn(identity, hello.deviceId, hello.card)) return identity;
+      if (await this.#learn(identity, hello)) return identity;
       throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
@@ -253,7 +255,7 @@ export class Session {
     const { identity } = this.#admission;
     let trouble: string | undefined;
     try {
-      const known = await directory.learn(identity, hello.deviceId, hello.card);
+      const known = await this.#learn(identity, hello);
       if (!known) trouble = 'its card does not name its device';
     } catch (error) {
       trouble = messageOf(error);
@@ -263,6 +265,12 @@ export class Session {
     }
     if (trouble !== undefined) this.#events.onTrouble(this, trouble);
     return identity;
+  }
+
+  async #learn(identity: Uint8Array, { deviceId, card }: Hello): Promise<boolean> {
+    const known = await this.#host.directory.learn(identity, deviceId, card);
+    this.#host.onLearned();
+    return known;
   }
 
   #onOffers(offers: Offers): void {

@@ -101,6 +101,7 @@ export class FriendsBook implements Directory {
   #doorsteps: Map<string, Uint8Array[]> = new Map();
   /** Keys of our own devices. */
   #own: ReadonlySet<string> = new Set();
+  #revision = 0;
 
   constructor(options: FriendsBookOptions) {
     this.#options = options;
@@ -165,8 +166,13 @@ export class FriendsBook implements Directory {
       const doorstep = idKey(doorstepKeyOf(friend.known.card));
       doorsteps.set(doorstep, [...(doorsteps.get(doorstep) ?? []), identity]);
     }
+    this.#revision++;
     this.#devices = devices;
     this.#doorsteps = doorsteps;
+  }
+
+  get revision(): number {
+    return this.#revision;
   }
 
   admit(remoteKey: Uint8Array): Admission | undefined {

@@ -112,6 +112,23 @@ void describe('the hello', () => {
     }
   });
 
+  void it('with a card that revokes another device ends that device’s session at once', async (test) => {
+    const friend = await connectedPair(test);
+    const second = testPeer(3, { identity: friend.b.identity });
+    friend.a.directory.know(second.identity, second.keys.publicKey);
+    second.directory.know(friend.a.identity, friend.a.keys.publicKey);
+    test.after(() => closeAll(second));
+    const hanging = friend.b.network.caller(friend.a.identity, 'kith/echo').call(2, utf8(''));
+    await until(() => friend.a.echo.calls.length === 1);
+    friend.a.directory.revoking = [friend.b.keys.publicKey];
+    connect(second, friend.a);
+    await assert.rejects(hanging, (error) => isKithError(error, 'holder-unavailable'));
+    assert.ok(friend.a.echo.calls[0]?.signal.aborted);
+    await until(() => second.network.peers().length === 1, 'the session of the other device');
+    const devices = friend.a.network.peers().map(({ deviceId }) => deviceId);
+    assert.deepEqual(devices, [new Uint8Array(second.keys.publicKey)]);
+  });
+
   void it('with a bad card of a device that is not known any longer ends', async (test) => {
     const { us, them, raw } = rawFriend(test);
     let go = (): void => {};

@@ -24,6 +24,9 @@ export function fakeCard(identity: Uint8Array, deviceId: Uint8Array): Uint8Array
 /** Who is known to one device in a test. Cards are those of `fakeCard`. */
 export class FakeDirectory implements Directory {
   readonly devices: Map<string, Admission> = new Map();
+  revision = 0;
+  /** Devices that the next card revokes. */
+  revoking: readonly Uint8Array[] = [];
   peers: WantedPeer[] = [];
   readonly learned: string[] = [];
   card: Uint8Array;
@@ -35,6 +38,7 @@ export class FakeDirectory implements Directory {
   }
 
   know(identity: Uint8Array, deviceId: Uint8Array): void {
+    this.revision++;
     this.devices.set(idKey(deviceId), { kind: 'device', identity, deviceId });
     this.peers.push({ identity, deviceId, endpoints: [] });
   }
@@ -46,6 +50,7 @@ export class FakeDirectory implements Directory {
   }
 
   forget(deviceId: Uint8Array): void {
+    this.revision++;
     this.devices.delete(idKey(deviceId));
     this.peers = this.peers.filter((peer) => !equalBytes(peer.deviceId, deviceId));
   }
@@ -80,6 +85,8 @@ export class FakeDirectory implements Directory {
     }
     if (!equalBytes(card.subarray(32), deviceId)) return false;
     this.learned.push(toHex(deviceId));
+    for (const revoked of this.revoking) this.forget(revoked);
+    this.revision++;
     if (this.admit(deviceId) === undefined) this.know(identity, deviceId);
     return true;
   }

@@ -370,6 +370,15 @@ void describe('the friends book learns', () => {
     assert.equal(book.learned.length, 16);
     assert.equal(await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(1)] })), false);
     assert.equal(book.learned.length, 17, 'a revocation still is stored');
+    for (let index = 2; index < 40; index++) {
+      await book.learn(ada, 1, ada.card(index, { addresses: [], revocations: [ada.revocation(1)] }));
+    }
+    const { revision } = book.book;
+    const stored = book.learned.length;
+    await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(2)] }));
+    assert.equal(book.learned.length, stored, 'nothing more is stored for now');
+    assert.equal(book.kindOf(ada.device(2).publicKey), undefined, 'but it counts');
+    assert.notEqual(book.book.revision, revision);
 
     const quiet = new Book(recordOf(ada));
     for (let counter = 2; counter < 50; counter++) {
