@@ -129,6 +129,7 @@ export class CallServer {
   }
 
   #onCall(bytes: Uint8Array): void {
+    if (this.#ended) return;
     const message = decodeCall(bytes);
     if (message.id !== this.#lastId + 1) this.#unexpected(`call ${message.id} after call ${this.#lastId}`);
     if (this.openCount >= callCountMax) this.#unexpected(`more than ${callCountMax} calls at once`);
@@ -140,6 +141,7 @@ export class CallServer {
   }
 
   #onData(bytes: Uint8Array): void {
+    if (this.#ended) return;
     const data = decodeData(bytes);
     const leftover = this.#leftovers.get(data.id);
     if (leftover !== undefined) {
@@ -161,6 +163,7 @@ export class CallServer {
   }
 
   #onCancel(bytes: Uint8Array): void {
+    if (this.#ended) return;
     const id = decodeCallId(bytes);
     if (id > this.#lastId) this.#unexpected(`a cancel for call ${id}, which was never made`);
     this.#leftovers.delete(id);

@@ -133,7 +133,7 @@ export class SessionTable {
 
   #adopt(session: Session): void {
     const { peer } = session;
-    if (peer === undefined) return;
+    if (peer === undefined || session.ended) return;
     const old = this.current(peer.deviceId);
     this.#current.set(idKey(peer.deviceId), session);
     if (old !== undefined && old !== session) this.#end(old, 'superseded', 'another session took its place');

@@ -328,6 +328,7 @@ export class Session {
     this.#open = false;
     this.#settleOpened(error);
     this.#callOffDeadline();
+    this.#mux.end();
     if (goodbye !== undefined) this.#hello.sendGoodbye(goodbye);
     const callError = new KithError('holder-unavailable', `the session ended: ${error.message}`, {
       cause: error,

@@ -129,6 +129,30 @@ void describe('the hello', () => {
     assert.deepEqual(devices, [new Uint8Array(second.keys.publicKey)]);
   });
 
+  void it('is no session any more when its offers come after the end', async (test) => {
+    const pair = [testPeer(1), testPeer(2)] as const;
+    const [them, us] = [...pair].sort((a, b) => Buffer.compare(a.keys.publicKey, b.keys.publicKey));
+    if (us === undefined || them === undefined) return;
+    befriend(us, them);
+    test.after(() => closeAll(us, them));
+    const wire = wireBetween(them.keys, us.keys);
+    us.network.accept(wire.responder);
+    const raw = new RawPeer(wire.initiator);
+    raw.sayHello(them.keys, them.directory.card);
+    await until(() => us.directory.learned.length === 1, 'the hello');
+    await turns();
+    wire.setAutomatic(false);
+    raw.sayOffers([]);
+    us.directory.forget(them.keys.publicKey);
+    us.network.refresh();
+    assert.ok(wire.deliver('initiator'));
+    await until(() => wire.over, 'the end');
+    us.directory.know(them.identity, them.keys.publicKey);
+    const next = wireBetween(us.keys, them.keys);
+    us.network.accept(next.initiator);
+    await new RawPeer(next.responder).hears(0);
+  });
+
   void it('with a bad card of a device that is not known any longer ends', async (test) => {
     const { us, them, raw } = rawFriend(test);
     let go = (): void => {};

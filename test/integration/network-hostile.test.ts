@@ -235,6 +235,23 @@ void describe('a caller that breaks the rules', () => {
     assert.equal(friend.raw.ended, false);
   });
 
+  void it('is not heard any more once its session has ended', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    friend.calling.send(callKind.call, call({ uploadBytes: 10 }));
+    await answer(friend, callKind.credit);
+    friend.wire.setAutomatic(false);
+    friend.calling.send(callKind.call, call({ id: 2 }));
+    friend.calling.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(10) }));
+    const them = friend.us.network.peers()[0]?.deviceId ?? empty;
+    friend.us.directory.forget(them);
+    friend.us.network.refresh();
+    while (friend.wire.deliver('initiator'));
+    await turns();
+    assert.equal(friend.us.echo.calls.length, 1);
+    assert.ok(friend.us.echo.calls[0]?.signal.aborted);
+    await thrownOut(friend);
+  });
+
   void it('is not answered faster than it reads', async (test) => {
     const friend = await rawFriendWithCalls(test);
     friend.wire.setAutomatic(false);
