@@ -11,6 +11,7 @@ import { answerBytes, greet, helloBytes, helloHeadBytes } from '../../lib/net/di
 import { openDirectTransport } from '../../lib/net/direct-transport.ts';
 import type { DirectTransport } from '../../lib/net/direct-transport.ts';
 import {
+  announceTooMuch,
   closeAfter,
   loopback,
   newEnd,
@@ -99,6 +100,19 @@ void describe('direct transport', () => {
       Array.from({ length: 100 }, (_, i) => i),
     );
     assert.deepEqual(await readMessage(out), utf8('at once'));
+  });
+
+  void it('ends a link on which a message is announced that is too long, whoever does', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    const { port } = await listening(test, friend);
+    const transport = await dialling(test, me);
+    for (const fromDialler of [true, false]) {
+      const out = await transport.dial(targetOf(me, friend, loopback(port)), patience());
+      const into = await friend.next();
+      announceTooMuch(fromDialler ? out : into);
+      await (fromDialler ? into : out).closed;
+    }
   });
 
   void it('works over IPv6', async (test) => {
