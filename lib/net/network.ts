@@ -2,7 +2,8 @@ import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { BulkBudget } from './bulk-budget.ts';
+import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
+import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
@@ -25,7 +26,7 @@ export interface NetworkOptions {
   readonly services: readonly Service[];
   readonly timers?: Timers;
   readonly random?: RandomSource;
-  readonly budgets?: { readonly uploads: BulkBudget; readonly downloads: BulkBudget };
+  readonly budgets?: Partial<CallBudgets>;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
 }
@@ -62,7 +63,12 @@ export class Network {
       device,
       directory,
       services,
-      budgets: options.budgets ?? { uploads: new BulkBudget(), downloads: new BulkBudget() },
+      budgets: {
+        bodies: new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer),
+        uploads: new BulkBudget(),
+        downloads: new BulkBudget(),
+        ...options.budgets,
+      },
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,

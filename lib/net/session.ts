@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
-import type { BulkBudgets } from './call-server.ts';
+import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
 import type { Admission, Directory } from './directory.ts';
@@ -34,7 +34,7 @@ export interface SessionHost {
   readonly device: KeyPair;
   readonly directory: Directory;
   readonly services: readonly Service[];
-  readonly budgets: BulkBudgets;
+  readonly budgets: CallBudgets;
   readonly timers: Timers;
   /** 16 random bytes of this process. */
   readonly runId: Uint8Array;

@@ -8,6 +8,7 @@ import type { TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
 import { openDhtTransport } from '../../lib/net/dht-transport.ts';
 import type { DhtTransport, DhtTransportOptions } from '../../lib/net/dht-transport.ts';
 import type { DialTarget, Endpoint, Link, Transport } from '../../lib/net/link.ts';
@@ -133,7 +134,7 @@ void describe('dht transport', () => {
         const out = await dialUntil(here, target);
         const into = await friend.next();
         announceTooMuch(fromDialler ? out : into);
-        await Promise.all([out.closed, into.closed]);
+        await orAborted(Promise.all([out.closed, into.closed]), patience());
       }
     }
   });

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
 import { answerBytes, greet, helloBytes, helloHeadBytes } from '../../lib/net/direct-handshake.ts';
 import { openDirectTransport } from '../../lib/net/direct-transport.ts';
 import type { DirectTransport } from '../../lib/net/direct-transport.ts';
@@ -111,7 +112,7 @@ void describe('direct transport', () => {
       const out = await transport.dial(targetOf(me, friend, loopback(port)), patience());
       const into = await friend.next();
       announceTooMuch(fromDialler ? out : into);
-      await (fromDialler ? into : out).closed;
+      await orAborted((fromDialler ? into : out).closed, patience());
     }
   });
 

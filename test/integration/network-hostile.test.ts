@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
-import { BulkBudget } from '../../lib/net/bulk-budget.ts';
+import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from '../../lib/net/bulk-budget.ts';
 import {
   callCountMax,
   callKind,
@@ -20,7 +20,7 @@ import {
 import type { CallMessage } from '../../lib/net/call-codec.ts';
 import { queueMsMax } from '../../lib/net/call-client.ts';
 import { encodeOffers } from '../../lib/net/hello.ts';
-import { bulkMessageBytes } from '../../lib/net/service.ts';
+import { bulkMessageBytes, callBodyBytesMax, replyBodyBytesMax } from '../../lib/net/service.ts';
 import { turns, until } from '../support/net-peers.ts';
 import { noise } from '../support/noise.ts';
 import { rawFriendWithCalls } from '../support/raw-calls.ts';
@@ -118,7 +118,8 @@ void describe('a caller that breaks the rules', () => {
       'one call too many at once',
       async ({ us, calling, raw }) => {
         for (let id = 1; id <= callCountMax; id++) calling.send(callKind.call, call({ id, method: 2 }));
-        await until(() => us.echo.calls.length === callCountMax);
+        await until(() => us.echo.calls.length > 0);
+        await turns();
         assert.equal(raw.ended, false);
         calling.send(callKind.call, call({ id: callCountMax + 1, method: 2 }));
       },
@@ -194,7 +195,7 @@ void describe('a caller that breaks the rules', () => {
   });
 
   void it('has its cancelled calls counted until their handlers have ended', async (test) => {
-    const friend = await rawFriendWithCalls(test);
+    const friend = await rawFriendWithCalls(test, { budgets: { bodies: new BulkBudget(2 ** 30) } });
     friend.us.echo.holding = new Promise(() => {});
     for (let id = 1; id <= callCountMax; id++) {
       friend.calling.send(callKind.call, call({ id }));
@@ -545,7 +546,49 @@ void describe('a friend that serves and breaks the rules', () => {
   });
 });
 
-void describe('memory for bulk', () => {
+void describe('memory for calls', () => {
+  void it('bounds the bodies of one friend, those of replies included, however it calls', async (test) => {
+    const bodies = new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer);
+    const friend = await rawFriendWithCalls(test, { budgets: { bodies } });
+    let answerAll = (): void => {};
+    friend.us.echo.holding = new Promise<void>((resolve) => {
+      answerAll = resolve;
+    });
+    const body = new Uint8Array(callBodyBytesMax);
+    for (let id = 1; id <= callCountMax; id++) friend.calling.send(callKind.call, call({ id, body }));
+    await until(() => friend.us.echo.calls.length > 0);
+    await turns();
+    const atOnce = Math.floor(bodyBudgetBytesPerPeer / (callBodyBytesMax + replyBodyBytesMax));
+    assert.equal(friend.us.echo.calls.length, atOnce);
+    assert.ok(bodies.heldBytes <= bodyBudgetBytesPerPeer);
+    answerAll();
+    await until(() => friend.answers.filter(({ kind }) => kind === callKind.reply).length === callCountMax);
+    await turns();
+    assert.equal(bodies.heldBytes, 0);
+  });
+
+  void it('is not given back while a handler still works on it, whatever the caller does', async (test) => {
+    const uploads = new BulkBudget();
+    const bodies = new BulkBudget();
+    const friend = await rawFriendWithCalls(test, { budgets: { uploads, bodies } });
+    let finish = (): void => {};
+    friend.us.echo.holding = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    friend.calling.send(callKind.call, call({ uploadBytes: 1000 }));
+    await answer(friend, callKind.credit);
+    friend.calling.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1000) }));
+    await turns();
+    friend.wire.cut();
+    await thrownOut(friend);
+    await turns();
+    assert.ok(friend.us.echo.calls[0]?.signal.aborted);
+    assert.equal(uploads.heldBytes, 1000);
+    assert.equal(bodies.heldBytes, replyBodyBytesMax);
+    finish();
+    await until(() => uploads.heldBytes === 0 && bodies.heldBytes === 0, 'the release');
+  });
+
   void it('is free again when the session ends, in the middle of uploads and downloads', async (test) => {
     const uploads = new BulkBudget();
     const downloads = new BulkBudget();
@@ -573,7 +616,7 @@ void describe('memory for bulk', () => {
 
   void it('is free again when a call is cancelled before its bytes have come', async (test) => {
     const uploads = new BulkBudget();
-    const friend = await rawFriendWithCalls(test, { budgets: { uploads, downloads: new BulkBudget() } });
+    const friend = await rawFriendWithCalls(test, { budgets: { uploads } });
     friend.calling.send(callKind.call, call({ uploadBytes: 1000 }));
     await answer(friend, callKind.credit);
     assert.equal(uploads.heldBytes, 1000);

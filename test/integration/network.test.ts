@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
+import { BulkBudget } from '../../lib/net/bulk-budget.ts';
 import { bulkBytesMax, callBodyBytesMax } from '../../lib/net/service.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { linkPair } from '../support/net-pair.ts';
@@ -70,7 +71,8 @@ void describe('calls over a session', () => {
   });
 
   void it('of which there are many wait for each other', async (test) => {
-    const { a, b } = await connectedPair(test);
+    const budgets = { bodies: new BulkBudget(2 ** 30) };
+    const { a, b } = await connectedPair(test, { b: { budgets } });
     const echo = a.network.caller(b.identity, 'kith/echo');
     const cancel = new AbortController();
     const hanging = Array.from({ length: 64 }, () => echo.call(2, utf8(''), { signal: cancel.signal }));
