@@ -38,7 +38,7 @@ async function fileHashes(home: string, ownerId: string): Promise<Map<string, st
         .digest('hex'),
     ]),
   );
-  return new Map(hashes.sort());
+  return new Map(hashes.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 describe('room that friends give', { skip: process.platform === 'win32' }, () => {
