@@ -1,10 +1,14 @@
 import { equalBytes, toHex } from '../base/bytes.ts';
-import { isKithError, messageOf } from '../base/errors.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { decodeSegment, segmentHash, verifySegment, type Segment } from '../format/segment.ts';
 import type { HeldLog, Holder } from '../holders/holder.ts';
 import type { LogBook, StoredSegments } from './log-book.ts';
 import { joinBranches, type Fork } from './log-branches.ts';
 import type { LogAuthority, LogProblem, SegmentPlace } from './log-carrier.ts';
+import { logsMax } from './segment-logs.ts';
+
+/** Logs of one holder that come to nothing, after which it is asked only for those that this device appends to: each costs a call. */
+const emptyLogsMax = 256;
 
 /** What a holder had of the logs when it was heard, and what is to be said of it. */
 export interface Heard {
@@ -56,9 +60,11 @@ export class LogCopies {
    */
   async hear(holder: Holder): Promise<Heard> {
     const held = await holder.logs.list();
+    if (held.length > logsMax) throw new KithError('limit-exceeded', `it lists ${held.length} logs`);
     const forks: Fork[] = [];
     const damaged = new Set<string>();
     let longer = false;
+    let empty = 0;
     for (const log of held) {
       const found = await this.#compare(holder, log);
       if (found.state === 'forked') {
@@ -66,8 +72,13 @@ export class LogCopies {
         continue;
       }
       if (found.state === 'damaged') damaged.add(`${toHex(log.logKey)}/${found.firstIndex}`);
-      if ((await this.#pull(holder, log, damaged)) > 0 && this.#book.isCurrent(log.logKey)) longer = true;
+      const isCurrent = this.#book.isCurrent(log.logKey);
+      if (empty >= emptyLogsMax && !isCurrent) continue;
+      const pulled = await this.#pull(holder, log, damaged);
+      if (pulled.isShort) empty++;
+      if (pulled.count > 0 && isCurrent) longer = true;
     }
+    if (empty >= emptyLogsMax) this.#tellOfEmpty(holder);
     if (longer) {
       this.#onProblem({
         item: holder.name,
@@ -79,6 +90,13 @@ export class LogCopies {
     const forked = new Set(forks.map(({ logKey }) => toHex(logKey)));
     const apart = await joinBranches(this.#book, forks, (lost) => this.#tellOfFork(holder, lost));
     return { held, forked, damaged, apart };
+  }
+
+  #tellOfEmpty(holder: Holder): void {
+    this.#onProblem({
+      item: holder.name,
+      message: `it lists ${emptyLogsMax} or more logs that it does not have whole; it is not asked for others`,
+    });
   }
 
   #tellOfFork(holder: Holder, lost: boolean): void {
@@ -226,8 +244,12 @@ export class LogCopies {
       });
   }
 
-  /** Takes the segments of a log that go beyond ours. Returns how many. */
-  async #pull(holder: Holder, log: HeldLog, damaged: Set<string>): Promise<number> {
+  /** Takes the segments of a log that go beyond ours. Says how many, and whether there were fewer than listed. */
+  async #pull(
+    holder: Holder,
+    log: HeldLog,
+    damaged: Set<string>,
+  ): Promise<{ readonly count: number; readonly isShort: boolean }> {
     let count = 0;
     try {
       for (const segment of log.segments) {
@@ -235,8 +257,10 @@ export class LogCopies {
         const bytes = await this.#fetch(holder, log.logKey, segment.firstIndex);
         if (bytes === undefined) {
           damaged.add(`${toHex(log.logKey)}/${segment.firstIndex}`);
-          break;
+          return { count, isShort: true };
         }
+        if (!equalBytes(decodeSegment(bytes).head.logKey, log.logKey))
+          throw new KithError('not-authentic', 'a segment lies under the name of another log');
         if (await this.#book.takeSegment(bytes)) count++;
       }
     } catch (error) {
@@ -246,7 +270,8 @@ export class LogCopies {
         item: holder.name,
         message: `log ${toHex(log.logKey).slice(0, 8)}: ${messageOf(error)}`,
       });
+      return { count, isShort: true };
     }
-    return count;
+    return { count, isShort: false };
   }
 }

@@ -33,8 +33,8 @@ interface KnownLog {
   length: number;
 }
 
-/** Logs of a vault at most, and segments of one log: bounds a folder that somebody stuffed. */
-const logsMax = 4096;
+/** Logs of a vault at most: bounds a folder that somebody stuffed. */
+export const logsMax = 4096;
 
 const noHash: Uint8Array = new Uint8Array(32);
 

@@ -2,7 +2,8 @@ import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { BulkBudget } from './bulk-budget.ts';
+import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
+import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
@@ -27,7 +28,7 @@ export interface NetworkOptions {
   readonly services: readonly Service[];
   readonly timers?: Timers;
   readonly random?: RandomSource;
-  readonly budgets?: { readonly uploads: BulkBudget; readonly downloads: BulkBudget };
+  readonly budgets?: Partial<CallBudgets>;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
 }
@@ -56,6 +57,8 @@ export class Network {
   #transports: readonly Transport[] = [];
   #started = false;
   #moment = 0;
+  /** Of the directory, when it was last asked about everybody. */
+  #revision: number | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -67,10 +70,18 @@ export class Network {
       device,
       directory,
       services,
-      budgets: options.budgets ?? { uploads: new BulkBudget(), downloads: new BulkBudget() },
+      budgets: {
+        bodies: new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer),
+        uploads: new BulkBudget(),
+        downloads: new BulkBudget(),
+        ...options.budgets,
+      },
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,
+      onLearned: () => {
+        if (directory.revision !== this.#revision) this.refresh();
+      },
     };
     this.#sessions = new SessionTable(host, {
       onOpen: (session) => this.#onOpen(session),
@@ -112,6 +123,7 @@ export class Network {
   /** The directory has changed: whom to dial, whom to let go, what each may use. */
   refresh(): void {
     if (this.#closing !== undefined) return;
+    this.#revision = this.#options.directory.revision;
     this.#sessions.recheck();
     if (this.#started) {
       const wanted = this.#wanted();

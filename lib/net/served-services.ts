@@ -1,6 +1,6 @@
 import { KithError } from '../base/errors.ts';
 import { CallServer } from './call-server.ts';
-import type { BulkBudgets } from './call-server.ts';
+import type { CallBudgets } from './call-server.ts';
 import type { CallWiring } from './call-client.ts';
 import type { ServiceOffer } from './hello.ts';
 import type { Mux, MuxChannel } from './mux.ts';
@@ -31,7 +31,7 @@ export class ServedServices {
   readonly #services: readonly Service[];
   readonly #peer: PeerInfo;
   readonly #share: string;
-  readonly #budgets: BulkBudgets;
+  readonly #budgets: CallBudgets;
   readonly #granted = new Map<string, Granted>();
   #ended = false;
 
@@ -41,7 +41,7 @@ export class ServedServices {
     services: readonly Service[],
     peer: PeerInfo,
     share: string,
-    budgets: BulkBudgets,
+    budgets: CallBudgets,
   ) {
     this.#wiring = wiring;
     this.#services = services;

@@ -69,11 +69,12 @@ export class SessionTable {
   /** Ends what is no longer admitted at once, and asks the services anew about the rest. */
   recheck(): void {
     for (const session of this.#all) {
-      const admission = this.#host.directory.admit(session.peer?.deviceId ?? session.link.remoteKey);
-      const identity = session.peer?.identity;
+      const { directory } = this.#host;
+      const { peer, link } = session;
       const stays =
-        admission !== undefined &&
-        (identity === undefined || (admission.kind === 'device' && equalBytes(admission.identity, identity)));
+        peer === undefined
+          ? directory.admit(link.remoteKey) !== undefined
+          : directory.owns(peer.identity, peer.deviceId);
       if (stays) session.regrant();
       else session.end('refused', 'this device is not wanted here any longer');
     }
@@ -132,7 +133,7 @@ export class SessionTable {
 
   #adopt(session: Session): void {
     const { peer } = session;
-    if (peer === undefined) return;
+    if (peer === undefined || session.ended) return;
     const old = this.current(peer.deviceId);
     this.#current.set(idKey(peer.deviceId), session);
     if (old !== undefined && old !== session) this.#end(old, 'superseded', 'another session took its place');

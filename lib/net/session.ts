@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
-import type { BulkBudgets } from './call-server.ts';
+import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
 import type { Admission, Directory } from './directory.ts';
@@ -34,12 +34,14 @@ export interface SessionHost {
   readonly device: KeyPair;
   readonly directory: Directory;
   readonly services: readonly Service[];
-  readonly budgets: BulkBudgets;
+  readonly budgets: CallBudgets;
   readonly timers: Timers;
   /** 16 random bytes of this process. */
   readonly runId: Uint8Array;
   /** A number that no hello and no offers of this process had before, and higher than all of them. */
   nextMoment(): number;
+  /** A card was shown: the directory may give other answers than before, also about other sessions. */
+  onLearned(): void;
 }
 
 /** What a session tells whoever decides which of them counts (docs/formats/wire.md). */
@@ -232,7 +234,6 @@ export class Session {
   /** The identity that the peer is of, if its hello shows that it is what the directory knows, or may learn. */
   async #welcome(hello: Hello): Promise<Uint8Array> {
     const { directory, device } = this.#host;
-    const { identity } = this.#admission;
     if (!verifyHello(hello, this.link.handshakeHash, this.#remoteRole)) {
       throw new KithError('not-authentic', 'the hello is not signed by its device for this link');
     }
@@ -240,25 +241,36 @@ export class Session {
       throw new KithError('not-authentic', 'the other side says it is this very device');
     }
     if (this.#admission.kind === 'doorstep') {
-      if (await directory.learn(identity, hello.deviceId, hello.card)) return identity;
+      const shown = directory.identityOf(hello.card);
+      const identity = this.#admission.identities.find((each) => equalBytes(each, shown));
+      if (identity === undefined) {
+        throw new KithError('not-authentic', 'the card is of another identity');
+      }
+      if (await this.#learn(identity, hello)) return identity;
       throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
     }
+    const { identity } = this.#admission;
     let trouble: string | undefined;
     try {
-      const known = await directory.learn(identity, hello.deviceId, hello.card);
+      const known = await this.#learn(identity, hello);
       if (!known) trouble = 'its card does not name its device';
     } catch (error) {
       trouble = messageOf(error);
     }
-    const admission = directory.admit(hello.deviceId);
-    if (admission?.kind !== 'device' || !equalBytes(admission.identity, identity)) {
+    if (!directory.owns(identity, hello.deviceId)) {
       throw new KithError('peer-refused', trouble ?? 'the device is not known any longer');
     }
     if (trouble !== undefined) this.#events.onTrouble(this, trouble);
     return identity;
+  }
+
+  async #learn(identity: Uint8Array, { deviceId, card }: Hello): Promise<boolean> {
+    const known = await this.#host.directory.learn(identity, deviceId, card);
+    this.#host.onLearned();
+    return known;
   }
 
   #onOffers(offers: Offers): void {
@@ -316,6 +328,7 @@ export class Session {
     this.#open = false;
     this.#settleOpened(error);
     this.#callOffDeadline();
+    this.#mux.end();
     if (goodbye !== undefined) this.#hello.sendGoodbye(goodbye);
     const callError = new KithError('holder-unavailable', `the session ended: ${error.message}`, {
       cause: error,

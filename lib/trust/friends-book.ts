@@ -1,4 +1,4 @@
-import { equalBytes, idKey, toHex } from '../base/bytes.ts';
+import { copyBytes, equalBytes, idKey, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard, verifyCard } from '../format/card.ts';
@@ -50,6 +50,8 @@ interface OwnedDevice {
   readonly identityHex: string;
   readonly identity: Uint8Array;
   readonly deviceId: Uint8Array;
+  /** The device itself has said whose it is; else only the identity says so, which can say it of any key. */
+  readonly signed: boolean;
 }
 
 function readCard(bytes: Uint8Array, identity: Uint8Array): Card {
@@ -95,10 +97,11 @@ export class FriendsBook implements Directory {
   #friends: Map<string, Friend> = new Map();
   /** By device key. */
   #devices: Map<string, OwnedDevice> = new Map();
-  /** By doorstep key. */
-  #doorsteps: Map<string, Friend> = new Map();
+  /** By doorstep key: all who name it, since each can name any. */
+  #doorsteps: Map<string, Uint8Array[]> = new Map();
   /** Keys of our own devices. */
   #own: ReadonlySet<string> = new Set();
+  #revision = 0;
 
   constructor(options: FriendsBookOptions) {
     this.#options = options;
@@ -147,8 +150,7 @@ export class FriendsBook implements Directory {
   /** Makes the maps by key anew: a few microseconds for each device, at each change. */
   #index(): void {
     const devices = new Map<string, OwnedDevice>();
-    const doorsteps = new Map<string, Friend>();
-    const signedBy = new Set<string>();
+    const doorsteps = new Map<string, Uint8Array[]>();
     for (const friend of this.#friends.values()) {
       if (friend.known === undefined) continue;
       const { identity, identityHex } = friend;
@@ -157,26 +159,39 @@ export class FriendsBook implements Directory {
         // An identity can certify any key. A device that signed its address for an identity has said itself whose it is.
         const signed = address !== undefined;
         if (this.#own.has(key)) continue;
-        if (devices.has(key) && (!signed || signedBy.has(key))) continue;
-        if (signed) signedBy.add(key);
-        devices.set(key, { identity, identityHex, deviceId: deviceId.slice() });
+        const other = devices.get(key);
+        if (other !== undefined && (!signed || other.signed)) continue;
+        devices.set(key, { identity, identityHex, deviceId: deviceId.slice(), signed });
       }
       const doorstep = idKey(doorstepKeyOf(friend.known.card));
-      if (!doorsteps.has(doorstep)) doorsteps.set(doorstep, friend);
+      doorsteps.set(doorstep, [...(doorsteps.get(doorstep) ?? []), identity]);
     }
+    this.#revision++;
     this.#devices = devices;
     this.#doorsteps = doorsteps;
   }
 
+  get revision(): number {
+    return this.#revision;
+  }
+
   admit(remoteKey: Uint8Array): Admission | undefined {
     const key = idKey(remoteKey);
+    if (this.#own.has(key)) return undefined;
     const device = this.#devices.get(key);
-    if (device !== undefined) {
+    const doorsteps = this.#doorsteps.get(key);
+    if (device !== undefined && (device.signed || doorsteps === undefined)) {
       return { kind: 'device', identity: device.identity, deviceId: device.deviceId };
     }
-    if (this.#own.has(key)) return undefined;
-    const friend = this.#doorsteps.get(key);
-    return friend === undefined ? undefined : { kind: 'doorstep', identity: friend.identity };
+    if (doorsteps === undefined) return undefined;
+    // One identity calls the key its device, another its doorstep, and one of them may lie to keep the other out.
+    const others = doorsteps.filter((identity) => identity !== device?.identity);
+    return { kind: 'doorstep', identities: device === undefined ? others : [device.identity, ...others] };
+  }
+
+  owns(identity: Uint8Array, deviceId: Uint8Array): boolean {
+    const owner = this.#devices.get(idKey(deviceId));
+    return owner !== undefined && equalBytes(owner.identity, identity);
   }
 
   wanted(): readonly WantedPeer[] {
@@ -194,6 +209,10 @@ export class FriendsBook implements Directory {
 
   ownCard(): Uint8Array {
     return this.#options.ownCard();
+  }
+
+  identityOf(card: Uint8Array): Uint8Array {
+    return copyBytes(decodeCard(card).identity);
   }
 
   learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean> {

@@ -51,4 +51,9 @@ export class ProblemDesk {
     }
     return await this.#listeners.run(listener, work);
   }
+
+  /** The home is closed. Each storage that was used costs something at every promise of the process, until it is switched off. */
+  close(): void {
+    this.#listeners.disable();
+  }
 }

@@ -312,6 +312,7 @@ export class Session {
     try {
       await this.damage.save();
     } finally {
+      this.#desk.close();
       await this.#lock.release();
     }
   }

@@ -8,10 +8,12 @@ import type { TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
 import { openDhtTransport } from '../../lib/net/dht-transport.ts';
 import type { DhtTransport, DhtTransportOptions } from '../../lib/net/dht-transport.ts';
 import type { DialTarget, Endpoint, Link, Transport } from '../../lib/net/link.ts';
 import {
+  announceTooMuch,
   closeAfter,
   loopback,
   newEnd,
@@ -118,6 +120,23 @@ void describe('dht transport', () => {
       received,
       Array.from({ length: 100 }, (_, i) => i),
     );
+  });
+
+  void it('ends a link on which a message is announced that is too long, whoever does', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair, doorstep]);
+    const me = newEnd(() => []);
+    const doorstep = newKeys();
+    const there = await device(test, friend);
+    const here = await device(test, me, { bootstrap: [there.listening] });
+    for (const keyPair of [me.keyPair, doorstep]) {
+      for (const fromDialler of [true, false]) {
+        const target = { ...targetOf(me, friend, endpointOf(there)), keyPair };
+        const out = await dialUntil(here, target);
+        const into = await friend.next();
+        announceTooMuch(fromDialler ? out : into);
+        await orAborted(Promise.all([out.closed, into.closed]), patience());
+      }
+    }
   });
 
   void it('lets two that know only a third find each other by key, behind a NAT or not', async (test) => {

@@ -7,10 +7,12 @@ import type { TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
 import { answerBytes, greet, helloBytes, helloHeadBytes } from '../../lib/net/direct-handshake.ts';
 import { openDirectTransport } from '../../lib/net/direct-transport.ts';
 import type { DirectTransport } from '../../lib/net/direct-transport.ts';
 import {
+  announceTooMuch,
   closeAfter,
   loopback,
   newEnd,
@@ -99,6 +101,19 @@ void describe('direct transport', () => {
       Array.from({ length: 100 }, (_, i) => i),
     );
     assert.deepEqual(await readMessage(out), utf8('at once'));
+  });
+
+  void it('ends a link on which a message is announced that is too long, whoever does', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    const { port } = await listening(test, friend);
+    const transport = await dialling(test, me);
+    for (const fromDialler of [true, false]) {
+      const out = await transport.dial(targetOf(me, friend, loopback(port)), patience());
+      const into = await friend.next();
+      announceTooMuch(fromDialler ? out : into);
+      await orAborted((fromDialler ? into : out).closed, patience());
+    }
   });
 
   void it('works over IPv6', async (test) => {

@@ -112,6 +112,47 @@ void describe('the hello', () => {
     }
   });
 
+  void it('with a card that revokes another device ends that device’s session at once', async (test) => {
+    const friend = await connectedPair(test);
+    const second = testPeer(3, { identity: friend.b.identity });
+    friend.a.directory.know(second.identity, second.keys.publicKey);
+    second.directory.know(friend.a.identity, friend.a.keys.publicKey);
+    test.after(() => closeAll(second));
+    const hanging = friend.b.network.caller(friend.a.identity, 'kith/echo').call(2, utf8(''));
+    await until(() => friend.a.echo.calls.length === 1);
+    friend.a.directory.revoking = [friend.b.keys.publicKey];
+    connect(second, friend.a);
+    await assert.rejects(hanging, (error) => isKithError(error, 'holder-unavailable'));
+    assert.ok(friend.a.echo.calls[0]?.signal.aborted);
+    await until(() => second.network.peers().length === 1, 'the session of the other device');
+    const devices = friend.a.network.peers().map(({ deviceId }) => deviceId);
+    assert.deepEqual(devices, [new Uint8Array(second.keys.publicKey)]);
+  });
+
+  void it('is no session any more when its offers come after the end', async (test) => {
+    const pair = [testPeer(1), testPeer(2)] as const;
+    const [them, us] = [...pair].sort((a, b) => Buffer.compare(a.keys.publicKey, b.keys.publicKey));
+    if (us === undefined || them === undefined) return;
+    befriend(us, them);
+    test.after(() => closeAll(us, them));
+    const wire = wireBetween(them.keys, us.keys);
+    us.network.accept(wire.responder);
+    const raw = new RawPeer(wire.initiator);
+    raw.sayHello(them.keys, them.directory.card);
+    await until(() => us.directory.learned.length === 1, 'the hello');
+    await turns();
+    wire.setAutomatic(false);
+    raw.sayOffers([]);
+    us.directory.forget(them.keys.publicKey);
+    us.network.refresh();
+    assert.ok(wire.deliver('initiator'));
+    await until(() => wire.over, 'the end');
+    us.directory.know(them.identity, them.keys.publicKey);
+    const next = wireBetween(us.keys, them.keys);
+    us.network.accept(next.initiator);
+    await new RawPeer(next.responder).hears(0);
+  });
+
   void it('with a bad card of a device that is not known any longer ends', async (test) => {
     const { us, them, raw } = rawFriend(test);
     let go = (): void => {};
@@ -238,6 +279,25 @@ void describe('the doorstep', () => {
       assert.match(await refused(raw), /card/);
       assert.equal(friend.network.peers().length, 0);
       assert.equal(friend.directory.learned.length, 0);
+    }
+  });
+
+  void it('opens to its owner though another friend names the same key, whoever was added first', async (test) => {
+    const doorstep = keyPairOf(50);
+    const squatter = keyPairOf(61).publicKey;
+    const newcomer = testPeer(2, { doorstep });
+    for (const squatterFirst of [true, false]) {
+      const friend = testPeer(1);
+      const identities = squatterFirst ? [squatter, newcomer.identity] : [newcomer.identity, squatter];
+      for (const identity of identities) friend.directory.knowDoorstep(identity, doorstep.publicKey);
+      test.after(() => closeAll(friend));
+      const wire = wireBetween(doorstep, friend.keys);
+      friend.network.accept(wire.responder);
+      const raw = new RawPeer(wire.initiator);
+      raw.sayHello(newcomer.keys, newcomer.directory.card);
+      await until(() => friend.directory.learned.length === 1 || raw.ended, 'the card');
+      assert.ok(friend.directory.owns(newcomer.identity, newcomer.keys.publicKey));
+      assert.equal(raw.ended, false);
     }
   });
 

@@ -52,7 +52,10 @@ async function impostor(
   const deviceId = await deviceOf(owner);
   const endpoints = [{ ...placeOf(listenOf(owner)), direct: true, dht: false }];
   const directory: Directory = {
+    revision: 0,
     admit: () => ({ kind: 'device', identity, deviceId }),
+    owns: () => true,
+    identityOf: () => identity,
     wanted: () => [{ identity, deviceId, endpoints }],
     ownCard: () => member.card,
     learn: () => Promise.resolve(true),

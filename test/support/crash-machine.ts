@@ -22,7 +22,7 @@ import { noise } from './noise.ts';
 export const home = '/home/kith';
 export const spread: { readonly k: number; readonly n: number } = { k: 2, n: 3 };
 /** Bytes of a full pack here: shards of 256 KiB, so that a few files fill more than one. */
-const packBytes = spread.k * 256 * 1024;
+export const packBytes: number = spread.k * 256 * 1024;
 
 /** What machines share: real folders, and a clock and random bytes that never come twice, whichever state is gone back to. */
 export class CrashWorld {
@@ -80,8 +80,17 @@ export class CrashMachine {
     };
   }
 
-  /** This machine as it is found after a crash (FaultDisk.afterCrash); without arguments a copy with everything durable. */
-  restarted(mode: CrashMode = 'keep-all', seed = 1): CrashMachine {
+  get dying(): FaultDisk {
+    return this.disk;
+  }
+
+  /** A copy with everything durable. */
+  copy(): CrashMachine {
+    return this.restarted('keep-all');
+  }
+
+  /** This machine as it is found after a crash (FaultDisk.afterCrash). */
+  restarted(mode: CrashMode, seed = 1): CrashMachine {
     return new CrashMachine(this.world, this.disk.afterCrash(mode, seed), this.drives, this.promised);
   }
 

@@ -17,7 +17,7 @@ const drives = ['/drives/a', '/drives/b', '/drives/c', '/drives/d'];
 /** A scenario and the machine that it starts from. */
 export interface Prepared {
   readonly base: CrashMachine;
-  readonly scenario: CrashScenario;
+  readonly scenario: CrashScenario<CrashMachine>;
 }
 
 type Prepare = (world: CrashWorld) => Promise<Prepared>;

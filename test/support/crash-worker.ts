@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { CrashWorld } from './crash-machine.ts';
 import { scenarios } from './crash-scenarios.ts';
+import { friendScenarios } from './friend-scenarios.ts';
 import { sweep, type SweepOptions } from './crash-sweep.ts';
 import { makeTempFolder } from './temp-folder.ts';
 
@@ -19,15 +20,27 @@ export interface CrashAnswer {
 async function run(task: CrashTask): Promise<CrashAnswer> {
   const { path, remove } = await makeTempFolder();
   try {
-    const prepare = scenarios[task.scenario];
-    if (prepare === undefined) throw new Error(`no scenario ${task.scenario}`);
-    const { base, scenario } = await prepare(new CrashWorld(path, task.seed * 1000 + task.firstStep));
-    return { count: await sweep(base, scenario, task), failure: undefined };
+    return {
+      count: await count(task, new CrashWorld(path, task.seed * 1000 + task.firstStep)),
+      failure: undefined,
+    };
   } catch (error) {
     return { count: 0, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   } finally {
     await remove();
   }
+}
+
+async function count(task: CrashTask, world: CrashWorld): Promise<number> {
+  const onDrives = scenarios[task.scenario];
+  if (onDrives !== undefined) {
+    const { base, scenario } = await onDrives(world);
+    return await sweep(base, scenario, task);
+  }
+  const withFriends = friendScenarios[task.scenario];
+  if (withFriends === undefined) throw new Error(`no scenario ${task.scenario}`);
+  const { base, scenario } = await withFriends(world);
+  return await sweep(base, scenario, task);
 }
 
 if (parentPort !== null) parentPort.postMessage(await run(workerData as CrashTask), []);

@@ -64,6 +64,8 @@ export class FaultDisk implements Disk {
   #crashStep: number | undefined;
   #crashed = false;
   #clockMs = 0;
+  /** Told at the moment at which the machine dies: what else of it is in this process dies with it. */
+  onCrash: () => void = () => undefined;
 
   constructor(options: FaultDiskOptions = {}, root: FolderNode = emptyFolder()) {
     this.#capacityBytes = options.capacityBytes;
@@ -343,6 +345,7 @@ export class FaultDisk implements Disk {
     if (step === this.#crashStep) {
       tear?.();
       this.#crashed = true;
+      this.onCrash();
       throw new CrashError(step);
     }
     const failure = this.#failures.find(

@@ -48,12 +48,15 @@ class Book {
 
   kindOf(key: Uint8Array): string | undefined {
     const admission = this.book.admit(key);
-    return admission === undefined ? undefined : `${admission.kind} of ${toHex(admission.identity)}`;
+    if (admission === undefined) return undefined;
+    const identities = admission.kind === 'device' ? [admission.identity] : admission.identities;
+    return `${admission.kind} of ${identities.map(toHex).join(' or ')}`;
   }
 }
 
 const deviceOf = (person: SamplePerson): string => `device of ${toHex(person.identity)}`;
-const doorstepOf = (person: SamplePerson): string => `doorstep of ${toHex(person.identity)}`;
+const doorstepOf = (...people: SamplePerson[]): string =>
+  `doorstep of ${people.map(({ identity }) => toHex(identity)).join(' or ')}`;
 
 void describe('the friends book admits', () => {
   void it('devices and doorsteps of active friends, and nobody else', () => {
@@ -61,7 +64,10 @@ void describe('the friends book admits', () => {
     const [first, second] = [ada.device(1).publicKey, ada.device(2).publicKey];
     assert.deepEqual(book.book.admit(first), { kind: 'device', identity: ada.identity, deviceId: first });
     assert.equal(book.kindOf(second), deviceOf(ada));
-    assert.deepEqual(book.book.admit(ada.doorstep.publicKey), { kind: 'doorstep', identity: ada.identity });
+    assert.deepEqual(book.book.admit(ada.doorstep.publicKey), {
+      kind: 'doorstep',
+      identities: [ada.identity],
+    });
     const strangers = [
       ada.device(3).publicKey,
       ada.identity,
@@ -136,6 +142,41 @@ void describe('the friends book admits', () => {
         [adaHex],
       );
     }
+  });
+
+  void it('at a doorstep that several name, whoever of them shows a card', async () => {
+    const { publicKey: doorstepKey } = ada.doorstep;
+    const squatter = mallory.card(0, { certificates: [mallory.certificate(1, { doorstepKey })] });
+    const book = new Book(recordOf(mallory, squatter), recordOf(ada));
+    assert.equal(book.kindOf(doorstepKey), doorstepOf(mallory, ada));
+    assert.equal(await book.learn(ada, 2, ada.card(2)), true);
+    assert.ok(book.book.owns(ada.identity, ada.device(2).publicKey));
+    assert.equal(book.book.owns(mallory.identity, ada.device(2).publicKey), false);
+    book.book.replace([recordOf(ada)]);
+    assert.equal(book.kindOf(doorstepKey), doorstepOf(ada));
+  });
+
+  void it('at a doorstep that another calls his device, and a device that another calls his doorstep', () => {
+    const deviceToo = mallory.card(0, {
+      certificates: [mallory.certificate(1, { deviceId: ada.doorstep.publicKey })],
+    });
+    const doorstepToo = mallory.card(0, {
+      certificates: [mallory.certificate(1, { doorstepKey: ada.device(1).publicKey })],
+    });
+    const bare = recordOf(ada, ada.card(1, { addresses: [] }));
+    for (const claims of [deviceToo, doorstepToo]) {
+      const key = claims === deviceToo ? ada.doorstep.publicKey : ada.device(1).publicKey;
+      const [first, second] = claims === deviceToo ? [mallory, ada] : [ada, mallory];
+      assert.equal(new Book(recordOf(mallory, claims), bare).kindOf(key), doorstepOf(first, second));
+      assert.equal(new Book(bare, recordOf(mallory, claims)).kindOf(key), doorstepOf(first, second));
+    }
+    const both = new Book(
+      recordOf(
+        ada,
+        ada.card(1, { certificates: [ada.certificate(1, { doorstepKey: ada.device(1).publicKey })] }),
+      ),
+    );
+    assert.equal(both.kindOf(ada.device(1).publicKey), deviceOf(ada));
   });
 
   void it('and the first friend’s where no device has signed', () => {
@@ -226,6 +267,7 @@ void describe('the friends book learns', () => {
     );
     const stored = decodeCard(book.learned[0]?.card ?? new Uint8Array());
     assert.equal(devicesOf(stored).length, 2);
+    assert.deepEqual(book.book.identityOf(encodeCard(ada.card(2))), ada.identity);
     assert.equal(await book.learn(ada, 2, ada.card(2)), true);
     assert.equal(await book.learn(ada, 1, ada.card(1)), true, 'an older card takes nothing away');
     assert.equal(book.learned.length, 1, 'what is no news is not stored');
@@ -328,6 +370,15 @@ void describe('the friends book learns', () => {
     assert.equal(book.learned.length, 16);
     assert.equal(await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(1)] })), false);
     assert.equal(book.learned.length, 17, 'a revocation still is stored');
+    for (let index = 2; index < 40; index++) {
+      await book.learn(ada, 1, ada.card(index, { addresses: [], revocations: [ada.revocation(1)] }));
+    }
+    const { revision } = book.book;
+    const stored = book.learned.length;
+    await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(2)] }));
+    assert.equal(book.learned.length, stored, 'nothing more is stored for now');
+    assert.equal(book.kindOf(ada.device(2).publicKey), undefined, 'but it counts');
+    assert.notEqual(book.book.revision, revision);
 
     const quiet = new Book(recordOf(ada));
     for (let counter = 2; counter < 50; counter++) {
