@@ -69,11 +69,12 @@ export interface GreetedPeer extends PeerInfo {
  */
 export class Session {
   readonly link: Link;
+  /** Whose the link's key was when it came. */
+  readonly admission: Admission;
   /** Resolves when calls may be made, or with the error that ended it before. */
   readonly opened: Promise<KithError | undefined>;
   #settleOpened: (error: KithError | undefined) => void = () => {};
   readonly #host: SessionHost;
-  readonly #admission: Admission;
   readonly #events: SessionEvents;
   readonly #mux: Mux;
   readonly #gate: SendGate;
@@ -96,7 +97,7 @@ export class Session {
       this.#settleOpened = resolve;
     });
     this.#host = host;
-    this.#admission = admission;
+    this.admission = admission;
     this.#events = events;
     const { stream } = link;
     stream.setKeepAlive(keepAliveMs);
@@ -131,6 +132,11 @@ export class Session {
   /** True while calls may be made. */
   get isOpen(): boolean {
     return this.#open;
+  }
+
+  /** True while a call is under way, either way. */
+  get busy(): boolean {
+    return (this.#served?.openCount ?? 0) + this.#called.openCount > 0;
   }
 
   get ended(): boolean {
@@ -240,9 +246,9 @@ export class Session {
     if (equalBytes(hello.deviceId, device.publicKey)) {
       throw new KithError('not-authentic', 'the other side says it is this very device');
     }
-    if (this.#admission.kind === 'doorstep') {
+    if (this.admission.kind === 'doorstep') {
       const shown = directory.identityOf(hello.card);
-      const identity = this.#admission.identities.find((each) => equalBytes(each, shown));
+      const identity = this.admission.identities.find((each) => equalBytes(each, shown));
       if (identity === undefined) {
         throw new KithError('not-authentic', 'the card is of another identity');
       }
@@ -252,7 +258,7 @@ export class Session {
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
     }
-    const { identity } = this.#admission;
+    const { identity } = this.admission;
     let trouble: string | undefined;
     try {
       const known = await this.#learn(identity, hello);
