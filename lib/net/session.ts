@@ -157,14 +157,20 @@ export class Session {
   greet(): void {
     const { device, directory, runId } = this.#host;
     if (this.#ended !== undefined) return;
-    this.#hello.sendHello({
-      runId,
-      moment: this.#host.nextMoment(),
-      deviceId: device.publicKey,
-      card: directory.ownCard(),
-      signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
-      extensions: [],
-    });
+    try {
+      this.#hello.sendHello({
+        runId,
+        moment: this.#host.nextMoment(),
+        deviceId: device.publicKey,
+        card: directory.ownCard(),
+        signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
+        extensions: [],
+      });
+    } catch (error) {
+      // Too large a card, say: nobody can be greeted with it, but the process and the sessions there are go on.
+      this.#events.onTrouble(this, `our own card can't be shown: ${messageOf(error)}`);
+      this.end('refused', 'it has no card to show');
+    }
   }
 
   /** Makes this the session, as far as this side is concerned: says what the peer is granted. After `onGreeted`. */

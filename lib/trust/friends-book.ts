@@ -122,10 +122,20 @@ export class FriendsBook implements Directory {
     if (friends.size > friendCountMax) {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
-    const own = decodeCard(this.#options.ownCard()).certificates.map(({ deviceId }) => deviceId);
-    this.#own = new Set([this.#options.deviceId, ...own].map(idKey));
+    this.#own = this.#ownKeys();
     this.#friends = friends;
     this.#index();
+  }
+
+  /** Those known before, where the own card can't be had: it may be too large, and friends are needed all the same. */
+  #ownKeys(): ReadonlySet<string> {
+    try {
+      const { certificates } = decodeCard(this.#options.ownCard());
+      return new Set([this.#options.deviceId, ...certificates.map(({ deviceId }) => deviceId)].map(idKey));
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      return new Set([...this.#own, idKey(this.#options.deviceId)]);
+    }
   }
 
   #friendOf(record: BookRecord): Friend {

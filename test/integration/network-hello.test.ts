@@ -270,6 +270,23 @@ void describe('the hello', () => {
     assert.equal(dialled.size, 8);
   });
 
+  void it('is refused while our own card can’t be shown; what there is goes on', async (test) => {
+    const { a, b } = await connectedPair(test);
+    const late = testPeer(3);
+    befriend(a, late);
+    test.after(() => closeAll(late));
+    const small = a.directory.card;
+    a.directory.card = new Uint8Array(2 ** 20);
+    const wire = connect(late, a);
+    await until(() => wire.over, 'the end');
+    const trouble = a.network.presence(Buffer.from(late.identity).toString('hex')).trouble ?? '';
+    assert.match(trouble, /our own card can't be shown/);
+    assert.deepEqual((await a.network.caller(b.identity, 'kith/echo').call(0, utf8('x'))).body, utf8('x'));
+    a.directory.card = small;
+    connect(late, a);
+    await until(() => late.network.peers().length === 1, 'the session');
+  });
+
   void it('passes on why the other side ends it', async (test) => {
     const us = testPeer(1);
     const them = testPeer(2);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toHex } from '../../lib/base/bytes.ts';
-import { isKithError } from '../../lib/base/errors.ts';
+import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard } from '../../lib/format/card.ts';
 import type { Card } from '../../lib/format/card.ts';
 import { devicesOf, endpointsOf } from '../../lib/trust/card.ts';
@@ -28,13 +28,14 @@ function recordOf(
 class Book {
   readonly learned: { identityHex: string; card: Uint8Array }[] = [];
   nowMs = 0;
+  ownCard: () => Uint8Array = () => encodeCard(me.card(2));
   readonly book: FriendsBook;
 
   constructor(...records: BookRecord[]) {
     this.book = new FriendsBook({
       identity: me.identity,
       deviceId: me.device(1).publicKey,
-      ownCard: () => encodeCard(me.card(2)),
+      ownCard: () => this.ownCard(),
       onLearned: (identityHex, card) => this.learned.push({ identityHex, card }),
       clock: { monotonicMs: () => this.nowMs },
     });
@@ -118,6 +119,22 @@ void describe('the friends book admits', () => {
       assert.equal(book.kindOf(key), undefined);
     }
     assert.equal(book.kindOf(mallory.device(1).publicKey), deviceOf(mallory));
+  });
+
+  void it('none of our own keys while our own card can’t be had either', () => {
+    const claims = mallory.card(0, {
+      certificates: [
+        mallory.certificate(2, { deviceId: me.device(1).publicKey }),
+        mallory.certificate(3, { deviceId: me.device(2).publicKey }),
+      ],
+    });
+    const book = new Book(recordOf(ada));
+    book.ownCard = () => {
+      throw new KithError('limit-exceeded', 'a card that is too long');
+    };
+    book.book.replace([recordOf(mallory, claims), recordOf(ben)]);
+    for (const index of [1, 2]) assert.equal(book.kindOf(me.device(index).publicKey), undefined);
+    assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben));
   });
 
   void it('a device for the identity that it signed its address for, whoever else certifies it', () => {
