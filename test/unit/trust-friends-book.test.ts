@@ -347,6 +347,40 @@ void describe('the friends book learns', () => {
     assert.equal(book.kindOf(ada.device(1).publicKey), deviceOf(ada));
   });
 
+  void it('nothing anew of a card that says only what is known, whatever its older parts are', async () => {
+    const book = new Book(recordOf(ada, ada.card(2, { addresses: [ada.address(1, 5), ada.address(2, 5)] })));
+    const { revision } = book.book;
+    // A record that doesn't count is not looked at: that its signature is none shows that none was checked.
+    const older = ada.card(1, { addresses: [{ ...ada.address(1, 3), counter: 4 }] });
+    assert.equal(await book.learn(ada, 1, older), true);
+    assert.equal(book.book.revision, revision);
+    assert.equal(book.learned.length, 0);
+    const newer = ada.card(1, { addresses: [{ ...ada.address(1, 3), counter: 6 }] });
+    await assert.rejects(book.learn(ada, 1, newer), (error) => isKithError(error, 'not-authentic'));
+  });
+
+  void it('and remembers devices that a card no longer names, or revokes, not those of others', async () => {
+    const book = new Book(recordOf(ada, ada.card(1)), recordOf(ben));
+    const many = Array.from({ length: 64 }, (_, i) => ada.certificate(i + 2));
+    await book.learn(ada, 2, ada.card(0, { certificates: many, revocations: [ada.revocation(3)] }));
+    const named = decodeCard(book.book.cardOf(adaHex) ?? new Uint8Array()).certificates;
+    assert.ok(!named.some(({ deviceId }) => toHex(deviceId) === toHex(ada.device(1).publicKey)));
+    for (const index of [1, 2, 3, 65]) {
+      assert.ok(book.book.isDeviceOf(adaHex, ada.device(index).publicKey), `device ${index}`);
+    }
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(66).publicKey), false);
+    assert.equal(book.book.isDeviceOf(adaHex, ben.device(1).publicKey), false);
+    assert.equal(book.book.isDeviceOf(toHex(mallory.identity), ada.device(1).publicKey), false);
+    for (let first = 100; first < 1200; first += 60) {
+      const certificates = Array.from({ length: 60 }, (_, i) => ada.certificate(first + i));
+      await book.learn(ada, first, ada.card(0, { certificates, revocations: [] }));
+    }
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(1).publicKey), false, 'not without end');
+    assert.ok(book.book.isDeviceOf(adaHex, ada.device(1150).publicKey));
+    book.book.replace([]);
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(1150).publicKey), false);
+  });
+
   void it('nothing of one that is no friend any more', async () => {
     const book = new Book(recordOf(ada));
     book.book.replace([]);
