@@ -1,8 +1,7 @@
-import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { decodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
@@ -226,11 +225,7 @@ export const callsStore: Service = {
   accept: () => undefined,
 };
 
-/** True for a device that the friend's card has a certificate of: what it signed once stays signed. */
+/** True for a device that the friend has certified once: what it signed stays signed. */
 export function certifies(book: FriendsBook, identityHex: string, deviceId: Uint8Array): boolean {
-  const bytes = book.cardOf(identityHex);
-  return (
-    bytes !== undefined &&
-    decodeCard(bytes).certificates.some((certificate) => equalBytes(certificate.deviceId, deviceId))
-  );
+  return book.isDeviceOf(identityHex, deviceId);
 }

@@ -28,6 +28,7 @@ export interface Directory {
   admit(remoteKey: Uint8Array): Admission | undefined;
   /** True while the device is one of that identity. Cheap and synchronous. */
   owns(identity: Uint8Array, deviceId: Uint8Array): boolean;
+  /** Of each identity the devices first that are most likely there: only some of many are looked for. */
   wanted(): readonly WantedPeer[];
   /** Our own card, to be shown to peers. */
   ownCard(): Uint8Array;

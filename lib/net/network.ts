@@ -1,4 +1,4 @@
-import { equalBytes, toHex } from '../base/bytes.ts';
+import { equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
@@ -11,7 +11,7 @@ import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hell
 import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
-import { SessionTable } from './session-table.ts';
+import { identityDevicesMax, SessionTable } from './session-table.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
 import { systemTimers } from './timers.ts';
@@ -265,7 +265,14 @@ export class Network {
 
   #wanted(): WantedPeer[] {
     const { device, directory } = this.#options;
-    return directory.wanted().filter(({ deviceId }) => !equalBytes(deviceId, device.publicKey));
+    // The newest come first: those beyond, which there would be no room for, are likely given up.
+    const counts = new Map<string, number>();
+    return directory.wanted().filter(({ identity, deviceId }) => {
+      if (equalBytes(deviceId, device.publicKey)) return false;
+      const count = (counts.get(idKey(identity)) ?? 0) + 1;
+      counts.set(idKey(identity), count);
+      return count <= identityDevicesMax;
+    });
   }
 
   /** Direct ones first: they are faster. */

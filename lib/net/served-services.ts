@@ -56,6 +56,11 @@ export class ServedServices {
     return offers.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** Calls under way. */
+  get openCount(): number {
+    return [...this.#granted.values()].reduce((sum, { open }) => sum + (open?.server.openCount ?? 0), 0);
+  }
+
   /** Asks every service anew; what is no longer granted is closed at once. True if the list has changed. */
   regrant(): boolean {
     if (this.#ended) return false;

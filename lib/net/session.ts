@@ -69,11 +69,12 @@ export interface GreetedPeer extends PeerInfo {
  */
 export class Session {
   readonly link: Link;
+  /** Whose the link's key was when it came. */
+  readonly admission: Admission;
   /** Resolves when calls may be made, or with the error that ended it before. */
   readonly opened: Promise<KithError | undefined>;
   #settleOpened: (error: KithError | undefined) => void = () => {};
   readonly #host: SessionHost;
-  readonly #admission: Admission;
   readonly #events: SessionEvents;
   readonly #mux: Mux;
   readonly #gate: SendGate;
@@ -96,7 +97,7 @@ export class Session {
       this.#settleOpened = resolve;
     });
     this.#host = host;
-    this.#admission = admission;
+    this.admission = admission;
     this.#events = events;
     const { stream } = link;
     stream.setKeepAlive(keepAliveMs);
@@ -133,6 +134,11 @@ export class Session {
     return this.#open;
   }
 
+  /** True while a call is under way, either way. */
+  get busy(): boolean {
+    return (this.#served?.openCount ?? 0) + this.#called.openCount > 0;
+  }
+
   get ended(): boolean {
     return this.#ended !== undefined;
   }
@@ -151,14 +157,20 @@ export class Session {
   greet(): void {
     const { device, directory, runId } = this.#host;
     if (this.#ended !== undefined) return;
-    this.#hello.sendHello({
-      runId,
-      moment: this.#host.nextMoment(),
-      deviceId: device.publicKey,
-      card: directory.ownCard(),
-      signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
-      extensions: [],
-    });
+    try {
+      this.#hello.sendHello({
+        runId,
+        moment: this.#host.nextMoment(),
+        deviceId: device.publicKey,
+        card: directory.ownCard(),
+        signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
+        extensions: [],
+      });
+    } catch (error) {
+      // Too large a card, say: nobody can be greeted with it, but the process and the sessions there are go on.
+      this.#events.onTrouble(this, `our own card can't be shown: ${messageOf(error)}`);
+      this.end('refused', 'it has no card to show');
+    }
   }
 
   /** Makes this the session, as far as this side is concerned: says what the peer is granted. After `onGreeted`. */
@@ -240,9 +252,9 @@ export class Session {
     if (equalBytes(hello.deviceId, device.publicKey)) {
       throw new KithError('not-authentic', 'the other side says it is this very device');
     }
-    if (this.#admission.kind === 'doorstep') {
+    if (this.admission.kind === 'doorstep') {
       const shown = directory.identityOf(hello.card);
-      const identity = this.#admission.identities.find((each) => equalBytes(each, shown));
+      const identity = this.admission.identities.find((each) => equalBytes(each, shown));
       if (identity === undefined) {
         throw new KithError('not-authentic', 'the card is of another identity');
       }
@@ -252,7 +264,7 @@ export class Session {
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
     }
-    const { identity } = this.#admission;
+    const { identity } = this.admission;
     let trouble: string | undefined;
     try {
       const known = await this.#learn(identity, hello);

@@ -12,6 +12,9 @@ import { LearnBudget } from './learn-budget.ts';
 /** Friends of one person; each costs a few kilobytes here. */
 export const friendCountMax = 1024;
 
+/** Devices of one friend that are remembered to have been certified once: a card names 64 at a time, and drops the oldest. */
+const certifiedCountMax = 1024;
+
 /** What the book needs of a line of the catalog's friends book. */
 export type BookRecord = Pick<FriendRecord, 'identity' | 'state' | 'grants' | 'card'>;
 
@@ -41,6 +44,8 @@ interface Friend {
   readonly known: KnownCard | undefined;
   /** What of it the catalog has, or was given to store. */
   readonly handed: Card | undefined;
+  /** Keys of all devices that were ever in a card of it since it is in the book; shared by its later states. */
+  readonly certified: Set<string>;
   /** The catalog's bytes, by which an unchanged record is known. */
   readonly stored: Uint8Array;
   readonly budgets: { readonly identity: LearnBudget; readonly addresses: LearnBudget };
@@ -54,19 +59,21 @@ interface OwnedDevice {
   readonly signed: boolean;
 }
 
+/** Nothing of it is verified. */
 function readCard(bytes: Uint8Array, identity: Uint8Array): Card {
   if (bytes.length > cardBytesMax) throw new KithError('malformed', 'the card is too long');
   const card = decodeCard(bytes);
   if (!equalBytes(card.identity, identity)) {
     throw new KithError('not-authentic', 'the card is of another identity');
   }
-  verifyCard(card);
   return card;
 }
 
 function readStoredCard(record: BookRecord): Card | undefined {
   try {
-    return readCard(record.card, record.identity);
+    const card = readCard(record.card, record.identity);
+    verifyCard(card);
+    return card;
   } catch (error) {
     if (isKithError(error)) return undefined;
     throw error;
@@ -77,6 +84,15 @@ function readStoredCard(record: BookRecord): Card | undefined {
 function knownCard(card: Card): KnownCard {
   const bytes = encodeCard(card);
   return { card: decodeCard(bytes), bytes };
+}
+
+/** Of more than are remembered the first go. */
+function rememberCertified(certified: Set<string>, card: Card | undefined): void {
+  for (const { deviceId } of card?.certificates ?? []) certified.add(idKey(deviceId));
+  for (const key of certified) {
+    if (certified.size <= certifiedCountMax) return;
+    certified.delete(key);
+  }
 }
 
 /** What either has; the catalog's alone where the two together are too large. */
@@ -122,10 +138,20 @@ export class FriendsBook implements Directory {
     if (friends.size > friendCountMax) {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
-    const own = decodeCard(this.#options.ownCard()).certificates.map(({ deviceId }) => deviceId);
-    this.#own = new Set([this.#options.deviceId, ...own].map(idKey));
+    this.#own = this.#ownKeys();
     this.#friends = friends;
     this.#index();
+  }
+
+  /** Those known before, where the own card can't be had: it may be too large, and friends are needed all the same. */
+  #ownKeys(): ReadonlySet<string> {
+    try {
+      const { certificates } = decodeCard(this.#options.ownCard());
+      return new Set([this.#options.deviceId, ...certificates.map(({ deviceId }) => deviceId)].map(idKey));
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      return new Set([...this.#own, idKey(this.#options.deviceId)]);
+    }
   }
 
   #friendOf(record: BookRecord): Friend {
@@ -136,12 +162,15 @@ export class FriendsBook implements Directory {
     const read = readStoredCard(record);
     const both = bothCards(before?.known?.card, read);
     const nowMs = this.#options.clock.monotonicMs();
+    const certified = before?.certified ?? new Set();
+    rememberCertified(certified, both);
     return {
       identity: identity.slice(),
       identityHex,
       grants: [...grants],
       known: both === undefined ? undefined : knownCard(both),
       handed: read,
+      certified,
       stored: card.slice(),
       budgets: before?.budgets ?? { identity: new LearnBudget(nowMs), addresses: new LearnBudget(nowMs) },
     };
@@ -230,13 +259,21 @@ export class FriendsBook implements Directory {
     const friend = this.#friends.get(identityHex);
     if (friend === undefined) return false;
     if (friend.known === undefined || !equalBytes(friend.known.bytes, bytes)) {
-      const shown = readCard(bytes, identity);
-      const merged = friend.known === undefined ? shown : mergeCards(friend.known.card, shown);
-      this.#friends.set(identityHex, { ...friend, known: knownCard(merged) });
-      this.#index();
+      this.#take(friend, readCard(bytes, identity));
     }
     this.#handOver(identityHex);
     return this.#devices.get(idKey(deviceId))?.identityHex === identityHex;
+  }
+
+  #take(friend: Friend, shown: Card): void {
+    const { known, certified, identityHex } = friend;
+    // What is known was verified once: a friend that says the same at each hello costs no signatures.
+    if (known !== undefined && cardCovers(known.card, shown)) return;
+    verifyCard(shown);
+    const merged = known === undefined ? shown : mergeCards(known.card, shown);
+    rememberCertified(certified, merged);
+    this.#friends.set(identityHex, { ...friend, known: knownCard(merged) });
+    this.#index();
   }
 
   /** Gives what is new to be stored, if the friend hasn't made us store too often; then it is tried at the next learning. */
@@ -252,6 +289,11 @@ export class FriendsBook implements Directory {
     if (!budget.take(this.#options.clock.monotonicMs())) return;
     this.#friends.set(identityHex, { ...friend, handed: known.card });
     this.#options.onLearned(identityHex, known.bytes.slice());
+  }
+
+  /** True for a device that the friend certified once, also one that is revoked or no longer named: what it signed stays signed. */
+  isDeviceOf(identityHex: string, deviceId: Uint8Array): boolean {
+    return this.#friends.get(identityHex)?.certified.has(idKey(deviceId)) ?? false;
   }
 
   /** The friend's card as it is now, encoded; undefined for one that isn't a friend, or has no card that can be read. */

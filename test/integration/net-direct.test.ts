@@ -310,6 +310,29 @@ void describe('direct transport', () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  void it('drops a link that nobody takes, and goes on', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    let throws = true;
+    const onLink: End['options']['onLink'] = (link) => {
+      if (throws) throw new Error('a mistake above');
+      friend.options.onLink(link);
+    };
+    const transport = await openDirectTransport({
+      ...friend.options,
+      onLink,
+      listen: { host: '127.0.0.1', port: 0 },
+    });
+    closeAfter(test, transport);
+    const dialler = await dialling(test, me);
+    const target = targetOf(me, friend, loopback(transport.listening?.port ?? 0));
+    const refused = await dialler.dial(target, patience()).catch(() => undefined);
+    await orAborted(refused?.closed ?? Promise.resolve(), patience());
+    throws = false;
+    await dialler.dial(target, patience());
+    await friend.next();
+  });
+
   void it('keeps a bounded number of links of one key, the newest', async (test) => {
     const friend: End = newEnd(() => [me.keyPair]);
     const me = newEnd(() => []);

@@ -221,6 +221,72 @@ void describe('the hello', () => {
     assert.equal(wires.filter(({ over }) => !over).length, 4);
   });
 
+  void it('makes no more than a few sessions with one identity; the oldest that does nothing gives way', async (test) => {
+    const us = testPeer(1);
+    const { identity } = testPeer(2);
+    const devices = Array.from({ length: 10 }, (_, i) => testPeer(10 + i, { identity }));
+    test.after(() => closeAll(us, ...devices));
+    const calls: Promise<unknown>[] = [];
+    for (const [i, device] of devices.entries()) {
+      befriend(us, device);
+      connect(device, us);
+      await until(() => device.network.peers().length === 1, `session ${i}`);
+      // All but the third, and the last two, are busy.
+      if (i === 2 || i >= 8) continue;
+      const call = device.network.caller(us.identity, 'kith/echo').call(2, utf8(''));
+      calls.push(call.catch(() => {}));
+      await until(() => us.echo.calls.length === calls.length);
+    }
+    await turns();
+    const there = devices.map(({ network }) => network.peers().length);
+    assert.deepEqual(there, [1, 1, 0, 1, 1, 1, 1, 1, 0, 1]);
+    assert.equal(us.network.peers().length, 8);
+    const ninth = devices[9]?.network.caller(us.identity, 'kith/echo').call(2, utf8(''));
+    calls.push(ninth?.catch(() => {}) ?? Promise.resolve());
+    await until(() => us.echo.calls.length === calls.length);
+    const more = testPeer(30, { identity });
+    befriend(us, more);
+    test.after(() => closeAll(more));
+    const wire = connect(more, us);
+    await until(() => wire.over, 'the end of one too many');
+    assert.equal(us.network.peers().length, 8);
+  });
+
+  void it('looks for the first few devices of an identity only', async (test) => {
+    const us = testPeer(1);
+    const { identity } = testPeer(2);
+    for (let i = 0; i < 20; i++) us.directory.know(identity, keyPairOf(100 + i).publicKey);
+    test.after(() => closeAll(us));
+    const transport = new FakeTransport(async () => {
+      throw new KithError('peer-unreachable', 'nobody');
+    });
+    us.network.start([transport]);
+    await turns();
+    for (let i = 0; i < 20; i++) {
+      us.timers.advance(2_000);
+      await turns(5);
+    }
+    const dialled = new Set(transport.dialled.map(({ remoteKey }) => Buffer.from(remoteKey).toString('hex')));
+    assert.equal(dialled.size, 8);
+  });
+
+  void it('is refused while our own card can’t be shown; what there is goes on', async (test) => {
+    const { a, b } = await connectedPair(test);
+    const late = testPeer(3);
+    befriend(a, late);
+    test.after(() => closeAll(late));
+    const small = a.directory.card;
+    a.directory.card = new Uint8Array(2 ** 20);
+    const wire = connect(late, a);
+    await until(() => wire.over, 'the end');
+    const trouble = a.network.presence(Buffer.from(late.identity).toString('hex')).trouble ?? '';
+    assert.match(trouble, /our own card can't be shown/);
+    assert.deepEqual((await a.network.caller(b.identity, 'kith/echo').call(0, utf8('x'))).body, utf8('x'));
+    a.directory.card = small;
+    connect(late, a);
+    await until(() => late.network.peers().length === 1, 'the session');
+  });
+
   void it('passes on why the other side ends it', async (test) => {
     const us = testPeer(1);
     const them = testPeer(2);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toHex } from '../../lib/base/bytes.ts';
-import { isKithError } from '../../lib/base/errors.ts';
+import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard } from '../../lib/format/card.ts';
 import type { Card } from '../../lib/format/card.ts';
 import { devicesOf, endpointsOf } from '../../lib/trust/card.ts';
@@ -28,13 +28,14 @@ function recordOf(
 class Book {
   readonly learned: { identityHex: string; card: Uint8Array }[] = [];
   nowMs = 0;
+  ownCard: () => Uint8Array = () => encodeCard(me.card(2));
   readonly book: FriendsBook;
 
   constructor(...records: BookRecord[]) {
     this.book = new FriendsBook({
       identity: me.identity,
       deviceId: me.device(1).publicKey,
-      ownCard: () => encodeCard(me.card(2)),
+      ownCard: () => this.ownCard(),
       onLearned: (identityHex, card) => this.learned.push({ identityHex, card }),
       clock: { monotonicMs: () => this.nowMs },
     });
@@ -118,6 +119,22 @@ void describe('the friends book admits', () => {
       assert.equal(book.kindOf(key), undefined);
     }
     assert.equal(book.kindOf(mallory.device(1).publicKey), deviceOf(mallory));
+  });
+
+  void it('none of our own keys while our own card can’t be had either', () => {
+    const claims = mallory.card(0, {
+      certificates: [
+        mallory.certificate(2, { deviceId: me.device(1).publicKey }),
+        mallory.certificate(3, { deviceId: me.device(2).publicKey }),
+      ],
+    });
+    const book = new Book(recordOf(ada));
+    book.ownCard = () => {
+      throw new KithError('limit-exceeded', 'a card that is too long');
+    };
+    book.book.replace([recordOf(mallory, claims), recordOf(ben)]);
+    for (const index of [1, 2]) assert.equal(book.kindOf(me.device(index).publicKey), undefined);
+    assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben));
   });
 
   void it('a device for the identity that it signed its address for, whoever else certifies it', () => {
@@ -328,6 +345,40 @@ void describe('the friends book learns', () => {
     assert.deepEqual(book.book.cardOf(adaHex), before);
     assert.equal(book.learned.length, 0);
     assert.equal(book.kindOf(ada.device(1).publicKey), deviceOf(ada));
+  });
+
+  void it('nothing anew of a card that says only what is known, whatever its older parts are', async () => {
+    const book = new Book(recordOf(ada, ada.card(2, { addresses: [ada.address(1, 5), ada.address(2, 5)] })));
+    const { revision } = book.book;
+    // A record that doesn't count is not looked at: that its signature is none shows that none was checked.
+    const older = ada.card(1, { addresses: [{ ...ada.address(1, 3), counter: 4 }] });
+    assert.equal(await book.learn(ada, 1, older), true);
+    assert.equal(book.book.revision, revision);
+    assert.equal(book.learned.length, 0);
+    const newer = ada.card(1, { addresses: [{ ...ada.address(1, 3), counter: 6 }] });
+    await assert.rejects(book.learn(ada, 1, newer), (error) => isKithError(error, 'not-authentic'));
+  });
+
+  void it('and remembers devices that a card no longer names, or revokes, not those of others', async () => {
+    const book = new Book(recordOf(ada, ada.card(1)), recordOf(ben));
+    const many = Array.from({ length: 64 }, (_, i) => ada.certificate(i + 2));
+    await book.learn(ada, 2, ada.card(0, { certificates: many, revocations: [ada.revocation(3)] }));
+    const named = decodeCard(book.book.cardOf(adaHex) ?? new Uint8Array()).certificates;
+    assert.ok(!named.some(({ deviceId }) => toHex(deviceId) === toHex(ada.device(1).publicKey)));
+    for (const index of [1, 2, 3, 65]) {
+      assert.ok(book.book.isDeviceOf(adaHex, ada.device(index).publicKey), `device ${index}`);
+    }
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(66).publicKey), false);
+    assert.equal(book.book.isDeviceOf(adaHex, ben.device(1).publicKey), false);
+    assert.equal(book.book.isDeviceOf(toHex(mallory.identity), ada.device(1).publicKey), false);
+    for (let first = 100; first < 1200; first += 60) {
+      const certificates = Array.from({ length: 60 }, (_, i) => ada.certificate(first + i));
+      await book.learn(ada, first, ada.card(0, { certificates, revocations: [] }));
+    }
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(1).publicKey), false, 'not without end');
+    assert.ok(book.book.isDeviceOf(adaHex, ada.device(1150).publicKey));
+    book.book.replace([]);
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(1150).publicKey), false);
   });
 
   void it('nothing of one that is no friend any more', async () => {
