@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Holder } from '../holders/holder.ts';
+import { cardEntries } from '../net/card-entries.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { Service } from '../net/service.ts';
@@ -85,7 +86,9 @@ export class PeerLinks {
       ...(listen !== undefined && { listen }),
       direct,
       dht,
-      bootstrap: [...bootstrap, ...this.#friendsEntries(), ...further],
+      bootstrap: [...bootstrap, ...further],
+      entries: cardEntries(this.book.wanted()),
+      publicDht,
     });
     return this.#transports.listening;
   }
@@ -109,7 +112,7 @@ export class PeerLinks {
   refresh(): void {
     if (this.#closing !== undefined) return;
     this.book.replace(this.#options.friends());
-    this.#transports?.addEntries(this.#friendsEntries());
+    this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
   }
 
@@ -184,15 +187,6 @@ export class PeerLinks {
     await this.#network.close();
     await this.#transports?.close();
     for (const check of this.#watchers) check();
-  }
-
-  /** Where friends of ours are entries of the DHT, by their cards. */
-  #friendsEntries(): HostPort[] {
-    return this.book
-      .wanted()
-      .flatMap(({ endpoints }) =>
-        endpoints.filter(({ dht }) => dht).map(({ host, port }) => ({ host, port })),
-      );
   }
 
   /** Tells who came and who went since it was told last. */
