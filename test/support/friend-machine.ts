@@ -125,10 +125,12 @@ export class FriendMachine {
 
   /** The same with the one whose disk died come up again; all others go on as they are. */
   restarted(mode: CrashMode, seed = 1): FriendMachine {
-    this.see();
     const { victim } = this;
-    if (victim === undefined)
+    this.witness.see(this.dying, '', false);
+    if (victim === undefined) {
+      for (const { disk } of this.friends) this.witness.see(disk, friendHome);
       return new FriendMachine(this.world, this.disk.afterCrash(mode, seed), this.friends, this);
+    }
     const friends = this.friends.map((friend) => {
       if (friend.name !== victim) return friend;
       friend.die();

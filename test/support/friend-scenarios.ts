@@ -130,6 +130,7 @@ const exchangeBack: Operation = {
     return machine;
   },
   run: (machine) => machine.exchange(victim),
+  again: (machine) => machine.exchange(victim),
   allowed: /fresh logs go on from it/,
 };
 

@@ -39,15 +39,18 @@ export class LogWitness {
     return this.#nonces.size;
   }
 
-  /** Reads all segments below a folder. */
-  see(disk: FaultDisk, folder: string): void {
+  /**
+   * Reads all segments below a folder. Of a disk whose machine has just died, what lies there may be gone when it comes up again, and
+   * nobody else ever had it: such a record has used its nonce, and its place is free.
+   */
+  see(disk: FaultDisk, folder: string, lasting = true): void {
     for (const path of disk.files()) {
       if (!path.startsWith(`${folder}/`) || !path.endsWith('.seg')) continue;
-      this.#take(disk.peek(path) ?? new Uint8Array(0));
+      this.#take(disk.peek(path) ?? new Uint8Array(0), lasting);
     }
   }
 
-  #take(bytes: Uint8Array): void {
+  #take(bytes: Uint8Array, lasting: boolean): void {
     const hash = toHex(segmentHash(bytes));
     if (this.#segments.has(hash)) return;
     let segment: ReturnType<typeof decodeSegment>;
@@ -58,7 +61,7 @@ export class LogWitness {
       if (isKithError(error)) return;
       throw error;
     }
-    this.#segments.add(hash);
+    if (lasting) this.#segments.add(hash);
     const { firstIndex } = segment.head;
     const logKey = toHex(segment.head.logKey);
     for (const [i, record] of segment.records.entries()) {
@@ -68,6 +71,7 @@ export class LogWitness {
       const before = this.#nonces.get(nonce);
       assert.ok(before === undefined || before === whole, `the nonce of ${place} was used before`);
       this.#nonces.set(nonce, whole);
+      if (!lasting) continue;
       const seen = this.#places.get(place) ?? new Set();
       this.#places.set(place, seen.add(whole));
     }
