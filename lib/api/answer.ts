@@ -52,18 +52,20 @@ export class Answer {
     this.#write(message);
   }
 
-  /** Writes an entry and waits until the client takes more, or is gone. */
-  async entry(message: Message): Promise<void> {
-    if (this.#write(message)) return;
+  /** Writes an entry and waits until the client takes more, or is gone, or the signal fires. */
+  async entry(message: Message, signal: AbortSignal): Promise<void> {
+    if (this.#write(message) || signal.aborted) return;
     const response = this.#response;
     await new Promise<void>((resolve) => {
       const done = (): void => {
         response.off('drain', done);
         response.off('close', done);
+        signal.removeEventListener('abort', done);
         resolve();
       };
       response.on('drain', done);
       response.on('close', done);
+      signal.addEventListener('abort', done, { once: true });
     });
   }
 

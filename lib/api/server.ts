@@ -137,7 +137,7 @@ export class ApiServer {
           onProblem: (problem) => answer.tell({ type: 'problem', ...problem }),
           ...(items && { onItem: (item) => answer.tell({ type: 'item', ...item }) }),
         },
-        onEntry: (entry) => answer.entry({ type: 'entry', entry }),
+        onEntry: (entry) => answer.entry({ type: 'entry', entry }, call.signal),
       });
       answer.result(value ?? null);
     } catch (error) {

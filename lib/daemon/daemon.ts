@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { parseDuration } from '../base/units.ts';
@@ -27,6 +28,9 @@ export interface DaemonOptions {
   readonly clock?: Clock;
   readonly timers?: Timers;
 }
+
+/** How long connections to friends outlive the wish to end, for what is being recorded. */
+const friendsStayMs = 3_000;
 
 /** Whoever is to hear of problems met on the way of one call. */
 type Listener = (problem: Problem) => void;
@@ -248,9 +252,13 @@ export class Daemon {
     this.#ending.abort(ending());
     const { vault, node } = this.#opened;
     const parts = [
-      async () => this.#server?.close(),
-      async () => this.#scheduler.close(),
-      async () => node?.close(),
+      // Cancelled commands get a moment to record what succeeded; then those that wait for a silent friend are told that it is gone.
+      async () => {
+        const ended = Promise.all([this.#server?.close(), this.#scheduler.close()]);
+        await Promise.race([ended.catch(() => undefined), wait(friendsStayMs, undefined, { ref: false })]);
+        await node?.close();
+        await ended;
+      },
       async () => {
         if (this.#socket !== undefined) await removeSocket(this.#options.home, this.#socket);
       },

@@ -52,6 +52,9 @@ export class PeerLinks {
   readonly #mirrors = new Map<string, InventoryMirror>();
   readonly #online = new Set<string>();
   readonly #watchers = new Set<() => void>();
+  /** When each friend that was here was lost, by the monotonic clock. */
+  readonly #goneMs = new Map<string, number>();
+  #startedMs: number | undefined;
   #transports: Transports | undefined;
   #closing: Promise<void> | undefined;
 
@@ -95,6 +98,7 @@ export class PeerLinks {
 
   /** Begins to dial. */
   start(): void {
+    this.#startedMs = this.#options.clock.monotonicMs();
     this.#network.start(this.#transports?.transports ?? []);
   }
 
@@ -139,8 +143,13 @@ export class PeerLinks {
     });
   }
 
+  /** With `awayMs` once `start` has begun to look for friends. */
   presence(id: string): Presence {
-    return this.#network.presence(id);
+    const presence = this.#network.presence(id);
+    const sinceMs = this.#goneMs.get(id) ?? this.#startedMs;
+    if (sinceMs === undefined) return presence;
+    const awayMs = presence.online ? 0 : this.#options.clock.monotonicMs() - sinceMs;
+    return { ...presence, awayMs };
   }
 
   /** True if somebody answered for the friend at the last try, and didn't know us. */
@@ -195,11 +204,13 @@ export class PeerLinks {
     const now = new Set(this.#network.peers().map(({ identity }) => toHex(identity)));
     for (const id of [...this.#online].filter((each) => !now.has(each))) {
       this.#online.delete(id);
+      this.#goneMs.set(id, this.#options.clock.monotonicMs());
       onPresence(id, false);
     }
     for (const id of now) {
       if (this.#online.has(id)) continue;
       this.#online.add(id);
+      this.#goneMs.delete(id);
       onPresence(id, true);
     }
     for (const check of this.#watchers) check();

@@ -53,6 +53,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
   #poll: NodeJS.Timeout | undefined;
+  #isStarted = false;
   #settled: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -117,12 +118,15 @@ export class KithNode implements PeerNode, FriendNetwork {
       await this.#publish();
     }
     this.#links.start();
+    this.#isStarted = true;
+    this.settled().catch(() => undefined);
     this.#watchAddresses();
   }
 
   settled(signal?: AbortSignal): Promise<void> {
-    if (this.#options !== undefined) return Promise.resolve();
-    this.#settled ??= this.#settle(signal);
+    // A daemon that has just started hasn't found its friends yet: commands wait as they would by themselves, and after that never.
+    if (this.#options !== undefined && !this.#isStarted) return Promise.resolve();
+    this.#settled ??= this.#options === undefined ? this.#settle(signal) : this.#links.settle(friendsMsMax);
     return this.#settled;
   }
 
@@ -189,7 +193,9 @@ export class KithNode implements PeerNode, FriendNetwork {
   }
 
   presence(id: string): Presence {
-    return this.#links.presence(id);
+    const { awayMs, ...presence } = this.#links.presence(id);
+    // A command by itself looks for a moment only.
+    return this.#options === undefined || awayMs === undefined ? presence : { ...presence, awayMs };
   }
 
   async hosted(id: string): Promise<Hosted | undefined> {
@@ -219,7 +225,8 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   async #close(): Promise<void> {
     clearInterval(this.#poll);
-    await this.#settled?.catch(() => undefined);
+    // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
+    if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();
   }
 

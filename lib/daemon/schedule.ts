@@ -17,6 +17,9 @@ interface Absence {
   readonly againMs: number;
 }
 
+/** A holder that flaps makes no more repairs due than one in so long. */
+const betweenMsMin: number = 60 * 1000;
+
 /**
  * When the daemon repairs by itself. Pure policy: it is told what happens and when, in ms of a monotonic clock, and says when the
  * next repair is due. What a repair then does is for the vault to judge.
@@ -33,6 +36,7 @@ export class RepairSchedule {
   readonly #since = new Map<string, number>();
   readonly #absences = new Map<string, Absence>();
   readonly #here = new Set<string>();
+  #endedMs = Number.NEGATIVE_INFINITY;
 
   constructor(graceMs: number | undefined, nowMs: number) {
     this.#graceMs = graceMs;
@@ -43,6 +47,11 @@ export class RepairSchedule {
   get pollMs(): number {
     if (this.#graceMs === undefined) return hourMs;
     return Math.min(hourMs, Math.max(shortestMs, this.#graceMs / 4));
+  }
+
+  /** Between a repair and the next that a holder's coming makes due. */
+  get #betweenMs(): number {
+    return Math.min(betweenMsMin, this.pollMs);
   }
 
   /** The setting has changed: absences are counted by it from their beginning. */
@@ -65,7 +74,9 @@ export class RepairSchedule {
       this.#here.add(id);
       this.#since.delete(id);
       this.#absences.delete(id);
-      this.#dueMs = Math.min(this.#dueMs, nowMs + settleMs);
+      // One that comes and goes costs a repair now and then, not one each time.
+      const earliest = Math.max(nowMs + settleMs, this.#endedMs + this.#betweenMs);
+      this.#dueMs = Math.min(this.#dueMs, earliest);
       return true;
     }
     if (this.#since.has(id)) return false;
@@ -96,6 +107,7 @@ export class RepairSchedule {
   /** A repair has ended; what made it due has been looked after, or is tried again later. */
   ended(ok: boolean, nowMs: number): void {
     this.#failures = ok ? 0 : this.#failures + 1;
+    this.#endedMs = nowMs;
     const retryMs = Math.min(
       hourMs,
       Math.min(retryMsMin, this.pollMs) * 2 ** Math.min(this.#failures - 1, 20),

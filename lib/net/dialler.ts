@@ -82,9 +82,9 @@ export class Dialler {
     this.#plan();
   }
 
-  /** True if the device has been dialled in vain at least once since it was last connected. */
-  tried(deviceId: Uint8Array): boolean {
-    return (this.#targets.get(idKey(deviceId))?.state.attempts ?? 1) > 0;
+  /** True if the device has been dialled in vain so many times since it was last connected. */
+  tried(deviceId: Uint8Array, times = 1): boolean {
+    return (this.#targets.get(idKey(deviceId))?.state.attempts ?? times) >= times;
   }
 
   /** Calls off all dials and waits for them to end. */

@@ -53,6 +53,8 @@ export class Network {
   readonly #troubles = new Map<string, string>();
   /** Hex of the devices that answered the last try and didn't want us. Only of those wanted. */
   readonly #refusals = new Set<string>();
+  /** Hex of the devices whose addresses neither answered nor refused at the last try. Only of those wanted. */
+  readonly #slow = new Set<string>();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
   #started = false;
@@ -285,7 +287,10 @@ export class Network {
 
   #tried(identity: Uint8Array): boolean {
     const devices = this.#wanted().filter((peer) => equalBytes(peer.identity, identity));
-    return devices.every(({ deviceId }) => this.#dialler.tried(deviceId));
+    // Who didn't answer in the little time of a first try may only be slow.
+    return devices.every(({ deviceId }) =>
+      this.#dialler.tried(deviceId, this.#slow.has(toHex(deviceId)) ? 2 : 1),
+    );
   }
 
   #target(peer: WantedPeer): DialTarget {
@@ -338,6 +343,10 @@ export class Network {
         last = isKithError(error)
           ? error
           : new KithError('peer-unreachable', messageOf(error), { cause: error });
+        if (transport.name === 'direct' || !peer.endpoints.some(({ direct }) => direct)) {
+          if (limit.isOver()) this.#slow.add(toHex(peer.deviceId));
+          else this.#slow.delete(toHex(peer.deviceId));
+        }
         if (!isKithError(error, 'peer-refused')) return last;
       } finally {
         limit.end();
@@ -346,12 +355,15 @@ export class Network {
     return last;
   }
 
-  #limit(ms: number, signal: AbortSignal): { signal: AbortSignal; end: () => void } {
+  #limit(
+    ms: number,
+    signal: AbortSignal,
+  ): { readonly signal: AbortSignal; readonly isOver: () => boolean; readonly end: () => void } {
     const over = new AbortController();
     const end = this.#timers.after(ms, () =>
       over.abort(new KithError('peer-unreachable', `no answer within ${ms / 1000} s`)),
     );
-    return { signal: AbortSignal.any([signal, over.signal]), end };
+    return { signal: AbortSignal.any([signal, over.signal]), isOver: () => over.signal.aborted, end };
   }
 
   #onOpen(session: Session): void {
@@ -381,6 +393,7 @@ export class Network {
     const kept = new Set(wanted.map(({ deviceId }) => toHex(deviceId)));
     for (const device of this.#troubles.keys()) if (!kept.has(device)) this.#troubles.delete(device);
     for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
+    for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);
   }
 
   #changed(): void {

@@ -17,20 +17,21 @@ const stepMsMax = 60_000;
 
 /**
  * Has a shard read and verified where it lies. A drive's word is our own. A friend's isn't: one leaf, drawn at random, is asked for and
- * held against the signed root, and all of them where bytes of this shard were once seen to be wrong.
+ * held against the signed root, and all of them where that is asked for, or bytes of this shard were once seen to be wrong.
  */
 export async function checkShard(
   session: Session,
   keeper: KnownHolder,
   manifest: Manifest,
   index: number,
+  options: { readonly everyLeaf?: boolean } = {},
 ): Promise<ShardCheck> {
   const ref = { packId: manifest.packId, index };
   const state = await inTime(keeper.holder, stepMsMax, () => keeper.holder.verify(ref));
   if (keeper.kind === 'drive') return { state, bytesRead: classBytes[manifest.class] ?? 0 };
   if (state !== 'good') return { state, bytesRead: 0 };
   const leaves = (classBytes[manifest.class] ?? 0) / leafBytes;
-  if (session.damage.has(keeper.id, manifest.packId, index)) {
+  if (options.everyLeaf === true || session.damage.has(keeper.id, manifest.packId, index)) {
     return await readLeaves(keeper, manifest, index, 0, leaves);
   }
   const [draw = 0, more = 0] = session.surroundings.random(2);

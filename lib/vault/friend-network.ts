@@ -20,6 +20,11 @@ export interface Presence {
   readonly mutual: boolean;
   /** Why the last try failed, in words; null where none did. */
   readonly trouble: string | null;
+  /**
+   * For how long (ms, monotonic) this process has looked for the friend without a break: since it went, or since looking began. 0 while it
+   * is online. Left out where nobody looks all the time, as in a command that works by itself.
+   */
+  readonly awayMs?: number;
 }
 
 /** What this computer keeps for a friend. */

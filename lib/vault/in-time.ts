@@ -1,5 +1,6 @@
+import { throwIfAborted } from '../base/concurrency.ts';
 import { KithError } from '../base/errors.ts';
-import type { Holder } from '../holders/holder.ts';
+import type { Holder, HolderLogs } from '../holders/holder.ts';
 
 /**
  * What a friend answers, or KithError `holder-unavailable` once it took longer than that, however much it keeps trickling in. A drive has
@@ -19,5 +20,57 @@ export async function inTime<T>(holder: Holder, msMax: number, ask: () => Promis
     return await Promise.race([answer, late]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * A friend whose every answer about logs and the key record is due in time, and is no longer waited for once the signal fires: one that
+ * trickles holds up nobody else. What it does with shards is left as it is. A drive is returned itself.
+ */
+export function promptLogs(holder: Holder, msMax: number, signal: AbortSignal | undefined): Holder {
+  if (holder.kind === 'drive') return holder;
+  const soon = <T>(ask: () => Promise<T>): Promise<T> =>
+    unlessAborted(signal, () => inTime(holder, msMax, ask));
+  const { id, kind, name, household } = holder;
+  const logs: HolderLogs = {
+    list: () => soon(() => holder.logs.list()),
+    putSegment: (logKey, firstIndex, bytes) => soon(() => holder.logs.putSegment(logKey, firstIndex, bytes)),
+    getSegment: (logKey, firstIndex) => soon(() => holder.logs.getSegment(logKey, firstIndex)),
+  };
+  return {
+    id,
+    kind,
+    name,
+    household,
+    logs,
+    getKeyRecord: () => soon(() => holder.getKeyRecord()),
+    putKeyRecord: (bytes) => soon(() => holder.putKeyRecord(bytes)),
+    check: () => holder.check(),
+    room: () => holder.room(),
+    reserve: (bytes) => holder.reserve(bytes),
+    put: (shard, reservation, stop) => holder.put(shard, reservation, stop),
+    get: (ref, firstLeaf, leafCount) => holder.get(ref, firstLeaf, leafCount),
+    stat: (ref) => holder.stat(ref),
+    manifest: (ref) => holder.manifest(ref),
+    inventory: (options) => holder.inventory(options),
+    verify: (ref) => holder.verify(ref),
+    delete: (ref) => holder.delete(ref),
+    settle: (refs) => holder.settle(refs),
+  };
+}
+
+/** KithError `interrupted` as soon as the signal fires; what comes later is dropped. */
+async function unlessAborted<T>(signal: AbortSignal | undefined, ask: () => Promise<T>): Promise<T> {
+  throwIfAborted(signal);
+  if (signal === undefined) return await ask();
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new KithError('interrupted', 'interrupted; run the same command again to go on'));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([ask(), aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

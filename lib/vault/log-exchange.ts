@@ -10,6 +10,10 @@ import { decodeKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
 import { adoptKeyRecord, type DeviceKeys } from '../trust/identity.ts';
 import type { Problem } from './types.ts';
+import { promptLogs } from './in-time.ts';
+
+/** A friend has so long for each answer about logs: a segment of 8 MiB over a slow line. */
+const answerMsMax = 120_000;
 
 /** Holders that logs are given to at once. */
 const givenAtOnce = 8;
@@ -74,8 +78,9 @@ export class LogExchange {
       let reached = 0;
       await forEachLimited(heard, givenAtOnce, async ({ holder, heard: one }) => {
         throwIfAborted(options.signal);
+        const prompt = promptLogs(holder, answerMsMax, options.signal);
         await this.#passing(holder, lost, async () => {
-          if (await this.#options.logCopies.give(holder, one, options)) reached++;
+          if (await this.#options.logCopies.give(prompt, one, options)) reached++;
         });
       });
       return { reached, gone: lost };
@@ -92,10 +97,11 @@ export class LogExchange {
     const gone = new Set<string>();
     for (const holder of holders) {
       throwIfAborted(signal);
-      await this.#passing(holder, gone, () => this.#exchangeKeyRecord(holder));
+      const prompt = promptLogs(holder, answerMsMax, signal);
+      await this.#passing(holder, gone, () => this.#exchangeKeyRecord(prompt));
       if (gone.has(holder.id)) continue;
       await this.#passing(holder, gone, async () => {
-        all.push({ holder, heard: await this.#options.logCopies.hear(holder) });
+        all.push({ holder, heard: await this.#options.logCopies.hear(prompt) });
       });
     }
     return { heard: all, gone };
@@ -106,7 +112,8 @@ export class LogExchange {
     try {
       await work();
     } catch (error) {
-      if (!isKithError(error) || error === this.#options.logs.stop) throw error;
+      if (!isKithError(error) || error === this.#options.logs.stop || error.code === 'interrupted')
+        throw error;
       if (error.code === 'holder-unavailable') gone.add(holder.id);
       this.#options.onProblem({
         item: holder.name,

@@ -206,7 +206,7 @@ async function soundShards(session: Session, census: Census, manifest: Manifest)
     const { index, keeper } = shard;
     if (index >= manifest.n) continue;
     try {
-      const { state } = await checkShard(session, keeper, manifest, index);
+      const { state } = await checkShard(session, keeper, manifest, index, { everyLeaf: true });
       if (state === 'good') sound.push(shard);
       else census.markDamaged(manifest.packId, index, keeper, state);
     } catch (error) {

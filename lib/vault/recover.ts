@@ -311,16 +311,18 @@ class Recovery {
     session.loadHolders();
     for (const { id, name, card } of this.#friends) {
       if (!heard.has(id) || session.state.friend(card.identity) !== undefined) continue;
-      await appendFriend(session, {
+      // Logs that are heard later may have the friend's own line, with what was really agreed.
+      const friend = {
         identity: card.identity,
-        state: friendStateNumbers.active,
+        state: friendStateNumbers.active as 1,
         name: nameFor(session, name),
         household: '',
         quotaGivenBytes: quotaOfNewFriendBytes,
         grants: grantsOfNewFriend,
         card: encodeCard(card),
         extensions: [],
-      });
+      };
+      await appendFriend(session, friend, { asGuess: true });
       session.loadHolders();
     }
   }

@@ -82,6 +82,7 @@ class RepairRun {
     const overdue = await awayFor(
       session,
       away.map(({ keeper }) => keeper),
+      grace,
     );
     const packs = [...session.state.packs()];
     try {

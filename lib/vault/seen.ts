@@ -6,6 +6,9 @@ import type { KnownHolder, Session } from './session.ts';
 /** Bytes of the file at most: some 80 for each holder that ever was. */
 const seenBytesMax = 1024 * 1024;
 
+/** After a start friends get so long to be found before their absence from before counts; less where the grace is shorter. */
+const lookedMsMin: number = 15 * 60 * 1000;
+
 function pathOf(session: Session): string {
   return join(session.home, 'seen');
 }
@@ -43,12 +46,23 @@ export async function noteSeen(session: Session, here: readonly KnownHolder[]): 
   });
 }
 
-/** For how many ms each absent holder has not been seen; 0 for one that was never noted. */
+/**
+ * For how many ms each absent holder has not been seen; 0 for one that was never noted. Where a daemon looks all the time, it must have
+ * looked for a while in this run too: this computer was perhaps the one that was away.
+ */
 export async function awayFor(
   session: Session,
   away: readonly KnownHolder[],
+  graceMs: number,
 ): Promise<ReadonlyMap<string, number>> {
   const seen = await load(session);
   const now = nowMs(session);
-  return new Map(away.map((keeper) => [keeper.id, Math.max(0, now - (seen.get(keeper.id) ?? now))]));
+  const looked = Math.min(graceMs, lookedMsMin);
+  return new Map(
+    away.map((keeper) => {
+      const { awayMs } = keeper.kind === 'friend' ? session.network.presence(keeper.id) : {};
+      if (awayMs !== undefined && awayMs < looked) return [keeper.id, 0];
+      return [keeper.id, Math.max(0, now - (seen.get(keeper.id) ?? now))];
+    }),
+  );
 }
