@@ -23,14 +23,21 @@ export class KithDaemon {
   /** Starts it and waits for its ready line. DemoFailure with what it said where it ends before. */
   static async start(
     args: readonly string[],
-    options: { readonly cwd: string; readonly home: string; readonly signal: AbortSignal },
+    options: {
+      readonly cwd: string;
+      readonly home: string;
+      readonly signal: AbortSignal;
+      /** A program that becomes this one, with its arguments: for another network namespace. */
+      readonly through?: readonly string[];
+    },
   ): Promise<KithDaemon> {
-    const { cwd, home, signal } = options;
+    const { cwd, home, signal, through = [] } = options;
     signal.throwIfAborted();
     const env: NodeJS.ProcessEnv = { ...process.env, KITH_HOME: home };
     delete env['KITH_PASSPHRASE'];
     delete env['KITH_PASSPHRASE_FILE'];
-    const child = spawn(process.execPath, [kithMain, ...args], {
+    const [program = process.execPath, ...rest] = [...through, process.execPath, kithMain, ...args];
+    const child = spawn(program, rest, {
       cwd,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -62,6 +69,11 @@ export class KithDaemon {
       throw new DemoFailure(`kith ${args.join(' ')} did not say that it is ready: ${line}`);
     }
     return daemon;
+  }
+
+  /** How it ended; null while it runs and where a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child.exitCode;
   }
 
   /** Asks the system, not our own memory. */

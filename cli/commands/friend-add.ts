@@ -1,3 +1,4 @@
+import { KithError, isKithError } from '../../lib/base/errors.ts';
 import { formatSize } from '../../lib/base/units.ts';
 import { readCard } from '../card-input.ts';
 import { withVault } from '../context.ts';
@@ -8,11 +9,25 @@ import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
 
+/** Says of a card whose text is in order and whose contents aren't what that means, and what to do. */
+function explained(error: unknown): unknown {
+  if (!isKithError(error, 'malformed', 'not-authentic') || error.details['what'] === 'card') return error;
+  return new KithError(
+    error.code,
+    `this card was damaged or changed on its way (${error.message}). Ask your friend for it again; they get it with: kith card`,
+    { details: error.details, cause: error },
+  );
+}
+
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
   const options = friendOptions(args);
   const card = await readCard(args.required('card'));
-  const friend = await withVault(context, (vault) => vault.friendAdd(card, options));
+  const friend = await withVault(context, (vault) => vault.friendAdd(card, options)).catch(
+    (error: unknown) => {
+      throw explained(error);
+    },
+  );
   output.document(friendJson(friend));
   output.say(
     `"${shown(friend.name)}" is your friend now (identity ${friend.id.slice(0, 16)}), with room for ${formatSize(friend.quotaGiven)} here.`,

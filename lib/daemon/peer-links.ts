@@ -1,9 +1,9 @@
-import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { decodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
+import { cardEntries } from '../net/card-entries.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { Service } from '../net/service.ts';
@@ -86,7 +86,9 @@ export class PeerLinks {
       ...(listen !== undefined && { listen }),
       direct,
       dht,
-      bootstrap: [...bootstrap, ...this.#friendsEntries(), ...further],
+      bootstrap: [...bootstrap, ...further],
+      entries: cardEntries(this.book.wanted()),
+      publicDht,
     });
     return this.#transports.listening;
   }
@@ -110,7 +112,7 @@ export class PeerLinks {
   refresh(): void {
     if (this.#closing !== undefined) return;
     this.book.replace(this.#options.friends());
-    this.#transports?.addEntries(this.#friendsEntries());
+    this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
   }
 
@@ -187,15 +189,6 @@ export class PeerLinks {
     for (const check of this.#watchers) check();
   }
 
-  /** Where friends of ours are entries of the DHT, by their cards. */
-  #friendsEntries(): HostPort[] {
-    return this.book
-      .wanted()
-      .flatMap(({ endpoints }) =>
-        endpoints.filter(({ dht }) => dht).map(({ host, port }) => ({ host, port })),
-      );
-  }
-
   /** Tells who came and who went since it was told last. */
   #changed(): void {
     const { onPresence } = this.#options;
@@ -226,11 +219,7 @@ export const callsStore: Service = {
   accept: () => undefined,
 };
 
-/** True for a device that the friend's card has a certificate of: what it signed once stays signed. */
+/** True for a device that the friend has certified once: what it signed stays signed. */
 export function certifies(book: FriendsBook, identityHex: string, deviceId: Uint8Array): boolean {
-  const bytes = book.cardOf(identityHex);
-  return (
-    bytes !== undefined &&
-    decodeCard(bytes).certificates.some((certificate) => equalBytes(certificate.deviceId, deviceId))
-  );
+  return book.isDeviceOf(identityHex, deviceId);
 }

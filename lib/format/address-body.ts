@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { ByteReader, ByteWriter } from '../base/codec.ts';
 import { KithError } from '../base/errors.ts';
 import { readExtensions, writeExtensions } from './extensions.ts';
@@ -37,10 +38,32 @@ export interface AddressBody {
   readonly extensions: readonly Extension[];
 }
 
+/** `::`, and `0.0.0.0` written as IPv6, however they are written. */
+function isIPv6Everywhere(host: string): boolean {
+  const { hostname } = new URL(`http://[${host.replace(/%.*$/, '')}]`);
+  return hostname === '[::]' || hostname === '[::ffff:0:0]';
+}
+
+/** A name whose last part is a number would be read as an address, in ways of which there are many: `0x0`, `127.1`. */
+function isName(host: string): boolean {
+  const labels = host.replace(/\.$/, '').split('.');
+  return (
+    labels.every((label) => /^[0-9A-Za-z_-]{1,63}$/.test(label)) &&
+    !/^([0-9]+|0x[0-9a-f]*)$/i.test(labels.at(-1) ?? '')
+  );
+}
+
 /** True for a text that can be an address or a name to look up, and is a place: not `0.0.0.0` or `::`. */
 export function validHost(host: string): boolean {
   if (host.length === 0 || host.length > hostBytesMax || !/^[0-9A-Za-z._:%-]+$/.test(host)) return false;
-  return !/^[0.:]+$/.test(host.replace(/%.*$/, ''));
+  switch (isIP(host)) {
+    case 4:
+      return host !== '0.0.0.0';
+    case 6:
+      return !isIPv6Everywhere(host);
+    default:
+      return isName(host);
+  }
 }
 
 function validPort(port: number): boolean {

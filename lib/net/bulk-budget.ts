@@ -3,6 +3,10 @@ import { bulkBytesMax } from './service.ts';
 /** Bulk bytes that calls of all peers together may hold in memory, each way. */
 export const bulkBudgetBytes: number = 64 * 1024 * 1024;
 
+/** Bodies of calls under way and of their replies; one peer holds an eighth: some thirty calls at once. */
+export const bodyBudgetBytes: number = 128 * 1024 * 1024;
+export const bodyBudgetBytesPerPeer: number = 16 * 1024 * 1024;
+
 interface Waiting {
   readonly bytes: number;
   readonly grant: () => void;
@@ -14,8 +18,8 @@ interface PeerShare {
 }
 
 /**
- * Memory for bulk bytes, shared by all peers: one peer holds a quarter of it at most (or one call's worth, if that is
- * more), and peers that wait take turns, so that one that asks for much or is slow leaves room for the others.
+ * Memory for calls, shared by all peers: one peer holds a quarter of it at most, unless told otherwise (or one call's
+ * worth, if that is more), and peers that wait take turns, so that one that asks for much or is slow leaves room for the others.
  */
 export class BulkBudget {
   readonly #total: number;
@@ -25,9 +29,9 @@ export class BulkBudget {
   #turns: string[] = [];
   #held = 0;
 
-  constructor(totalBytes: number = bulkBudgetBytes) {
+  constructor(totalBytes: number = bulkBudgetBytes, perPeerBytes: number = Math.floor(totalBytes / 4)) {
     this.#total = Math.max(totalBytes, bulkBytesMax);
-    this.#perPeer = Math.max(Math.floor(totalBytes / 4), bulkBytesMax);
+    this.#perPeer = Math.max(perPeerBytes, bulkBytesMax);
   }
 
   get heldBytes(): number {

@@ -25,6 +25,18 @@ export const silenceMsDefault = 30_000;
 /** So many times as long at most, if other calls of the channel move. */
 const silencePatience = 4;
 
+/** How long the other side may say that it still works on a call of which nothing else moves: a slow disk, a long check. */
+export const aliveMsMax = 120_000;
+
+/** How long the final message of a cancelled call may take, whatever else comes. A handler may have to end its work. */
+export const cancelMsMax = 120_000;
+
+/** How long a call may wait for one of the others to end: as long as those may stand still until the session is over. */
+export const queueMsMax: number = aliveMsMax + cancelMsMax;
+
+/** How long a call may take at all: its largest upload or download at a few kilobytes a second. */
+export const callMsMax: number = 60 * 60_000;
+
 /** What both halves of a call channel need of the session. */
 export interface CallWiring {
   /** Writes one message at once; false when the stream wants no more for now. */
@@ -50,14 +62,26 @@ interface OpenCall {
   readonly silenceMsMax: number;
   /** The caller has its answer, or has given up; what still comes is only counted. */
   settled: boolean;
-  cancelled: boolean;
   reply: { readonly body: Uint8Array; readonly inbox: BulkInbox } | undefined;
   /** False while it waits for its turn on the stream: then the other side can't know of it. */
   sent: boolean;
-  /** When something of it moved last. */
+  /** When its message went out. */
+  sentAtMs: number;
+  /** When a byte of it came or went last. */
   movedAtMs: number;
+  /** When the other side last said that it works on it. */
+  aliveAtMs: number;
+  /** When its cancel went out. */
+  cancelledAtMs: number | undefined;
   callOffSilence: () => void;
   readonly settle: (reply: CallReply | undefined, error: unknown) => void;
+}
+
+/** A call that has no number yet. */
+interface WaitingCall {
+  readonly begin: () => void;
+  readonly fail: (error: KithError) => void;
+  callOffDeadline: () => void;
 }
 
 /**
@@ -68,7 +92,7 @@ export class CallClient {
   readonly #wiring: CallWiring;
   readonly #open = new Map<number, OpenCall>();
   /** Calls that wait for one of the others to end. */
-  readonly #queue: { readonly begin: () => void; readonly fail: (error: KithError) => void }[] = [];
+  readonly #queue: WaitingCall[] = [];
   #lastId = 0;
   /** When anything came on this channel last. */
   #heardAtMs = Number.NEGATIVE_INFINITY;
@@ -86,7 +110,7 @@ export class CallClient {
     (bytes) => this.#onData(bytes),
     (bytes) => this.#onCredit(bytes),
     () => this.#unexpected('a cancel'),
-    (bytes) => this.#moved(this.#known(decodeCallId(bytes))),
+    (bytes) => this.#onAlive(this.#known(decodeCallId(bytes))),
   ];
 
   /** Calls under way, those that were given up included. */
@@ -103,8 +127,7 @@ export class CallClient {
     if (this.#ended !== undefined) throw this.#ended;
     return await new Promise<CallReply>((resolve, reject) => {
       const onAbort = (): void => {
-        const at = this.#queue.indexOf(waiting);
-        if (at >= 0) this.#queue.splice(at, 1);
+        this.#unqueue(waiting);
         if (signal === undefined) return;
         if (call === undefined) reject(abortError(signal));
         else this.#giveUp(call, abortError(signal));
@@ -115,11 +138,19 @@ export class CallClient {
         else resolve(reply);
       };
       let call: OpenCall | undefined;
-      const waiting = {
-        begin: (): void => {
+      const waiting: WaitingCall = {
+        begin: () => {
+          waiting.callOffDeadline();
           call = this.#begin(method, body, options, settle);
         },
-        fail: (error: KithError): void => settle(undefined, error),
+        fail: (error) => {
+          waiting.callOffDeadline();
+          settle(undefined, error);
+        },
+        callOffDeadline: this.#wiring.timers.after(queueMsMax, () => {
+          this.#unqueue(waiting);
+          waiting.fail(new KithError('holder-unavailable', 'the other side is busy with too many calls'));
+        }),
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#queue.push(waiting);
@@ -140,6 +171,12 @@ export class CallClient {
     for (const waiting of this.#queue.splice(0)) waiting.fail(error);
   }
 
+  #unqueue(waiting: WaitingCall): void {
+    waiting.callOffDeadline();
+    const at = this.#queue.indexOf(waiting);
+    if (at >= 0) this.#queue.splice(at, 1);
+  }
+
   #beginNext(): void {
     while (this.#ended === undefined && this.#open.size < callCountMax) {
       const next = this.#queue.shift();
@@ -152,7 +189,12 @@ export class CallClient {
     const { gate, timers } = this.#wiring;
     const id = ++this.#lastId;
     const push = (piece: Uint8Array, wanted: () => boolean): Promise<void> =>
-      gate.send(() => !wanted() || this.#wiring.send(callKind.data, encodeData({ id, bytes: piece })));
+      gate.send(() => {
+        if (!wanted()) return true;
+        // The line takes it: a slow one may need longer for an upload than a side may work in silence.
+        call.movedAtMs = timers.nowMs();
+        return this.#wiring.send(callKind.data, encodeData({ id, bytes: piece }));
+      });
     // The gate fails only when the session ends, and that ends the call.
     const outbox = new BulkOutbox(options.upload ?? [], push, () => {});
     const downloadBytesMax = options.downloadBytesMax ?? 0;
@@ -163,10 +205,12 @@ export class CallClient {
       downloadBytesMax,
       silenceMsMax,
       settled: false,
-      cancelled: false,
       reply: undefined,
       sent: false,
+      sentAtMs: Number.POSITIVE_INFINITY,
       movedAtMs: timers.nowMs(),
+      aliveAtMs: Number.NEGATIVE_INFINITY,
+      cancelledAtMs: undefined,
       callOffSilence: () => {},
       settle,
     };
@@ -175,7 +219,7 @@ export class CallClient {
     const message = encodeCall({ id, method, uploadBytes: outbox.totalBytes, downloadBytesMax, body });
     const write = (): boolean => {
       call.sent = true;
-      this.#touch(call);
+      call.movedAtMs = call.sentAtMs = timers.nowMs();
       return this.#wiring.send(callKind.call, message);
     };
     gate.send(write).catch(() => {});
@@ -254,8 +298,9 @@ export class CallClient {
   }
 
   #cancel(call: OpenCall): void {
-    if (call.cancelled) return;
-    call.cancelled = true;
+    if (call.cancelledAtMs !== undefined) return;
+    // From now on the other side has as long as ever, but not for ever by saying that it works on it.
+    call.cancelledAtMs = call.movedAtMs = this.#wiring.timers.nowMs();
     this.#wiring.send(callKind.cancel, encodeCallId(call.id));
   }
 
@@ -272,39 +317,45 @@ export class CallClient {
       })
       .catch(() => {});
     this.#settle(call, undefined, error);
+    call.callOffSilence();
+    this.#watch(call, call.silenceMsMax);
   }
 
   #moved(call: OpenCall): void {
-    this.#touch(call);
-    this.#heardAtMs = call.movedAtMs;
+    call.movedAtMs = this.#heardAtMs = this.#wiring.timers.nowMs();
   }
 
-  #touch(call: OpenCall): void {
-    call.movedAtMs = this.#wiring.timers.nowMs();
+  #onAlive(call: OpenCall): void {
+    call.aliveAtMs = this.#heardAtMs = this.#wiring.timers.nowMs();
   }
 
   #watch(call: OpenCall, ms: number): void {
     call.callOffSilence = this.#wiring.timers.after(ms, () => this.#onQuiet(call));
   }
 
+  /** Until when it may go on as things are. */
+  #deadlineMs(call: OpenCall): number {
+    const { movedAtMs, aliveAtMs, silenceMsMax, cancelledAtMs, sentAtMs } = call;
+    // On a slow line a small answer stands in the queue behind others' bulk: the channel's life counts too, for a while.
+    const heardAtMs = Math.min(this.#heardAtMs, movedAtMs + silenceMsMax * (silencePatience - 1));
+    const quietMs = Math.max(movedAtMs, heardAtMs) + silenceMsMax;
+    const workedMs = Math.min(aliveAtMs + silenceMsMax, movedAtMs + aliveMsMax);
+    const lastMs = cancelledAtMs === undefined ? sentAtMs + callMsMax : cancelledAtMs + cancelMsMax;
+    return Math.min(Math.max(quietMs, workedMs), lastMs);
+  }
+
   #onQuiet(call: OpenCall): void {
     const { timers, onBroken } = this.#wiring;
-    // On a slow line a small answer stands in the queue behind others' bulk: the channel's life counts too, for a while.
-    const patienceMs = call.silenceMsMax * (silencePatience - 1);
-    const movedAtMs = Math.max(call.movedAtMs, Math.min(this.#heardAtMs, call.movedAtMs + patienceMs));
-    const leftMs = call.sent ? movedAtMs + call.silenceMsMax - timers.nowMs() : call.silenceMsMax;
+    // While its message, or its cancel, waits for its turn the other side can't know of it: that the line moves is the gate's concern.
+    const waits = !call.sent || (call.settled && call.cancelledAtMs === undefined);
+    const leftMs = waits ? call.silenceMsMax : this.#deadlineMs(call) - timers.nowMs();
     if (leftMs > 0) {
       this.#watch(call, leftMs);
       return;
     }
     const error = new KithError('holder-unavailable', 'the other side fell silent in the middle of a call');
-    if (call.settled) {
-      onBroken(error);
-      return;
-    }
-    this.#giveUp(call, error);
-    this.#touch(call);
-    this.#watch(call, call.silenceMsMax);
+    if (call.settled) onBroken(error);
+    else this.#giveUp(call, error);
   }
 }
 

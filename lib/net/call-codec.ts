@@ -1,7 +1,7 @@
 import { concatBytes, copyBytes } from '../base/bytes.ts';
 import { ByteReader, ByteWriter } from '../base/codec.ts';
 import { readList, writeBlob, writeList, writeText } from '../format/fields.ts';
-import { bulkBytesMax, bulkMessageBytes, callBodyBytesMax } from './service.ts';
+import { bulkBytesMax, bulkMessageBytes, callBodyBytesMax, replyBodyBytesMax } from './service.ts';
 
 /** Messages of calls (docs/formats/wire.md). */
 
@@ -75,7 +75,7 @@ export function decodeCall(bytes: Uint8Array): CallMessage {
 
 export function encodeReply({ id, downloadBytes, body }: ReplyMessage): Uint8Array {
   const writer = new ByteWriter().varint(id).varint(downloadBytes);
-  writeBlob(writer, body, callBodyBytesMax, 'reply');
+  writeBlob(writer, body, replyBodyBytesMax, 'reply');
   return writer.finish();
 }
 
@@ -85,7 +85,7 @@ export function decodeReply(bytes: Uint8Array): ReplyMessage {
   const reply = {
     id: readCallId(reader),
     downloadBytes: reader.varint(bulkBytesMax),
-    body: copyBytes(reader.blob(callBodyBytesMax)),
+    body: copyBytes(reader.blob(replyBodyBytesMax)),
   };
   reader.end();
   return reply;

@@ -15,7 +15,7 @@ import {
   encodeReply,
 } from './call-codec.ts';
 import type { CallMessage } from './call-codec.ts';
-import { callBodyBytesMax } from './service.ts';
+import { replyBodyBytesMax } from './service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
 import { failureOf } from './wire-error.ts';
 
@@ -25,8 +25,12 @@ export const aliveMs = 5_000;
 /** How long an upload may stand still before its memory is wanted back. */
 export const uploadSilenceMsMax = 60_000;
 
-/** Memory for bulk that comes in, and for bulk that goes out: two, so that no call holds the one that another waits for. */
-export interface BulkBudgets {
+/**
+ * Memory for bodies, for bulk that goes out, and for bulk that comes in: three, which every call takes in this order, so
+ * that none holds what another waits for that it waits for itself.
+ */
+export interface CallBudgets {
+  readonly bodies: BulkBudget;
   readonly uploads: BulkBudget;
   readonly downloads: BulkBudget;
 }
@@ -42,6 +46,7 @@ class ServedCall {
   /** Called when the upload is complete, or will not be. */
   onUpload: ((error: Error | undefined) => void) | undefined;
   callOffSilence: () => void = () => {};
+  releaseBodies: () => void = () => {};
   releaseUpload: () => void = () => {};
   releaseDownload: () => void = () => {};
 
@@ -53,7 +58,7 @@ class ServedCall {
     return this.#cancel.signal;
   }
 
-  /** Frees what an unfinished upload holds at once; what the handler works on, when it has ended. */
+  /** What the call holds of the budgets is given back when the handler has ended: until then it may work on it. */
   abort(error: KithError): void {
     if (!this.signal.aborted) this.#cancel.abort(error);
     this.#dropUpload(error);
@@ -63,13 +68,13 @@ class ServedCall {
     this.#dropUpload(new KithError('failed', 'the call had ended'));
     this.releaseUpload();
     this.releaseDownload();
+    this.releaseBodies();
   }
 
   #dropUpload(error: KithError): void {
     this.callOffSilence();
     if (this.inbox === undefined || this.inbox.complete) return;
     this.inbox.discard();
-    this.releaseUpload();
     this.onUpload?.(error);
     this.onUpload = undefined;
   }
@@ -80,7 +85,7 @@ export class CallServer {
   readonly #wiring: CallWiring;
   readonly #handler: ServiceHandler;
   readonly #peer: string;
-  readonly #budgets: BulkBudgets;
+  readonly #budgets: CallBudgets;
   readonly #calls = new Map<number, ServedCall>();
   /** Granted upload bytes that may still come for calls which have had their final message. */
   readonly #leftovers = new Map<number, BulkInbox>();
@@ -89,7 +94,7 @@ export class CallServer {
   #callOffAlive: () => void = () => {};
 
   /** `peer` names whose share of the budgets is used. */
-  constructor(wiring: CallWiring, handler: ServiceHandler, peer: string, budgets: BulkBudgets) {
+  constructor(wiring: CallWiring, handler: ServiceHandler, peer: string, budgets: CallBudgets) {
     this.#wiring = wiring;
     this.#handler = handler;
     this.#peer = peer;
@@ -112,16 +117,13 @@ export class CallServer {
     return this.#calls.size + this.#leftovers.size;
   }
 
-  /** The channel is closed: signals fire, budgets are freed. */
+  /** The channel is closed: signals fire; budgets are freed as handlers end. */
   end(error: KithError): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#callOffAlive();
     this.#leftovers.clear();
-    for (const call of this.#calls.values()) {
-      call.abort(error);
-      call.release();
-    }
+    for (const call of this.#calls.values()) call.abort(error);
   }
 
   #unexpected(what: string): never {
@@ -129,6 +131,7 @@ export class CallServer {
   }
 
   #onCall(bytes: Uint8Array): void {
+    if (this.#ended) return;
     const message = decodeCall(bytes);
     if (message.id !== this.#lastId + 1) this.#unexpected(`call ${message.id} after call ${this.#lastId}`);
     if (this.openCount >= callCountMax) this.#unexpected(`more than ${callCountMax} calls at once`);
@@ -140,6 +143,7 @@ export class CallServer {
   }
 
   #onData(bytes: Uint8Array): void {
+    if (this.#ended) return;
     const data = decodeData(bytes);
     const leftover = this.#leftovers.get(data.id);
     if (leftover !== undefined) {
@@ -161,6 +165,7 @@ export class CallServer {
   }
 
   #onCancel(bytes: Uint8Array): void {
+    if (this.#ended) return;
     const id = decodeCallId(bytes);
     if (id > this.#lastId) this.#unexpected(`a cancel for call ${id}, which was never made`);
     this.#leftovers.delete(id);
@@ -173,14 +178,12 @@ export class CallServer {
 
   /** Never rejects: what goes wrong is the caller's to know, or the session has ended. */
   async #serve(call: ServedCall): Promise<void> {
-    const { id, downloadBytesMax } = call.message;
+    const { id, downloadBytesMax, body } = call.message;
+    const { bodies, downloads } = this.#budgets;
     try {
+      call.releaseBodies = await bodies.acquire(this.#peer, body.length + replyBodyBytesMax, call.signal);
       if (downloadBytesMax > 0) {
-        call.releaseDownload = await this.#budgets.downloads.acquire(
-          this.#peer,
-          downloadBytesMax,
-          call.signal,
-        );
+        call.releaseDownload = await downloads.acquire(this.#peer, downloadBytesMax, call.signal);
       }
       const reply = await this.#handler.handle(this.#incoming(call));
       checkReply(reply, call.message);
@@ -273,7 +276,7 @@ export class CallServer {
 
 /** A handler's mistake, not the peer's. */
 function checkReply({ body, download = [] }: OutgoingReply, { downloadBytesMax }: CallMessage): void {
-  if (body.length > callBodyBytesMax) throw new RangeError(`a reply of ${body.length} bytes`);
+  if (body.length > replyBodyBytesMax) throw new RangeError(`a reply of ${body.length} bytes`);
   const downloadBytes = bytesOf(download);
   if (downloadBytes > downloadBytesMax) {
     throw new KithError(

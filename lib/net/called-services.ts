@@ -43,6 +43,11 @@ export class CalledServices {
     return this.#channels.get(name)?.client;
   }
 
+  /** Calls under way. */
+  get openCount(): number {
+    return [...this.#channels.values()].reduce((sum, { client }) => sum + client.openCount, 0);
+  }
+
   /** The session has ended. */
   end(error: KithError): void {
     if (this.#ended) return;

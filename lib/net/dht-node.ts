@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
+import { boundedStream } from './bounded-stream.ts';
 import { listenError } from './listen-error.ts';
 
 /** Where a node of the DHT lives and whom it asks first. */
@@ -37,6 +38,15 @@ export function knownHost({ host, announceHost }: DhtNodeOptions): string {
   return host === anyHost ? (announceHost ?? firstAddress()) : host;
 }
 
+/** All its connections, whoever makes them, over streams that set a limit to messages. */
+function boundStreams(dht: HyperDHT): void {
+  const connect = dht.connect.bind(dht);
+  dht.connect = (key, options) => connect(key, { ...options, createSecretStream: boundedStream });
+  const createServer = dht.createServer.bind(dht);
+  dht.createServer = (options, onConnection) =>
+    createServer({ ...options, createSecretStream: boundedStream }, onConnection);
+}
+
 /**
  * A node of the DHT, bound. KithError of listenError if it can't be. It never asks a public server: the list of entries
  * is always given, even where it is empty.
@@ -51,6 +61,7 @@ export async function openDhtNode(options: DhtNodeOptions): Promise<HyperDHT> {
     maxSize: cacheEntriesMax,
     ...(entry ? { ephemeral: false, firewalled: false } : {}),
   });
+  boundStreams(dht);
   if (host !== anyHost) {
     // hyperdht would bind to every interface to see whether it may tell peers of it.
     const validate = dht.validateLocalAddresses.bind(dht);

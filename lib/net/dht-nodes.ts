@@ -3,6 +3,7 @@ import type HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
 import { anyHost, knownHost, openDhtNode } from './dht-node.ts';
 import type { DhtNodeOptions } from './dht-node.ts';
+import { isPublicEntry } from './public-entries.ts';
 
 /** Entries that are asked first. A search asks all of them while it knows nobody nearer. */
 const entryCountMax = 64;
@@ -20,50 +21,81 @@ function sameNode(a: HostPort, b: HostPort): boolean {
   return a.host === b.host && a.port === b.port;
 }
 
+/** Each once, our own choice first, and no more than are asked. */
+function entryList(
+  fixed: readonly HostPort[],
+  named: readonly HostPort[],
+  { publicDht = false }: DhtNodesOptions,
+): HostPort[] {
+  const list: HostPort[] = [];
+  const allowed = named.filter((entry) => usable(entry) && (publicDht || !isPublicEntry(entry.host)));
+  for (const { host, port } of [...fixed, ...allowed]) {
+    if (list.length >= entryCountMax) break;
+    if (!list.some((node) => sameNode(node, { host, port }))) list.push({ host, port });
+  }
+  return list;
+}
+
+/** How the nodes of one device begin. */
+export interface DhtNodesOptions extends DhtNodeOptions {
+  /** Entries that others named, in their cards, say. */
+  readonly entries?: readonly HostPort[];
+  /** Whether others may name public ones. */
+  readonly publicDht?: boolean;
+}
+
 /** The nodes that one device runs: one, or three where it is an entry for others. */
 export class DhtNodes {
   /** The one on the given port: all connections are its. */
   readonly main: HyperDHT;
-  readonly #extra: readonly HyperDHT[];
+  readonly #options: DhtNodesOptions;
+  readonly #extra: HyperDHT[] = [];
+  /** Of each node: entries that stay, whatever others are named. */
+  readonly #fixed = new Map<HyperDHT, readonly HostPort[]>();
 
-  private constructor(main: HyperDHT, extra: readonly HyperDHT[]) {
+  private constructor(main: HyperDHT, options: DhtNodesOptions) {
     this.main = main;
-    this.#extra = extra;
+    this.#options = options;
   }
 
-  static async open(options: DhtNodeOptions): Promise<DhtNodes> {
-    const bootstrap = options.bootstrap.filter(usable).slice(0, entryCountMax);
+  static async open(options: DhtNodesOptions): Promise<DhtNodes> {
+    const fixed = options.bootstrap.filter(usable);
+    const bootstrap = entryList(fixed, options.entries ?? [], options);
     const main = await openDhtNode({ ...options, bootstrap });
-    const extra: HyperDHT[] = [];
+    const nodes = new DhtNodes(main, options);
+    nodes.#fixed.set(main, fixed);
     try {
       for (let i = 0; options.entry && i < extraNodeCount; i++) {
         const host = options.host === anyHost ? knownHost(options) : options.host;
         const own = { host, port: main.io.serverSocket.address().port };
         const dht = await openDhtNode({ ...options, port: 0, bootstrap: [own, ...bootstrap] });
-        extra.push(dht);
+        nodes.#extra.push(dht);
+        nodes.#fixed.set(dht, [own, ...fixed]);
         // Named at once to whoever asks, not only when it has found its place.
         main.addNode({ host, port: dht.io.serverSocket.address().port });
       }
     } catch (error) {
-      await new DhtNodes(main, extra).close();
+      await nodes.close();
       throw error;
     }
-    return new DhtNodes(main, extra);
+    return nodes;
   }
 
   get all(): readonly HyperDHT[] {
     return [this.main, ...this.#extra];
   }
 
-  /** Further entries, asked from now on. */
-  addEntries(entries: readonly HostPort[]): void {
+  /** The entries that others name now, in the place of those that they named before. */
+  setEntries(entries: readonly HostPort[]): void {
     for (const dht of this.all) {
-      for (const { host, port } of entries.filter(usable)) {
-        const known = dht.bootstrapNodes;
-        if (known.length >= entryCountMax) break;
-        if (!known.some((node) => sameNode(node, { host, port }))) known.push({ host, port });
-      }
+      const list = entryList(this.#fixed.get(dht) ?? [], entries, this.#options);
+      dht.bootstrapNodes.splice(0, Number.POSITIVE_INFINITY, ...list);
     }
+  }
+
+  /** True where nobody's card is to lead us. */
+  refuses(host: string): boolean {
+    return this.#options.publicDht !== true && isPublicEntry(host);
   }
 
   /** True while we know too few others to learn from them how we look from outside. */

@@ -17,8 +17,12 @@ export interface DhtTransportOptions extends TransportOptions {
   readonly host: string;
   /** Exactly this UDP port; 0 for the system's choice. */
   readonly port: number;
-  /** Entries of friends. May be empty: then we are the first, or learn of entries by dialling. */
+  /** Entries of our own choice. May be empty: then we are the first, or learn of entries by dialling. */
   readonly bootstrap: readonly HostPort[];
+  /** Entries by friends' cards, as in `setEntries`. */
+  readonly entries?: readonly HostPort[];
+  /** Whether cards may lead to public servers; false unless given. */
+  readonly publicDht?: boolean;
   /** Whether friends can begin with us: for a device that can be reached at `host:port` as it stands. */
   readonly entry: boolean;
   /** False: nobody can dial us, and nothing is announced. */
@@ -33,7 +37,8 @@ export interface DhtTransport extends Transport {
   readonly listening: HostPort;
   /** Resolves when friends can find us by key for the first time, or that was given up; never rejects. */
   readonly announced: Promise<void>;
-  addEntries(entries: readonly HostPort[]): void;
+  /** The entries by friends' cards, in the place of those before. */
+  setEntries(entries: readonly HostPort[]): void;
   /** After an outage or a change of address: finds the others and is found again within seconds, not minutes. */
   refresh(): void;
   /** Whom it knows: entries first, then neighbours. */
@@ -123,8 +128,8 @@ class SwarmTransport implements DhtTransport {
     });
   }
 
-  addEntries(entries: readonly HostPort[]): void {
-    this.#nodes.addEntries(entries);
+  setEntries(entries: readonly HostPort[]): void {
+    this.#nodes.setEntries(entries);
   }
 
   refresh(): void {
@@ -238,7 +243,7 @@ class SwarmTransport implements DhtTransport {
     const known: HostPort[] = [];
     for (const { host, port } of endpoints.filter(({ dht }) => dht).slice(0, endpointCountMax)) {
       const address = isIPv4(host) ? host : await orAborted(addressOf(host), signal);
-      if (address === undefined || port < 1 || port > 65535) continue;
+      if (address === undefined || this.#nodes.refuses(address) || port < 1 || port > 65535) continue;
       known.push({ host: address, port });
       this.#nodes.main.addNode({ host: address, port });
     }

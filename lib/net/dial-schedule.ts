@@ -3,6 +3,12 @@
 /** Dials under way at a time, over all peers. */
 export const dialCountMax = 8;
 
+/** Of them, to devices of one identity: it can have many, and name any address for them. */
+export const identityDialCountMax = 2;
+
+/** New addresses are worth as many tries as a new peer this often: they could change for ever. */
+export const freshMsMin = 60_000;
+
 /** At first a peer is dialled this often, for this long: it may just be starting. */
 export const eagerDelayMs = 2_000;
 export const eagerMs = 60_000;
@@ -41,21 +47,35 @@ export function afterSession(state: DialState, openedAtMs: number, nowMs: number
   return nowMs - openedAtMs >= lastingMs ? freshDial(nowMs) : afterFailure(state, nowMs, random);
 }
 
+/** After the peer named other addresses: worth a try at once. */
+export function afterMove(state: DialState, nowMs: number): DialState {
+  return nowMs - state.sinceMs >= freshMsMin ? freshDial(nowMs) : { ...state, dueAtMs: nowMs };
+}
+
 /** How long one dial over one transport may take: the first round is quick, so that those who are here are soon found. */
 export function dialLimitMs(attempts: number): number {
   if (attempts === 0) return 2_500;
   return attempts === 1 ? 5_000 : 10_000;
 }
 
-/** Of those who wait, whom to dial now: as many as are free, the least tried first, then the longest due. */
-export function pickDue<T extends { readonly state: DialState }>(
+/**
+ * Of those who wait, whom to dial now: as many as are free, the least tried first, then the longest due. `underWay` has
+ * the identity of each dial that is.
+ */
+export function pickDue<T extends { readonly state: DialState; readonly identity: string }>(
   waiting: readonly T[],
   nowMs: number,
-  underWay: number,
+  underWay: readonly string[],
 ): T[] {
   const due = waiting.filter(({ state }) => state.dueAtMs <= nowMs);
   due.sort((a, b) => a.state.attempts - b.state.attempts || a.state.dueAtMs - b.state.dueAtMs);
-  return due.slice(0, Math.max(0, dialCountMax - underWay));
+  const dials = [...underWay];
+  return due.filter(({ identity }) => {
+    if (dials.length >= dialCountMax) return false;
+    if (dials.filter((other) => other === identity).length >= identityDialCountMax) return false;
+    dials.push(identity);
+    return true;
+  });
 }
 
 /** How long until somebody is due who isn't yet; undefined if nobody waits. */

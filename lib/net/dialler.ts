@@ -1,12 +1,13 @@
 import { idKey } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
-import { afterFailure, afterSession, freshDial, nextDueMs, pickDue } from './dial-schedule.ts';
+import { afterFailure, afterMove, afterSession, freshDial, nextDueMs, pickDue } from './dial-schedule.ts';
 import type { DialState } from './dial-schedule.ts';
 import type { WantedPeer } from './directory.ts';
 import type { Timers } from './timers.ts';
 
 /** A device that a session is wanted with. */
 interface Target {
+  identity: string;
   peer: WantedPeer;
   state: DialState;
   dialling: AbortController | undefined;
@@ -28,7 +29,8 @@ export interface DiallerOptions {
 export class Dialler {
   readonly #options: DiallerOptions;
   readonly #targets = new Map<string, Target>();
-  readonly #running = new Set<Promise<void>>();
+  /** Dials under way, those included that are being called off, and to whose devices. */
+  readonly #running = new Map<Promise<void>, string>();
   #callOff: () => void = () => {};
   #closed = false;
 
@@ -47,12 +49,13 @@ export class Dialler {
       const target = this.#targets.get(key);
       if (target === undefined) {
         const openedAtMs = connected(peer.deviceId) ? nowMs : undefined;
-        this.#targets.set(key, { peer, state: freshDial(nowMs), dialling: undefined, openedAtMs });
+        const identity = idKey(peer.identity);
+        this.#targets.set(key, { identity, peer, state: freshDial(nowMs), dialling: undefined, openedAtMs });
         continue;
       }
-      // Somewhere new to look: worth a try now.
-      if (!sameEndpoints(target.peer, peer)) target.state = freshDial(nowMs);
+      if (!sameEndpoints(target.peer, peer)) target.state = afterMove(target.state, nowMs);
       target.peer = peer;
+      target.identity = idKey(peer.identity);
     }
     for (const [key, target] of this.#targets) {
       if (kept.has(key)) continue;
@@ -90,7 +93,7 @@ export class Dialler {
     this.#callOff();
     for (const target of this.#targets.values()) this.#stop(target);
     this.#targets.clear();
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.keys());
   }
 
   #stop(target: Target): void {
@@ -105,7 +108,7 @@ export class Dialler {
     const waiting = [...this.#targets.values()].filter(
       ({ dialling, openedAtMs }) => dialling === undefined && openedAtMs === undefined,
     );
-    for (const target of pickDue(waiting, nowMs, this.#running.size)) this.#begin(target);
+    for (const target of pickDue(waiting, nowMs, [...this.#running.values()])) this.#begin(target);
     // Who is due already waits for a dial to end, which plans anew.
     const delayMs = nextDueMs(waiting, nowMs);
     this.#callOff = delayMs === undefined ? () => {} : timers.after(delayMs, () => this.#plan());
@@ -120,15 +123,20 @@ export class Dialler {
       // Without a session it was in vain, also where nothing failed.
       .catch(() => {})
       .finally(() => {
-        if (target.openedAtMs === undefined && target.state === state) {
-          target.state = afterFailure(state, timers.nowMs(), random());
+        if (target.openedAtMs === undefined) {
+          const after = afterFailure(state, timers.nowMs(), random());
+          if (target.state === state) target.state = after;
+          // It named other addresses meanwhile: they are tried now, but the dial counts.
+          else if (target.state.sinceMs === state.sinceMs) {
+            target.state = { ...after, dueAtMs: target.state.dueAtMs };
+          }
         }
         target.dialling = undefined;
         this.#running.delete(running);
         this.#plan();
         this.#options.onTried();
       });
-    this.#running.add(running);
+    this.#running.set(running, target.identity);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   readHello,
 } from './direct-handshake.ts';
 import { openDirectLink } from './direct-stream.ts';
+import { HalfOpen } from './half-open.ts';
 import type { Link, TransportOptions } from './link.ts';
 import { listenError } from './listen-error.ts';
 import { readExactly } from './socket-bytes.ts';
@@ -23,9 +24,6 @@ export interface Listening {
   readonly port: number;
 }
 
-/** Connections that have not yet proved who they are. The oldest gives way: a friend needs milliseconds. */
-const halfOpenCountMax = 64;
-
 /** Links that one key may have opened to us; the oldest, which is likely dead, gives way. */
 const linksPerKeyMax = 8;
 
@@ -33,7 +31,7 @@ const linksPerKeyMax = 8;
 export class DirectListener {
   readonly #options: TransportOptions;
   readonly #server: Server;
-  readonly #halfOpen = new Set<Socket>();
+  readonly #halfOpen = new HalfOpen<Socket>();
   readonly #byKey = new Map<string, Set<Link>>();
   readonly #stop = new AbortController();
 
@@ -62,7 +60,7 @@ export class DirectListener {
     this.#stop.abort(new KithError('interrupted', 'closing'));
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
-      for (const socket of this.#halfOpen) socket.destroy();
+      this.#halfOpen.destroyAll();
     });
   }
 
@@ -72,20 +70,15 @@ export class DirectListener {
       socket.destroy();
       return;
     }
-    this.#halfOpen.add(socket);
+    this.#halfOpen.add(socket, socket.remoteAddress ?? '');
     socket.once('close', () => this.#halfOpen.delete(socket));
-    if (this.#halfOpen.size > halfOpenCountMax) {
-      const [oldest] = this.#halfOpen;
-      oldest?.destroy();
-    }
-    this.#welcome(socket).then(
-      (link) => {
+    this.#welcome(socket)
+      .then((link) => {
         this.#halfOpen.delete(socket);
         this.#handOut(link);
-      },
-      // Nothing is said to whom we don't know, not even what was wrong.
-      () => socket.destroy(),
-    );
+      })
+      // Nothing is said to whom we don't know, not even what was wrong; nor where a link isn't taken.
+      .catch(() => socket.destroy());
   }
 
   async #welcome(socket: Socket): Promise<Link> {

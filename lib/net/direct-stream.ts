@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import NoiseSecretStream from '@hyperswarm/secret-stream';
 import { KithError } from '../base/errors.ts';
+import { boundedStream } from './bounded-stream.ts';
 import type { FinishedHandshake } from './direct-handshake.ts';
 import type { Link } from './link.ts';
 import { hostPort, keepAliveMs, streamLink } from './stream-link.ts';
@@ -12,7 +12,7 @@ export async function openDirectLink(
   handshake: FinishedHandshake,
 ): Promise<Link> {
   const address = hostPort(socket.remoteAddress ?? '', socket.remotePort ?? 0);
-  const stream = new NoiseSecretStream(isInitiator, socket, { handshake, keepAlive: keepAliveMs });
+  const stream = boundedStream(isInitiator, socket, { handshake, keepAlive: keepAliveMs });
   const link = streamLink(stream, 'direct', address);
   if (!(await stream.opened))
     throw new KithError('peer-unreachable', `${address} went away in the handshake`);

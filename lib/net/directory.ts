@@ -3,8 +3,11 @@ import type { Endpoint } from './link.ts';
 /** Whose key it is that knocks, or answers. */
 export type Admission =
   | { readonly kind: 'device'; readonly identity: Uint8Array; readonly deviceId: Uint8Array }
-  /** A new device of a friend, or one of our own that is to come: it must show a certificate before anything else. */
-  | { readonly kind: 'doorstep'; readonly identity: Uint8Array };
+  /**
+   * A new device of a friend: it must show a certificate before anything else. Never none, each once: any identity can
+   * name any key as its doorstep, so the key alone doesn't say whose it is. The card that is shown does.
+   */
+  | { readonly kind: 'doorstep'; readonly identities: readonly Uint8Array[] };
 
 /** A device of a friend that a session should be kept with. */
 export interface WantedPeer {
@@ -19,11 +22,18 @@ export interface WantedPeer {
  * docs/formats/card.md.
  */
 export interface Directory {
+  /** Another number whenever the answers below may be others than before. */
+  readonly revision: number;
   /** Undefined for a stranger. Cheap and synchronous. */
   admit(remoteKey: Uint8Array): Admission | undefined;
+  /** True while the device is one of that identity. Cheap and synchronous. */
+  owns(identity: Uint8Array, deviceId: Uint8Array): boolean;
+  /** Of each identity the devices first that are most likely there: only some of many are looked for. */
   wanted(): readonly WantedPeer[];
   /** Our own card, to be shown to peers. */
   ownCard(): Uint8Array;
+  /** The identity that a card says it is of; nothing of it is verified. KithError `malformed` or `too-new`. */
+  identityOf(card: Uint8Array): Uint8Array;
   /**
    * What a peer shows of itself: certificates and addresses are verified and merged. Throws KithError `not-authentic` or
    * `malformed` if it isn't a card of that identity; false if the device isn't (or is no longer) one of that identity.

@@ -1,6 +1,8 @@
 // What kith uses of hyperdht (and dht-rpc under it), which ships no types.
 declare module 'hyperdht' {
   import type { Duplex } from 'node:stream';
+  import type NoiseSecretStream from '@hyperswarm/secret-stream';
+  import type { SecretStreamOptions } from '@hyperswarm/secret-stream';
 
   export interface HostPort {
     readonly host: string;
@@ -19,6 +21,15 @@ declare module 'hyperdht' {
     setTimeout(ms: number): this;
     setKeepAlive(ms: number): void;
     alloc(bytes: number): Uint8Array;
+  }
+
+  /** How both ends of connections get their encrypted streams. */
+  export interface WithStreams {
+    readonly createSecretStream?: (
+      isInitiator: boolean,
+      rawStream: Duplex | null,
+      options: SecretStreamOptions,
+    ) => NoiseSecretStream;
   }
 
   export interface HyperDhtOptions {
@@ -57,11 +68,12 @@ declare module 'hyperdht' {
     refresh(): void;
     connect(
       publicKey: Uint8Array,
-      options: {
+      options: WithStreams & {
         readonly keyPair: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
         readonly relayAddresses?: readonly HostPort[];
       },
     ): DhtConnection;
+    createServer(options: WithStreams, onConnection?: (connection: DhtConnection) => void): unknown;
     destroy(options?: { readonly force?: boolean }): Promise<void>;
   }
 }

@@ -30,6 +30,16 @@ const openKind = 1;
  */
 export class MuxGuard {
   #opens = 0;
+  #over = false;
+
+  /** True once nothing more is to be handed on. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  end(): void {
+    this.#over = true;
+  }
 
   check(message: Uint8Array): void {
     if (message.length > messageBytesMax) throw broken(`a message of ${message.length} bytes`);
@@ -48,15 +58,14 @@ function broken(what: string): KithError {
 }
 
 /**
- * A stream for Protomux that hands it only what `check` lets pass. Once `check` has thrown, `onBroken` is told and
- * nothing more is handed on.
+ * A stream for Protomux that hands it only what the guard lets pass. Once that has thrown, `onBroken` is told and
+ * nothing more is handed on; nor is it after its end, though what was written before may still go out.
  */
 export function guardedStream(
   stream: SecretStream,
-  check: (message: Uint8Array) => void,
+  guard: MuxGuard,
   onBroken: (error: unknown) => void,
 ): object {
-  let broke = false;
   const guarded = {
     userData: null,
     get destroyed(): boolean {
@@ -73,11 +82,11 @@ export function guardedStream(
       if (event !== 'data') return stream.on(event, listener as (...values: unknown[]) => void);
       const take = listener as (message: Uint8Array) => void;
       return stream.on('data', (message: Uint8Array) => {
-        if (broke || message.length === 0) return;
+        if (guard.over || message.length === 0) return;
         try {
-          check(message);
+          guard.check(message);
         } catch (error) {
-          broke = true;
+          guard.end();
           onBroken(error);
           return;
         }

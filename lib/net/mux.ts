@@ -41,12 +41,17 @@ export interface MuxChannel {
 /** Protomux on a stream, behind a guard; an error that a message handler throws goes to `onBroken`. */
 export class Mux {
   readonly #mux: Protomux;
+  readonly #guard: MuxGuard = new MuxGuard();
   readonly #onBroken: (error: unknown) => void;
 
   constructor(stream: SecretStream, onBroken: (error: unknown) => void) {
-    const guard = new MuxGuard();
     this.#onBroken = onBroken;
-    this.#mux = new Protomux(guardedStream(stream, (message) => guard.check(message), onBroken));
+    this.#mux = new Protomux(guardedStream(stream, this.#guard, onBroken));
+  }
+
+  /** Whatever still comes is dropped. */
+  end(): void {
+    this.#guard.end();
   }
 
   /** Opens a channel, or accepts the one that the other side opened; undefined if it is open already or all is over. */

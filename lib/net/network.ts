@@ -1,8 +1,9 @@
-import { equalBytes, toHex } from '../base/bytes.ts';
+import { equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { BulkBudget } from './bulk-budget.ts';
+import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
+import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
@@ -10,7 +11,7 @@ import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hell
 import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
-import { SessionTable } from './session-table.ts';
+import { identityDevicesMax, SessionTable } from './session-table.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
 import { systemTimers } from './timers.ts';
@@ -27,7 +28,7 @@ export interface NetworkOptions {
   readonly services: readonly Service[];
   readonly timers?: Timers;
   readonly random?: RandomSource;
-  readonly budgets?: { readonly uploads: BulkBudget; readonly downloads: BulkBudget };
+  readonly budgets?: Partial<CallBudgets>;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
 }
@@ -56,6 +57,8 @@ export class Network {
   #transports: readonly Transport[] = [];
   #started = false;
   #moment = 0;
+  /** Of the directory, when it was last asked about everybody. */
+  #revision: number | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -67,10 +70,18 @@ export class Network {
       device,
       directory,
       services,
-      budgets: options.budgets ?? { uploads: new BulkBudget(), downloads: new BulkBudget() },
+      budgets: {
+        bodies: new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer),
+        uploads: new BulkBudget(),
+        downloads: new BulkBudget(),
+        ...options.budgets,
+      },
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,
+      onLearned: () => {
+        if (directory.revision !== this.#revision) this.refresh();
+      },
     };
     this.#sessions = new SessionTable(host, {
       onOpen: (session) => this.#onOpen(session),
@@ -112,6 +123,7 @@ export class Network {
   /** The directory has changed: whom to dial, whom to let go, what each may use. */
   refresh(): void {
     if (this.#closing !== undefined) return;
+    this.#revision = this.#options.directory.revision;
     this.#sessions.recheck();
     if (this.#started) {
       const wanted = this.#wanted();
@@ -253,7 +265,14 @@ export class Network {
 
   #wanted(): WantedPeer[] {
     const { device, directory } = this.#options;
-    return directory.wanted().filter(({ deviceId }) => !equalBytes(deviceId, device.publicKey));
+    // The newest come first: those beyond, which there would be no room for, are likely given up.
+    const counts = new Map<string, number>();
+    return directory.wanted().filter(({ identity, deviceId }) => {
+      if (equalBytes(deviceId, device.publicKey)) return false;
+      const count = (counts.get(idKey(identity)) ?? 0) + 1;
+      counts.set(idKey(identity), count);
+      return count <= identityDevicesMax;
+    });
   }
 
   /** Direct ones first: they are faster. */

@@ -11,12 +11,19 @@ declare module '@hyperswarm/secret-stream' {
     readonly remotePublicKey: Uint8Array;
   }
 
+  export interface SecretStreamOptions {
+    readonly handshake?: FinishedNoise;
+    readonly keepAlive?: number;
+    /** False: nothing happens before `start`. */
+    readonly autoStart?: boolean;
+  }
+
   export default class NoiseSecretStream extends Duplex {
-    constructor(
-      isInitiator: boolean,
-      rawStream: Duplex,
-      options: { readonly handshake: FinishedNoise; readonly keepAlive?: number },
-    );
+    constructor(isInitiator: boolean, rawStream: Duplex | null, options: SecretStreamOptions);
+    start(rawStream: Duplex | null, options: SecretStreamOptions): void;
+    /** Takes what came on the raw stream: looked up when that is opened. */
+    _onrawdata: (bytes: Uint8Array) => void;
+    readonly destroying: boolean;
     readonly isInitiator: boolean;
     readonly publicKey: Uint8Array;
     readonly remotePublicKey: Uint8Array;

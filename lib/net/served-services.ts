@@ -1,6 +1,6 @@
 import { KithError } from '../base/errors.ts';
 import { CallServer } from './call-server.ts';
-import type { BulkBudgets } from './call-server.ts';
+import type { CallBudgets } from './call-server.ts';
 import type { CallWiring } from './call-client.ts';
 import type { ServiceOffer } from './hello.ts';
 import type { Mux, MuxChannel } from './mux.ts';
@@ -31,7 +31,7 @@ export class ServedServices {
   readonly #services: readonly Service[];
   readonly #peer: PeerInfo;
   readonly #share: string;
-  readonly #budgets: BulkBudgets;
+  readonly #budgets: CallBudgets;
   readonly #granted = new Map<string, Granted>();
   #ended = false;
 
@@ -41,7 +41,7 @@ export class ServedServices {
     services: readonly Service[],
     peer: PeerInfo,
     share: string,
-    budgets: BulkBudgets,
+    budgets: CallBudgets,
   ) {
     this.#wiring = wiring;
     this.#services = services;
@@ -54,6 +54,11 @@ export class ServedServices {
   get offers(): readonly ServiceOffer[] {
     const offers = [...this.#granted.values()].map(({ service: { name, versions } }) => ({ name, versions }));
     return offers.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Calls under way. */
+  get openCount(): number {
+    return [...this.#granted.values()].reduce((sum, { open }) => sum + (open?.server.openCount ?? 0), 0);
   }
 
   /** Asks every service anew; what is no longer granted is closed at once. True if the list has changed. */

@@ -16,8 +16,11 @@ export interface VersionRange {
   readonly max: number;
 }
 
-/** Bytes of a call's or a reply's body. */
-export const callBodyBytesMax: number = 512 * 1024;
+/** Bytes of a call's body: questions are small, and as many as may be under way are kept in memory. */
+export const callBodyBytesMax: number = 64 * 1024;
+
+/** Bytes of a reply's body. */
+export const replyBodyBytesMax: number = 512 * 1024;
 
 /** Bulk bytes that one call may carry each way: the largest shard with its leaf hashes and manifest, or a log segment. */
 export const bulkBytesMax: number = 9 * 1024 * 1024;

@@ -1,12 +1,16 @@
 import { equalBytes, idKey } from '../base/bytes.ts';
 import type { KithError } from '../base/errors.ts';
+import type { Admission } from './directory.ts';
 import type { Link } from './link.ts';
 import { chooses, takesPlace } from './session-choice.ts';
 import { Session } from './session.ts';
-import type { EndCode, SessionHost } from './session.ts';
+import type { EndCode, GreetedPeer, SessionHost } from './session.ts';
 
 /** Links made with one key that may be greeting at a time; more is somebody playing. */
 export const greetingCountMax = 4;
+
+/** Devices of one identity that may be greeting, and with which there may be sessions: an identity can certify without end. */
+export const identityDevicesMax = 8;
 
 export interface SessionTableEvents {
   /** Calls may be made. */
@@ -38,7 +42,7 @@ export class SessionTable {
     const admission = directory.admit(link.remoteKey);
     const known = admission !== undefined && !equalBytes(link.remoteKey, device.publicKey);
     const needless = link.isInitiator && this.current(link.remoteKey) !== undefined;
-    if (this.#closed || !known || needless || this.#greetingWith(link.remoteKey) >= greetingCountMax) {
+    if (this.#closed || !known || needless || this.#isCrowded(link.remoteKey, admission)) {
       // Nothing was said on it; how it ends is nobody's concern.
       link.close().catch(() => {});
       return undefined;
@@ -69,11 +73,12 @@ export class SessionTable {
   /** Ends what is no longer admitted at once, and asks the services anew about the rest. */
   recheck(): void {
     for (const session of this.#all) {
-      const admission = this.#host.directory.admit(session.peer?.deviceId ?? session.link.remoteKey);
-      const identity = session.peer?.identity;
+      const { directory } = this.#host;
+      const { peer, link } = session;
       const stays =
-        admission !== undefined &&
-        (identity === undefined || (admission.kind === 'device' && equalBytes(admission.identity, identity)));
+        peer === undefined
+          ? directory.admit(link.remoteKey) !== undefined
+          : directory.owns(peer.identity, peer.deviceId);
       if (stays) session.regrant();
       else session.end('refused', 'this device is not wanted here any longer');
     }
@@ -92,12 +97,30 @@ export class SessionTable {
     await Promise.all(all.map((session) => session.closed()));
   }
 
-  #greetingWith(remoteKey: Uint8Array): number {
-    let count = 0;
-    for (const session of this.#all) {
-      if (!session.isOpen && equalBytes(session.link.remoteKey, remoteKey)) count++;
-    }
-    return count;
+  /** Too many links of one key, or of one identity, that haven't come to anything yet. */
+  #isCrowded(remoteKey: Uint8Array, admission: Admission): boolean {
+    const greeting = [...this.#all].filter((session) => !session.isOpen);
+    const ofKey = greeting.filter(({ link }) => equalBytes(link.remoteKey, remoteKey));
+    if (ofKey.length >= greetingCountMax) return true;
+    // Who knocks at a doorstep says only then who it is; all who do have one key.
+    if (admission.kind === 'doorstep') return false;
+    const ofIdentity = greeting.filter(
+      (session) =>
+        session.admission.kind === 'device' && equalBytes(session.admission.identity, admission.identity),
+    );
+    return ofIdentity.length >= identityDevicesMax;
+  }
+
+  /** Ends the oldest session that does nothing where an identity has too many; false if it was `session` that had to go. */
+  #makeRoom(session: Session, { identity, deviceId }: GreetedPeer): boolean {
+    const others = [...this.#all].filter(
+      ({ peer }) =>
+        peer !== undefined && equalBytes(peer.identity, identity) && !equalBytes(peer.deviceId, deviceId),
+    );
+    if (others.length < identityDevicesMax) return true;
+    const idle = others.find(({ busy }) => !busy);
+    this.#end(idle ?? session, 'superseded', `it has more than ${identityDevicesMax} devices here`);
+    return idle !== undefined;
   }
 
   #choosesFor(session: Session): boolean {
@@ -107,7 +130,7 @@ export class SessionTable {
 
   #onGreeted(session: Session): void {
     const { peer } = session;
-    if (peer === undefined || !this.#choosesFor(session)) return;
+    if (peer === undefined || !this.#makeRoom(session, peer) || !this.#choosesFor(session)) return;
     const current = this.current(peer.deviceId);
     const currentPeer = current?.peer;
     if (current !== undefined && currentPeer !== undefined) {
@@ -132,7 +155,7 @@ export class SessionTable {
 
   #adopt(session: Session): void {
     const { peer } = session;
-    if (peer === undefined) return;
+    if (peer === undefined || session.ended) return;
     const old = this.current(peer.deviceId);
     this.#current.set(idKey(peer.deviceId), session);
     if (old !== undefined && old !== session) this.#end(old, 'superseded', 'another session took its place');

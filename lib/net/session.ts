@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
-import type { BulkBudgets } from './call-server.ts';
+import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
 import type { Admission, Directory } from './directory.ts';
@@ -34,12 +34,14 @@ export interface SessionHost {
   readonly device: KeyPair;
   readonly directory: Directory;
   readonly services: readonly Service[];
-  readonly budgets: BulkBudgets;
+  readonly budgets: CallBudgets;
   readonly timers: Timers;
   /** 16 random bytes of this process. */
   readonly runId: Uint8Array;
   /** A number that no hello and no offers of this process had before, and higher than all of them. */
   nextMoment(): number;
+  /** A card was shown: the directory may give other answers than before, also about other sessions. */
+  onLearned(): void;
 }
 
 /** What a session tells whoever decides which of them counts (docs/formats/wire.md). */
@@ -67,11 +69,12 @@ export interface GreetedPeer extends PeerInfo {
  */
 export class Session {
   readonly link: Link;
+  /** Whose the link's key was when it came. */
+  readonly admission: Admission;
   /** Resolves when calls may be made, or with the error that ended it before. */
   readonly opened: Promise<KithError | undefined>;
   #settleOpened: (error: KithError | undefined) => void = () => {};
   readonly #host: SessionHost;
-  readonly #admission: Admission;
   readonly #events: SessionEvents;
   readonly #mux: Mux;
   readonly #gate: SendGate;
@@ -94,7 +97,7 @@ export class Session {
       this.#settleOpened = resolve;
     });
     this.#host = host;
-    this.#admission = admission;
+    this.admission = admission;
     this.#events = events;
     const { stream } = link;
     stream.setKeepAlive(keepAliveMs);
@@ -131,6 +134,11 @@ export class Session {
     return this.#open;
   }
 
+  /** True while a call is under way, either way. */
+  get busy(): boolean {
+    return (this.#served?.openCount ?? 0) + this.#called.openCount > 0;
+  }
+
   get ended(): boolean {
     return this.#ended !== undefined;
   }
@@ -149,14 +157,20 @@ export class Session {
   greet(): void {
     const { device, directory, runId } = this.#host;
     if (this.#ended !== undefined) return;
-    this.#hello.sendHello({
-      runId,
-      moment: this.#host.nextMoment(),
-      deviceId: device.publicKey,
-      card: directory.ownCard(),
-      signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
-      extensions: [],
-    });
+    try {
+      this.#hello.sendHello({
+        runId,
+        moment: this.#host.nextMoment(),
+        deviceId: device.publicKey,
+        card: directory.ownCard(),
+        signature: signHello(this.link.handshakeHash, this.#role, device.secretKey),
+        extensions: [],
+      });
+    } catch (error) {
+      // Too large a card, say: nobody can be greeted with it, but the process and the sessions there are go on.
+      this.#events.onTrouble(this, `our own card can't be shown: ${messageOf(error)}`);
+      this.end('refused', 'it has no card to show');
+    }
   }
 
   /** Makes this the session, as far as this side is concerned: says what the peer is granted. After `onGreeted`. */
@@ -232,33 +246,43 @@ export class Session {
   /** The identity that the peer is of, if its hello shows that it is what the directory knows, or may learn. */
   async #welcome(hello: Hello): Promise<Uint8Array> {
     const { directory, device } = this.#host;
-    const { identity } = this.#admission;
     if (!verifyHello(hello, this.link.handshakeHash, this.#remoteRole)) {
       throw new KithError('not-authentic', 'the hello is not signed by its device for this link');
     }
     if (equalBytes(hello.deviceId, device.publicKey)) {
       throw new KithError('not-authentic', 'the other side says it is this very device');
     }
-    if (this.#admission.kind === 'doorstep') {
-      if (await directory.learn(identity, hello.deviceId, hello.card)) return identity;
+    if (this.admission.kind === 'doorstep') {
+      const shown = directory.identityOf(hello.card);
+      const identity = this.admission.identities.find((each) => equalBytes(each, shown));
+      if (identity === undefined) {
+        throw new KithError('not-authentic', 'the card is of another identity');
+      }
+      if (await this.#learn(identity, hello)) return identity;
       throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
     }
+    const { identity } = this.admission;
     let trouble: string | undefined;
     try {
-      const known = await directory.learn(identity, hello.deviceId, hello.card);
+      const known = await this.#learn(identity, hello);
       if (!known) trouble = 'its card does not name its device';
     } catch (error) {
       trouble = messageOf(error);
     }
-    const admission = directory.admit(hello.deviceId);
-    if (admission?.kind !== 'device' || !equalBytes(admission.identity, identity)) {
+    if (!directory.owns(identity, hello.deviceId)) {
       throw new KithError('peer-refused', trouble ?? 'the device is not known any longer');
     }
     if (trouble !== undefined) this.#events.onTrouble(this, trouble);
     return identity;
+  }
+
+  async #learn(identity: Uint8Array, { deviceId, card }: Hello): Promise<boolean> {
+    const known = await this.#host.directory.learn(identity, deviceId, card);
+    this.#host.onLearned();
+    return known;
   }
 
   #onOffers(offers: Offers): void {
@@ -316,6 +340,7 @@ export class Session {
     this.#open = false;
     this.#settleOpened(error);
     this.#callOffDeadline();
+    this.#mux.end();
     if (goodbye !== undefined) this.#hello.sendGoodbye(goodbye);
     const callError = new KithError('holder-unavailable', `the session ended: ${error.message}`, {
       cause: error,

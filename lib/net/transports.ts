@@ -15,8 +15,12 @@ export interface TransportsOptions extends TransportOptions {
   readonly listen?: Listening;
   readonly direct: boolean;
   readonly dht: boolean;
-  /** DHT entries of friends; may be empty. */
+  /** DHT entries of our own choice; may be empty. */
   readonly bootstrap: readonly HostPort[];
+  /** DHT entries by friends' cards, as in `setEntries`. */
+  readonly entries?: readonly HostPort[];
+  /** Whether cards may lead to public servers; false unless given. */
+  readonly publicDht?: boolean;
   /** Whether friends can begin their searches with us; by default where we listen. False behind a router that lets nobody in. */
   readonly entry?: boolean;
   /** IPv4 address that friends see us under, where `listen.host` is 0.0.0.0. */
@@ -28,8 +32,8 @@ export interface Transports {
   readonly transports: readonly Transport[];
   /** One number for TCP and UDP. */
   readonly listening: Listening | undefined;
-  /** Further DHT entries, as friends' addresses become known. */
-  addEntries(entries: readonly HostPort[]): void;
+  /** The DHT entries by friends' cards, in the place of those before. */
+  setEntries(entries: readonly HostPort[]): void;
   /** After an outage or a change of address. */
   refresh(): void;
   close(): Promise<void>;
@@ -80,7 +84,7 @@ async function openListening(options: TransportsOptions, listen: Listening): Pro
 async function openDialling(options: TransportsOptions): Promise<Opened> {
   const { keyPair, admits, onLink } = options;
   const direct = options.direct ? await openDirectTransport({ keyPair, admits, onLink }) : undefined;
-  const host = onLoopback(options.bootstrap) ? '127.0.0.1' : '0.0.0.0';
+  const host = onLoopback([...options.bootstrap, ...(options.entries ?? [])]) ? '127.0.0.1' : '0.0.0.0';
   const dht = options.dht
     ? await openDhtTransport({ ...options, host, port: 0, entry: false, accept: false })
     : undefined;
@@ -107,7 +111,7 @@ function together({ direct, dht }: Opened, listening: Listening | undefined): Tr
   return {
     transports,
     listening,
-    addEntries: (entries) => dht?.addEntries(entries),
+    setEntries: (entries) => dht?.setEntries(entries),
     refresh: () => dht?.refresh(),
     close: async () => {
       await Promise.all(transports.map((transport) => transport.close()));

@@ -1,4 +1,4 @@
-import { equalBytes, idKey, toHex } from '../base/bytes.ts';
+import { copyBytes, equalBytes, idKey, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard, verifyCard } from '../format/card.ts';
@@ -11,6 +11,9 @@ import { LearnBudget } from './learn-budget.ts';
 
 /** Friends of one person; each costs a few kilobytes here. */
 export const friendCountMax = 1024;
+
+/** Devices of one friend that are remembered to have been certified once: a card names 64 at a time, and drops the oldest. */
+const certifiedCountMax = 1024;
 
 /** What the book needs of a line of the catalog's friends book. */
 export type BookRecord = Pick<FriendRecord, 'identity' | 'state' | 'grants' | 'card'>;
@@ -41,6 +44,8 @@ interface Friend {
   readonly known: KnownCard | undefined;
   /** What of it the catalog has, or was given to store. */
   readonly handed: Card | undefined;
+  /** Keys of all devices that were ever in a card of it since it is in the book; shared by its later states. */
+  readonly certified: Set<string>;
   /** The catalog's bytes, by which an unchanged record is known. */
   readonly stored: Uint8Array;
   readonly budgets: { readonly identity: LearnBudget; readonly addresses: LearnBudget };
@@ -50,21 +55,25 @@ interface OwnedDevice {
   readonly identityHex: string;
   readonly identity: Uint8Array;
   readonly deviceId: Uint8Array;
+  /** The device itself has said whose it is; else only the identity says so, which can say it of any key. */
+  readonly signed: boolean;
 }
 
+/** Nothing of it is verified. */
 function readCard(bytes: Uint8Array, identity: Uint8Array): Card {
   if (bytes.length > cardBytesMax) throw new KithError('malformed', 'the card is too long');
   const card = decodeCard(bytes);
   if (!equalBytes(card.identity, identity)) {
     throw new KithError('not-authentic', 'the card is of another identity');
   }
-  verifyCard(card);
   return card;
 }
 
 function readStoredCard(record: BookRecord): Card | undefined {
   try {
-    return readCard(record.card, record.identity);
+    const card = readCard(record.card, record.identity);
+    verifyCard(card);
+    return card;
   } catch (error) {
     if (isKithError(error)) return undefined;
     throw error;
@@ -75,6 +84,15 @@ function readStoredCard(record: BookRecord): Card | undefined {
 function knownCard(card: Card): KnownCard {
   const bytes = encodeCard(card);
   return { card: decodeCard(bytes), bytes };
+}
+
+/** Of more than are remembered the first go. */
+function rememberCertified(certified: Set<string>, card: Card | undefined): void {
+  for (const { deviceId } of card?.certificates ?? []) certified.add(idKey(deviceId));
+  for (const key of certified) {
+    if (certified.size <= certifiedCountMax) return;
+    certified.delete(key);
+  }
 }
 
 /** What either has; the catalog's alone where the two together are too large. */
@@ -95,10 +113,11 @@ export class FriendsBook implements Directory {
   #friends: Map<string, Friend> = new Map();
   /** By device key. */
   #devices: Map<string, OwnedDevice> = new Map();
-  /** By doorstep key. */
-  #doorsteps: Map<string, Friend> = new Map();
+  /** By doorstep key: all who name it, since each can name any. */
+  #doorsteps: Map<string, Uint8Array[]> = new Map();
   /** Keys of our own devices. */
   #own: ReadonlySet<string> = new Set();
+  #revision = 0;
 
   constructor(options: FriendsBookOptions) {
     this.#options = options;
@@ -119,10 +138,20 @@ export class FriendsBook implements Directory {
     if (friends.size > friendCountMax) {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
-    const own = decodeCard(this.#options.ownCard()).certificates.map(({ deviceId }) => deviceId);
-    this.#own = new Set([this.#options.deviceId, ...own].map(idKey));
+    this.#own = this.#ownKeys();
     this.#friends = friends;
     this.#index();
+  }
+
+  /** Those known before, where the own card can't be had: it may be too large, and friends are needed all the same. */
+  #ownKeys(): ReadonlySet<string> {
+    try {
+      const { certificates } = decodeCard(this.#options.ownCard());
+      return new Set([this.#options.deviceId, ...certificates.map(({ deviceId }) => deviceId)].map(idKey));
+    } catch (error) {
+      if (!isKithError(error)) throw error;
+      return new Set([...this.#own, idKey(this.#options.deviceId)]);
+    }
   }
 
   #friendOf(record: BookRecord): Friend {
@@ -133,12 +162,15 @@ export class FriendsBook implements Directory {
     const read = readStoredCard(record);
     const both = bothCards(before?.known?.card, read);
     const nowMs = this.#options.clock.monotonicMs();
+    const certified = before?.certified ?? new Set();
+    rememberCertified(certified, both);
     return {
       identity: identity.slice(),
       identityHex,
       grants: [...grants],
       known: both === undefined ? undefined : knownCard(both),
       handed: read,
+      certified,
       stored: card.slice(),
       budgets: before?.budgets ?? { identity: new LearnBudget(nowMs), addresses: new LearnBudget(nowMs) },
     };
@@ -147,8 +179,7 @@ export class FriendsBook implements Directory {
   /** Makes the maps by key anew: a few microseconds for each device, at each change. */
   #index(): void {
     const devices = new Map<string, OwnedDevice>();
-    const doorsteps = new Map<string, Friend>();
-    const signedBy = new Set<string>();
+    const doorsteps = new Map<string, Uint8Array[]>();
     for (const friend of this.#friends.values()) {
       if (friend.known === undefined) continue;
       const { identity, identityHex } = friend;
@@ -157,26 +188,39 @@ export class FriendsBook implements Directory {
         // An identity can certify any key. A device that signed its address for an identity has said itself whose it is.
         const signed = address !== undefined;
         if (this.#own.has(key)) continue;
-        if (devices.has(key) && (!signed || signedBy.has(key))) continue;
-        if (signed) signedBy.add(key);
-        devices.set(key, { identity, identityHex, deviceId: deviceId.slice() });
+        const other = devices.get(key);
+        if (other !== undefined && (!signed || other.signed)) continue;
+        devices.set(key, { identity, identityHex, deviceId: deviceId.slice(), signed });
       }
       const doorstep = idKey(doorstepKeyOf(friend.known.card));
-      if (!doorsteps.has(doorstep)) doorsteps.set(doorstep, friend);
+      doorsteps.set(doorstep, [...(doorsteps.get(doorstep) ?? []), identity]);
     }
+    this.#revision++;
     this.#devices = devices;
     this.#doorsteps = doorsteps;
   }
 
+  get revision(): number {
+    return this.#revision;
+  }
+
   admit(remoteKey: Uint8Array): Admission | undefined {
     const key = idKey(remoteKey);
+    if (this.#own.has(key)) return undefined;
     const device = this.#devices.get(key);
-    if (device !== undefined) {
+    const doorsteps = this.#doorsteps.get(key);
+    if (device !== undefined && (device.signed || doorsteps === undefined)) {
       return { kind: 'device', identity: device.identity, deviceId: device.deviceId };
     }
-    if (this.#own.has(key)) return undefined;
-    const friend = this.#doorsteps.get(key);
-    return friend === undefined ? undefined : { kind: 'doorstep', identity: friend.identity };
+    if (doorsteps === undefined) return undefined;
+    // One identity calls the key its device, another its doorstep, and one of them may lie to keep the other out.
+    const others = doorsteps.filter((identity) => identity !== device?.identity);
+    return { kind: 'doorstep', identities: device === undefined ? others : [device.identity, ...others] };
+  }
+
+  owns(identity: Uint8Array, deviceId: Uint8Array): boolean {
+    const owner = this.#devices.get(idKey(deviceId));
+    return owner !== undefined && equalBytes(owner.identity, identity);
   }
 
   wanted(): readonly WantedPeer[] {
@@ -196,6 +240,10 @@ export class FriendsBook implements Directory {
     return this.#options.ownCard();
   }
 
+  identityOf(card: Uint8Array): Uint8Array {
+    return copyBytes(decodeCard(card).identity);
+  }
+
   learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean> {
     return new Promise((resolve) => {
       resolve(this.#learn(identity, deviceId, card));
@@ -211,13 +259,21 @@ export class FriendsBook implements Directory {
     const friend = this.#friends.get(identityHex);
     if (friend === undefined) return false;
     if (friend.known === undefined || !equalBytes(friend.known.bytes, bytes)) {
-      const shown = readCard(bytes, identity);
-      const merged = friend.known === undefined ? shown : mergeCards(friend.known.card, shown);
-      this.#friends.set(identityHex, { ...friend, known: knownCard(merged) });
-      this.#index();
+      this.#take(friend, readCard(bytes, identity));
     }
     this.#handOver(identityHex);
     return this.#devices.get(idKey(deviceId))?.identityHex === identityHex;
+  }
+
+  #take(friend: Friend, shown: Card): void {
+    const { known, certified, identityHex } = friend;
+    // What is known was verified once: a friend that says the same at each hello costs no signatures.
+    if (known !== undefined && cardCovers(known.card, shown)) return;
+    verifyCard(shown);
+    const merged = known === undefined ? shown : mergeCards(known.card, shown);
+    rememberCertified(certified, merged);
+    this.#friends.set(identityHex, { ...friend, known: knownCard(merged) });
+    this.#index();
   }
 
   /** Gives what is new to be stored, if the friend hasn't made us store too often; then it is tried at the next learning. */
@@ -233,6 +289,11 @@ export class FriendsBook implements Directory {
     if (!budget.take(this.#options.clock.monotonicMs())) return;
     this.#friends.set(identityHex, { ...friend, handed: known.card });
     this.#options.onLearned(identityHex, known.bytes.slice());
+  }
+
+  /** True for a device that the friend certified once, also one that is revoked or no longer named: what it signed stays signed. */
+  isDeviceOf(identityHex: string, deviceId: Uint8Array): boolean {
+    return this.#friends.get(identityHex)?.certified.has(idKey(deviceId)) ?? false;
   }
 
   /** The friend's card as it is now, encoded; undefined for one that isn't a friend, or has no card that can be read. */

@@ -99,7 +99,10 @@ class BackupRun {
     const prepared = await prepareWrite(session, this.#onProblem, signal);
     const { census, reader, here } = prepared;
     this.#reader = reader;
-    const placer = await ShardPlacer.create(here, this.#onProblem, { signal });
+    const placer = await ShardPlacer.create(here, this.#onProblem, {
+      signal,
+      clock: session.surroundings.clock,
+    });
     await resumePending(session, placer, census, reader);
     dropLostPacks(session, census);
     if (spread.n > spread.k) this.#keptOnce = packsKeptOnce(session);

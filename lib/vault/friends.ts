@@ -151,11 +151,15 @@ async function writeLine(session: Session, id: string, line: FriendRecord): Prom
 }
 
 export async function friendList(session: Session): Promise<FriendInfo[]> {
-  return await friendInfos(session, session.friends());
+  const friends = session.friends();
+  if (friends.length > 0) await session.network.settled?.();
+  return await friendInfos(session, friends);
 }
 
 export async function friendShow(session: Session, nameOrId: string): Promise<FriendInfo> {
-  return await friendInfo(session, findFriend(session, nameOrId));
+  const friend = findFriend(session, nameOrId);
+  await session.network.settled?.();
+  return await friendInfo(session, friend);
 }
 
 /** Changes what is said of a friend. KithError `friend-unknown`, `usage`. */

@@ -69,7 +69,10 @@ class RepairRun {
       ? { ...(await prepareRead(session, onProblem, signal)), adopted: { packs: 0, snapshots: 0 } }
       : await prepareWrite(session, onProblem, signal);
     const { census, here, away, reader } = prepared;
-    const placer = await ShardPlacer.create(here, onProblem, { signal });
+    const placer = await ShardPlacer.create(here, onProblem, {
+      signal,
+      clock: session.surroundings.clock,
+    });
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
     if (this.#options.quick !== true) await this.#verifyAll(prepared, placer);
     const health = healthOfPacks(session, census);

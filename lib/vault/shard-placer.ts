@@ -1,10 +1,13 @@
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { forEachLimited, throwIfAborted } from '../base/concurrency.ts';
+import { systemClock, type Clock } from '../base/clock.ts';
 import type { Placement } from '../format/ledger-records.ts';
 import { rankHolders, type Candidate } from '../placement/choose.ts';
 import { shardFileBytesOf, type CodedShard } from '../pipeline/coded-pack.ts';
 import { holdersAtOnce } from './holder-book.ts';
+import { inTime } from './in-time.ts';
 import type { KnownHolder } from './known-holder.ts';
+import { PutRace } from './put-race.ts';
 import { idBytes } from './session.ts';
 import type { Problem } from './types.ts';
 
@@ -36,11 +39,22 @@ export interface ShardPlacerOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds that a friend has to take a shard of so many bytes; then it counts as gone, and another gets the shard. */
   readonly putMsMax?: (shardBytes: number) => number;
+  /** Milliseconds that friends have once k others took so many for their shards of the same pack, if a spare one could take over. */
+  readonly patienceMs?: (tookMs: number) => number;
+  readonly clock?: Pick<Clock, 'monotonicMs'>;
 }
 
-/** Half a minute, and then 64 KiB/s: who is slower holds up the whole backup. */
+/** A friend has so long to hold room for a shard. */
+const reserveMsMax = 60_000;
+
+/** A minute, and then 4 KiB/s: far below what our own line gives each of many. */
 function putMsMaxDefault(shardBytes: number): number {
-  return 30_000 + Math.ceil(shardBytes / 65.536);
+  return 60_000 + Math.ceil(shardBytes / 4.096);
+}
+
+/** Three times as long as the others in all, and never less than half a minute more. */
+function patienceMsDefault(tookMs: number): number {
+  return Math.max(30_000, 2 * tookMs);
 }
 
 /**
@@ -61,6 +75,8 @@ export class ShardPlacer {
   readonly #onProblem: (problem: Problem) => void;
   readonly #signal: AbortSignal | undefined;
   readonly #putMsMax: (shardBytes: number) => number;
+  readonly #patienceMs: (tookMs: number) => number;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
 
   private constructor(
     holders: readonly KnownHolder[],
@@ -71,6 +87,8 @@ export class ShardPlacer {
     this.#onProblem = onProblem;
     this.#signal = options.signal;
     this.#putMsMax = options.putMsMax ?? putMsMaxDefault;
+    this.#patienceMs = options.patienceMs ?? patienceMsDefault;
+    this.#clock = options.clock ?? systemClock;
   }
 
   /** Asks every holder for its room. */
@@ -155,10 +173,17 @@ export class ShardPlacer {
   ): Promise<PlacementResult> {
     const shardBytes = shardFileBytesOf(pack.class, pack.manifest.length);
     const used = new Set(taken);
+    const race = new PutRace({
+      clock: this.#clock,
+      enough: pack.k,
+      patienceMs: this.#patienceMs,
+      hasSpare: () => rankHolders(pack.packId, this.#candidates(), shardBytes, used).length > 0,
+    });
     // All of them end before an error is thrown: nothing may be under way when the operation gives up its lock.
     const outcomes = await Promise.allSettled(
-      shards.map((shard) => this.#placeOne(pack, shard, shardBytes, used)),
+      shards.map((shard) => this.#placeOne(pack, shard, shardBytes, used, race)),
     );
+    race.end();
     const placed: Placement[] = [];
     const missing: number[] = [];
     for (const [i, outcome] of outcomes.entries()) {
@@ -175,6 +200,7 @@ export class ShardPlacer {
     shard: CodedShard,
     shardBytes: number,
     used: Set<string>,
+    race: PutRace,
   ): Promise<Placement | undefined> {
     for (;;) {
       throwIfAborted(this.#signal);
@@ -182,7 +208,7 @@ export class ShardPlacer {
       const keeper = this.#holders.find(({ id }) => id === best);
       if (keeper === undefined) return undefined;
       used.add(keeper.id);
-      if (await this.#send(pack, shard, keeper, shardBytes))
+      if (await this.#send(pack, shard, keeper, shardBytes, race))
         return { shardIndex: shard.index, holderId: idBytes(keeper.id) };
     }
   }
@@ -220,10 +246,11 @@ export class ShardPlacer {
     shard: CodedShard,
     keeper: KnownHolder,
     shardBytes: number,
+    race?: PutRace,
   ): Promise<boolean> {
     this.#free.set(keeper.id, (this.#free.get(keeper.id) ?? 0) - shardBytes);
     try {
-      await this.#put(pack, shard, keeper, shardBytes);
+      await this.#put(pack, shard, keeper, shardBytes, race);
       this.#errorsInARow.delete(keeper.id);
       return true;
     } catch (error) {
@@ -235,27 +262,41 @@ export class ShardPlacer {
     }
   }
 
-  async #put(pack: PackToPlace, shard: CodedShard, keeper: KnownHolder, shardBytes: number): Promise<void> {
+  async #put(
+    pack: PackToPlace,
+    shard: CodedShard,
+    keeper: KnownHolder,
+    shardBytes: number,
+    race: PutRace | undefined,
+  ): Promise<void> {
+    const { holder } = keeper;
     const { packId, k, keyEpoch, manifest } = pack;
     const { index, payload, leaves } = shard;
     const toPut = { packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest };
-    const reservation = await keeper.holder.reserve(shardBytes);
-    try {
-      if (keeper.kind === 'drive') await keeper.holder.put(toPut, reservation, this.#signal);
-      else
-        await this.#putInTime(keeper, shardBytes, (signal) => keeper.holder.put(toPut, reservation, signal));
-    } finally {
-      reservation.release();
-    }
+    const tooSlow = new AbortController();
+    const put = async (): Promise<void> => {
+      const reservation = await inTime(holder, reserveMsMax, () => holder.reserve(shardBytes));
+      try {
+        if (keeper.kind === 'drive') await holder.put(toPut, reservation, this.#signal);
+        else
+          await this.#putInTime(keeper, shardBytes, tooSlow, (signal) =>
+            holder.put(toPut, reservation, signal),
+          );
+      } finally {
+        reservation.release();
+      }
+    };
+    if (race === undefined) await put();
+    else await race.run(tooSlow, put);
   }
 
   /** A friend that takes too long is like one that is gone: a spare one takes over. */
   async #putInTime(
     keeper: KnownHolder,
     shardBytes: number,
+    tooSlow: AbortController,
     put: (signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
-    const tooSlow = new AbortController();
     const timer = setTimeout(() => tooSlow.abort(), this.#putMsMax(shardBytes));
     const signals = this.#signal === undefined ? [tooSlow.signal] : [this.#signal, tooSlow.signal];
     try {

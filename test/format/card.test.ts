@@ -289,9 +289,41 @@ void describe('address bodies', () => {
       '[::1]',
       'a/b',
       'x'.repeat(256),
+      '0',
+      '0x0',
+      '0X7f000001',
+      '127.1',
+      '255.1',
+      '2130706433',
+      '0177.0.0.1',
+      '1.2.3.0x4',
+      '1.2.3.4.',
+      'example.7',
+      'a.0x',
+      '::ffff:0.0.0.0',
+      '0:0:0:0:0:ffff:0:0',
+      '::%eth0',
+      '1:2',
+      'a:b',
+      'a%b',
+      'a..b',
+      '.a',
+      '.',
+      '256.1.1.1',
+      `${'a'.repeat(64)}.example`,
     ];
     for (const host of refused) assert.equal(validHost(host), false, JSON.stringify(host));
-    for (const host of ['10.0.0.1', '::1', '1.0.0.0', '2001:db8::', 'localhost', 'fe80::1%en0']) {
+    for (const host of [
+      '10.0.0.1',
+      '::1',
+      '1.0.0.0',
+      '2001:db8::',
+      'localhost',
+      'fe80::1%en0',
+      '0xa.example',
+      '4.example.',
+      '7-zip',
+    ]) {
       assert.equal(validHost(host), true, host);
     }
     const encode = (parts: object): unknown =>

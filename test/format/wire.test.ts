@@ -31,7 +31,12 @@ import {
   verifyHello,
 } from '../../lib/net/hello.ts';
 import type { Hello } from '../../lib/net/hello.ts';
-import { bulkBytesMax, bulkMessageBytes, callBodyBytesMax } from '../../lib/net/service.ts';
+import {
+  bulkBytesMax,
+  bulkMessageBytes,
+  callBodyBytesMax,
+  replyBodyBytesMax,
+} from '../../lib/net/service.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
 import { checkGolden } from '../support/golden.ts';
 import { keyPairOf } from '../support/net-peers.ts';
@@ -113,6 +118,10 @@ void describe('messages on the wire', () => {
       new ByteWriter().varint(1).varint(method).varint(bulk).varint(0).blob(new Uint8Array(body)).finish();
     assert.equal(decodeCall(longCall(callBodyBytesMax)).body.length, callBodyBytesMax);
     assert.throws(() => decodeCall(longCall(callBodyBytesMax + 1)), malformed);
+    const longReply = (body: number): Uint8Array =>
+      new ByteWriter().varint(1).varint(0).blob(new Uint8Array(body)).finish();
+    assert.equal(decodeReply(longReply(replyBodyBytesMax)).body.length, replyBodyBytesMax);
+    assert.throws(() => decodeReply(longReply(replyBodyBytesMax + 1)), malformed);
     assert.throws(() => decodeCall(longCall(0, 65_536)), malformed);
     assert.throws(() => decodeCall(longCall(0, 1, bulkBytesMax + 1)), malformed);
     const longData = new ByteWriter()

@@ -8,10 +8,13 @@ import type { TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
+import { publicEntries } from '../../lib/net/public-entries.ts';
 import { openDhtTransport } from '../../lib/net/dht-transport.ts';
 import type { DhtTransport, DhtTransportOptions } from '../../lib/net/dht-transport.ts';
 import type { DialTarget, Endpoint, Link, Transport } from '../../lib/net/link.ts';
 import {
+  announceTooMuch,
   closeAfter,
   loopback,
   newEnd,
@@ -120,6 +123,23 @@ void describe('dht transport', () => {
     );
   });
 
+  void it('ends a link on which a message is announced that is too long, whoever does', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair, doorstep]);
+    const me = newEnd(() => []);
+    const doorstep = newKeys();
+    const there = await device(test, friend);
+    const here = await device(test, me, { bootstrap: [there.listening] });
+    for (const keyPair of [me.keyPair, doorstep]) {
+      for (const fromDialler of [true, false]) {
+        const target = { ...targetOf(me, friend, endpointOf(there)), keyPair };
+        const out = await dialUntil(here, target);
+        const into = await friend.next();
+        announceTooMuch(fromDialler ? out : into);
+        await orAborted(Promise.all([out.closed, into.closed]), patience());
+      }
+    }
+  });
+
   void it('lets two that know only a third find each other by key, behind a NAT or not', async (test) => {
     for (const entry of [true, false]) {
       const third = newEnd(() => []);
@@ -152,7 +172,7 @@ void describe('dht transport', () => {
     const me = newEnd(() => []);
     const there = await device(test, friend);
     const here = await device(test, me);
-    here.addEntries([
+    here.setEntries([
       there.listening,
       { host: '::1', port: 1 },
       { host: 'a@b', port: 2 },
@@ -161,8 +181,30 @@ void describe('dht transport', () => {
     here.refresh();
     await assertEcho(await dialUntil(here, targetOf(me, friend)), await friend.next());
     const entries = Array.from({ length: 500 }, (_, i) => ({ host: '127.0.0.1', port: 1 + i }));
-    here.addEntries(entries);
+    here.setEntries(entries);
     assert.ok(here.neighbours().length < 3 * 100);
+  });
+
+  void it('forgets entries that are no longer named, keeps those of its own choice, and is led to no public one', async (test) => {
+    const me = newEnd(() => []);
+    const fixed = { host: '127.0.0.1', port: 9 };
+    const hosts = (transport: DhtTransport): string[] =>
+      [...new Set(transport.neighbours().map(({ host, port }) => `${host}:${port}`))].filter((each) =>
+        /:(7|8|9|49737)$/.test(each),
+      );
+    const named = [
+      { host: '127.0.0.1', port: 8 },
+      ...publicEntries(),
+      { host: 'NODE1.hyperdht.org.', port: 49737 },
+    ];
+    // Public ones are only named where no search follows.
+    const entries = named.slice(0, 1);
+    const here = await device(test, me, { bootstrap: [fixed], entries, accept: false });
+    assert.deepEqual(hosts(here), ['127.0.0.1:9', '127.0.0.1:8']);
+    here.setEntries([{ host: '127.0.0.1', port: 7 }, ...named.slice(1)]);
+    assert.deepEqual(hosts(here), ['127.0.0.1:9', '127.0.0.1:7']);
+    here.setEntries([]);
+    assert.deepEqual(hosts(here), ['127.0.0.1:9']);
   });
 
   void it('finds a friend that came back on a new port', async (test) => {

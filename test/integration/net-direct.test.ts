@@ -7,10 +7,12 @@ import type { TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
 import { answerBytes, greet, helloBytes, helloHeadBytes } from '../../lib/net/direct-handshake.ts';
 import { openDirectTransport } from '../../lib/net/direct-transport.ts';
 import type { DirectTransport } from '../../lib/net/direct-transport.ts';
 import {
+  announceTooMuch,
   closeAfter,
   loopback,
   newEnd,
@@ -99,6 +101,19 @@ void describe('direct transport', () => {
       Array.from({ length: 100 }, (_, i) => i),
     );
     assert.deepEqual(await readMessage(out), utf8('at once'));
+  });
+
+  void it('ends a link on which a message is announced that is too long, whoever does', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    const { port } = await listening(test, friend);
+    const transport = await dialling(test, me);
+    for (const fromDialler of [true, false]) {
+      const out = await transport.dial(targetOf(me, friend, loopback(port)), patience());
+      const into = await friend.next();
+      announceTooMuch(fromDialler ? out : into);
+      await orAborted((fromDialler ? into : out).closed, patience());
+    }
   });
 
   void it('works over IPv6', async (test) => {
@@ -293,6 +308,29 @@ void describe('direct transport', () => {
     // The oldest were shown the door to make room.
     await Promise.all(dropped.slice(0, 900));
     for (const socket of sockets) socket.destroy();
+  });
+
+  void it('drops a link that nobody takes, and goes on', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    let throws = true;
+    const onLink: End['options']['onLink'] = (link) => {
+      if (throws) throw new Error('a mistake above');
+      friend.options.onLink(link);
+    };
+    const transport = await openDirectTransport({
+      ...friend.options,
+      onLink,
+      listen: { host: '127.0.0.1', port: 0 },
+    });
+    closeAfter(test, transport);
+    const dialler = await dialling(test, me);
+    const target = targetOf(me, friend, loopback(transport.listening?.port ?? 0));
+    const refused = await dialler.dial(target, patience()).catch(() => undefined);
+    await orAborted(refused?.closed ?? Promise.resolve(), patience());
+    throws = false;
+    await dialler.dial(target, patience());
+    await friend.next();
   });
 
   void it('keeps a bounded number of links of one key, the newest', async (test) => {

@@ -9,6 +9,7 @@ import {
   closeAll,
   connectedPair,
   FakeTransport,
+  keyPairOf,
   noAnswer,
   testPeer,
   turns,
@@ -166,6 +167,35 @@ void describe('dialling', () => {
     befriend(us, friend);
     us.network.refresh();
     assert.deepEqual(await us.network.waitFor([friend.identity], { timeoutMs: 1000 }), []);
+  });
+
+  void it('leaves room for others beside one with many devices and ever new addresses', async (test) => {
+    const us = testPeer(1);
+    const many = testPeer(2);
+    for (let i = 0; i < 8; i++) us.directory.know(many.identity, keyPairOf(100 + i).publicKey);
+    const others = Array.from({ length: 20 }, (_, i) => testPeer(10 + i));
+    for (const other of others) us.directory.know(other.identity, other.keys.publicKey);
+    test.after(() => closeAll(us));
+    const transport = reach(us, []);
+    us.network.start([transport]);
+    const isMany = ({ remoteKey }: DialTarget): boolean =>
+      !others.some(({ keys }) => equalBytes(keys.publicKey, remoteKey));
+    let port = 1;
+    for (let second = 0; second < 50; second++) {
+      us.directory.peers = us.directory.peers.map((peer) =>
+        equalBytes(peer.identity, many.identity)
+          ? { ...peer, endpoints: [{ host: '127.0.0.1', port: port++, direct: true, dht: false }] }
+          : peer,
+      );
+      us.network.refresh();
+      await turns(3);
+      us.timers.advance(1_000);
+      await turns(3);
+    }
+    const dialledOthers = transport.dialled.filter((target) => !isMany(target)).length;
+    const dialledMany = transport.dialled.length - dialledOthers;
+    assert.ok(dialledMany >= 8, 'all its devices were tried');
+    assert.ok(dialledOthers > 2 * dialledMany, `${dialledOthers} others, ${dialledMany} of one`);
   });
 
   void it('tells who has not added us', async (test) => {

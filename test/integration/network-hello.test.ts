@@ -112,6 +112,47 @@ void describe('the hello', () => {
     }
   });
 
+  void it('with a card that revokes another device ends that device’s session at once', async (test) => {
+    const friend = await connectedPair(test);
+    const second = testPeer(3, { identity: friend.b.identity });
+    friend.a.directory.know(second.identity, second.keys.publicKey);
+    second.directory.know(friend.a.identity, friend.a.keys.publicKey);
+    test.after(() => closeAll(second));
+    const hanging = friend.b.network.caller(friend.a.identity, 'kith/echo').call(2, utf8(''));
+    await until(() => friend.a.echo.calls.length === 1);
+    friend.a.directory.revoking = [friend.b.keys.publicKey];
+    connect(second, friend.a);
+    await assert.rejects(hanging, (error) => isKithError(error, 'holder-unavailable'));
+    assert.ok(friend.a.echo.calls[0]?.signal.aborted);
+    await until(() => second.network.peers().length === 1, 'the session of the other device');
+    const devices = friend.a.network.peers().map(({ deviceId }) => deviceId);
+    assert.deepEqual(devices, [new Uint8Array(second.keys.publicKey)]);
+  });
+
+  void it('is no session any more when its offers come after the end', async (test) => {
+    const pair = [testPeer(1), testPeer(2)] as const;
+    const [them, us] = [...pair].sort((a, b) => Buffer.compare(a.keys.publicKey, b.keys.publicKey));
+    if (us === undefined || them === undefined) return;
+    befriend(us, them);
+    test.after(() => closeAll(us, them));
+    const wire = wireBetween(them.keys, us.keys);
+    us.network.accept(wire.responder);
+    const raw = new RawPeer(wire.initiator);
+    raw.sayHello(them.keys, them.directory.card);
+    await until(() => us.directory.learned.length === 1, 'the hello');
+    await turns();
+    wire.setAutomatic(false);
+    raw.sayOffers([]);
+    us.directory.forget(them.keys.publicKey);
+    us.network.refresh();
+    assert.ok(wire.deliver('initiator'));
+    await until(() => wire.over, 'the end');
+    us.directory.know(them.identity, them.keys.publicKey);
+    const next = wireBetween(us.keys, them.keys);
+    us.network.accept(next.initiator);
+    await new RawPeer(next.responder).hears(0);
+  });
+
   void it('with a bad card of a device that is not known any longer ends', async (test) => {
     const { us, them, raw } = rawFriend(test);
     let go = (): void => {};
@@ -180,6 +221,72 @@ void describe('the hello', () => {
     assert.equal(wires.filter(({ over }) => !over).length, 4);
   });
 
+  void it('makes no more than a few sessions with one identity; the oldest that does nothing gives way', async (test) => {
+    const us = testPeer(1);
+    const { identity } = testPeer(2);
+    const devices = Array.from({ length: 10 }, (_, i) => testPeer(10 + i, { identity }));
+    test.after(() => closeAll(us, ...devices));
+    const calls: Promise<unknown>[] = [];
+    for (const [i, device] of devices.entries()) {
+      befriend(us, device);
+      connect(device, us);
+      await until(() => device.network.peers().length === 1, `session ${i}`);
+      // All but the third, and the last two, are busy.
+      if (i === 2 || i >= 8) continue;
+      const call = device.network.caller(us.identity, 'kith/echo').call(2, utf8(''));
+      calls.push(call.catch(() => {}));
+      await until(() => us.echo.calls.length === calls.length);
+    }
+    await turns();
+    const there = devices.map(({ network }) => network.peers().length);
+    assert.deepEqual(there, [1, 1, 0, 1, 1, 1, 1, 1, 0, 1]);
+    assert.equal(us.network.peers().length, 8);
+    const ninth = devices[9]?.network.caller(us.identity, 'kith/echo').call(2, utf8(''));
+    calls.push(ninth?.catch(() => {}) ?? Promise.resolve());
+    await until(() => us.echo.calls.length === calls.length);
+    const more = testPeer(30, { identity });
+    befriend(us, more);
+    test.after(() => closeAll(more));
+    const wire = connect(more, us);
+    await until(() => wire.over, 'the end of one too many');
+    assert.equal(us.network.peers().length, 8);
+  });
+
+  void it('looks for the first few devices of an identity only', async (test) => {
+    const us = testPeer(1);
+    const { identity } = testPeer(2);
+    for (let i = 0; i < 20; i++) us.directory.know(identity, keyPairOf(100 + i).publicKey);
+    test.after(() => closeAll(us));
+    const transport = new FakeTransport(async () => {
+      throw new KithError('peer-unreachable', 'nobody');
+    });
+    us.network.start([transport]);
+    await turns();
+    for (let i = 0; i < 20; i++) {
+      us.timers.advance(2_000);
+      await turns(5);
+    }
+    const dialled = new Set(transport.dialled.map(({ remoteKey }) => Buffer.from(remoteKey).toString('hex')));
+    assert.equal(dialled.size, 8);
+  });
+
+  void it('is refused while our own card can’t be shown; what there is goes on', async (test) => {
+    const { a, b } = await connectedPair(test);
+    const late = testPeer(3);
+    befriend(a, late);
+    test.after(() => closeAll(late));
+    const small = a.directory.card;
+    a.directory.card = new Uint8Array(2 ** 20);
+    const wire = connect(late, a);
+    await until(() => wire.over, 'the end');
+    const trouble = a.network.presence(Buffer.from(late.identity).toString('hex')).trouble ?? '';
+    assert.match(trouble, /our own card can't be shown/);
+    assert.deepEqual((await a.network.caller(b.identity, 'kith/echo').call(0, utf8('x'))).body, utf8('x'));
+    a.directory.card = small;
+    connect(late, a);
+    await until(() => late.network.peers().length === 1, 'the session');
+  });
+
   void it('passes on why the other side ends it', async (test) => {
     const us = testPeer(1);
     const them = testPeer(2);
@@ -238,6 +345,25 @@ void describe('the doorstep', () => {
       assert.match(await refused(raw), /card/);
       assert.equal(friend.network.peers().length, 0);
       assert.equal(friend.directory.learned.length, 0);
+    }
+  });
+
+  void it('opens to its owner though another friend names the same key, whoever was added first', async (test) => {
+    const doorstep = keyPairOf(50);
+    const squatter = keyPairOf(61).publicKey;
+    const newcomer = testPeer(2, { doorstep });
+    for (const squatterFirst of [true, false]) {
+      const friend = testPeer(1);
+      const identities = squatterFirst ? [squatter, newcomer.identity] : [newcomer.identity, squatter];
+      for (const identity of identities) friend.directory.knowDoorstep(identity, doorstep.publicKey);
+      test.after(() => closeAll(friend));
+      const wire = wireBetween(doorstep, friend.keys);
+      friend.network.accept(wire.responder);
+      const raw = new RawPeer(wire.initiator);
+      raw.sayHello(newcomer.keys, newcomer.directory.card);
+      await until(() => friend.directory.learned.length === 1 || raw.ended, 'the card');
+      assert.ok(friend.directory.owns(newcomer.identity, newcomer.keys.publicKey));
+      assert.equal(raw.ended, false);
     }
   });
 

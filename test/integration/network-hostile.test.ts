@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
-import { BulkBudget } from '../../lib/net/bulk-budget.ts';
+import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from '../../lib/net/bulk-budget.ts';
 import {
   callCountMax,
   callKind,
@@ -18,8 +18,9 @@ import {
   encodeReply,
 } from '../../lib/net/call-codec.ts';
 import type { CallMessage } from '../../lib/net/call-codec.ts';
+import { queueMsMax } from '../../lib/net/call-client.ts';
 import { encodeOffers } from '../../lib/net/hello.ts';
-import { bulkMessageBytes } from '../../lib/net/service.ts';
+import { bulkMessageBytes, callBodyBytesMax, replyBodyBytesMax } from '../../lib/net/service.ts';
 import { turns, until } from '../support/net-peers.ts';
 import { noise } from '../support/noise.ts';
 import { rawFriendWithCalls } from '../support/raw-calls.ts';
@@ -117,7 +118,8 @@ void describe('a caller that breaks the rules', () => {
       'one call too many at once',
       async ({ us, calling, raw }) => {
         for (let id = 1; id <= callCountMax; id++) calling.send(callKind.call, call({ id, method: 2 }));
-        await until(() => us.echo.calls.length === callCountMax);
+        await until(() => us.echo.calls.length > 0);
+        await turns();
         assert.equal(raw.ended, false);
         calling.send(callKind.call, call({ id: callCountMax + 1, method: 2 }));
       },
@@ -193,7 +195,7 @@ void describe('a caller that breaks the rules', () => {
   });
 
   void it('has its cancelled calls counted until their handlers have ended', async (test) => {
-    const friend = await rawFriendWithCalls(test);
+    const friend = await rawFriendWithCalls(test, { budgets: { bodies: new BulkBudget(2 ** 30) } });
     friend.us.echo.holding = new Promise(() => {});
     for (let id = 1; id <= callCountMax; id++) {
       friend.calling.send(callKind.call, call({ id }));
@@ -232,6 +234,23 @@ void describe('a caller that breaks the rules', () => {
     await turns();
     assert.equal(await reopen(), true);
     assert.equal(friend.raw.ended, false);
+  });
+
+  void it('is not heard any more once its session has ended', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    friend.calling.send(callKind.call, call({ uploadBytes: 10 }));
+    await answer(friend, callKind.credit);
+    friend.wire.setAutomatic(false);
+    friend.calling.send(callKind.call, call({ id: 2 }));
+    friend.calling.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(10) }));
+    const them = friend.us.network.peers()[0]?.deviceId ?? empty;
+    friend.us.directory.forget(them);
+    friend.us.network.refresh();
+    while (friend.wire.deliver('initiator'));
+    await turns();
+    assert.equal(friend.us.echo.calls.length, 1);
+    assert.ok(friend.us.echo.calls[0]?.signal.aborted);
+    await thrownOut(friend);
   });
 
   void it('is not answered faster than it reads', async (test) => {
@@ -401,6 +420,98 @@ void describe('a friend that serves and breaks the rules', () => {
     await thrownOut(friend);
   });
 
+  /** Says that it works on all calls that it got, every 5 s for so long; true if the session is still there. */
+  async function onlyAlive(friend: RawFriend, ms: number): Promise<boolean> {
+    for (let passedMs = 0; passedMs < ms && !friend.raw.ended; passedMs += 5_000) {
+      friend.us.timers.advance(5_000);
+      for (const { kind, bytes } of friend.calls.slice()) {
+        if (kind === callKind.call) friend.serving.send(callKind.alive, encodeCallId(decodeCall(bytes).id));
+      }
+      await turns(4);
+    }
+    return !friend.raw.ended;
+  }
+
+  void it('may work on a call for two minutes, and not for ever', async (test) => {
+    const friend = await called(test);
+    assert.ok(await onlyAlive(friend, 115_000));
+    assert.ok(!friend.calls.some(({ kind }) => kind === callKind.cancel));
+    assert.ok(await onlyAlive(friend, 10_000));
+    await assert.rejects(friend.result, unavailable);
+    assert.ok(friend.calls.some(({ kind }) => kind === callKind.cancel));
+    assert.ok(await onlyAlive(friend, 110_000), 'its handler may take a while to end');
+    await onlyAlive(friend, 20_000);
+    await thrownOut(friend);
+  });
+
+  void it('has two minutes more whenever something moved', async (test) => {
+    const friend = await called(test, { upload: [new Uint8Array(50)], downloadBytesMax: 2 });
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.credit, encodeCredit({ id: 1, bytes: 50 }));
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.reply, reply({ downloadBytes: 2 }));
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1) }));
+    assert.ok(await onlyAlive(friend, 110_000));
+    friend.serving.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1) }));
+    await friend.result;
+  });
+
+  void it('is let go when a cancelled call has no end but a trickle', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    const identity = friend.us.network.peers()[0]?.identity ?? empty;
+    const cancel = new AbortController();
+    const options = { signal: cancel.signal, downloadBytesMax: 1000 };
+    const result = friend.us.network.caller(identity, 'kith/echo').call(7, empty, options);
+    await until(() => friend.calls.length === 1);
+    friend.serving.send(callKind.reply, reply({ downloadBytes: 1000 }));
+    friend.us.timers.advance(29_000);
+    cancel.abort();
+    await assert.rejects(result, (error) => isKithError(error, 'interrupted'));
+    await until(() => friend.calls.length === 2);
+    friend.us.timers.advance(5_000);
+    await turns();
+    assert.equal(friend.raw.ended, false, 'the time before the cancel is not held against it');
+    for (let i = 0; i < 30 && !friend.raw.ended; i++) {
+      friend.serving.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1) }));
+      await turns(4);
+      friend.us.timers.advance(5_000);
+      await turns(4);
+    }
+    await thrownOut(friend);
+  });
+
+  void it('keeps no call waiting for its turn for ever', async (test) => {
+    const friend = await rawFriendWithCalls(test);
+    const identity = friend.us.network.peers()[0]?.identity ?? empty;
+    const echo = friend.us.network.caller(identity, 'kith/echo');
+    const outcomes: string[] = [];
+    const results = Array.from({ length: callCountMax + 1 }, () => {
+      const result = echo.call(7, empty, { downloadBytesMax: 1000 });
+      return result.catch((error: unknown) => outcomes.push(String(error)));
+    });
+    await until(() => friend.calls.length === callCountMax);
+    for (let id = 1; id <= callCountMax; id++) {
+      friend.serving.send(callKind.reply, reply({ id, downloadBytes: 1000 }));
+    }
+    // Each call moves: a byte at a time.
+    for (let passedMs = 0; passedMs < queueMsMax; passedMs += 20_000) {
+      assert.equal(outcomes.length, 0);
+      for (let id = 1; id <= callCountMax; id++) {
+        friend.serving.send(callKind.data, encodeData({ id, bytes: new Uint8Array(1) }));
+      }
+      await turns(100);
+      friend.us.timers.advance(20_000);
+    }
+    await until(() => outcomes.length > 0);
+    assert.equal(outcomes.length, 1);
+    assert.match(outcomes[0] ?? '', /too many calls/);
+    assert.equal(friend.raw.ended, false);
+    await friend.raw.link.close();
+    await Promise.all(results);
+    assert.equal(friend.us.timers.pending, 0);
+  });
+
   void it('may answer a cancelled call late, and nothing is left of it', async (test) => {
     const friend = await rawFriendWithCalls(test);
     const identity = friend.us.network.peers()[0]?.identity ?? empty;
@@ -435,7 +546,49 @@ void describe('a friend that serves and breaks the rules', () => {
   });
 });
 
-void describe('memory for bulk', () => {
+void describe('memory for calls', () => {
+  void it('bounds the bodies of one friend, those of replies included, however it calls', async (test) => {
+    const bodies = new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer);
+    const friend = await rawFriendWithCalls(test, { budgets: { bodies } });
+    let answerAll = (): void => {};
+    friend.us.echo.holding = new Promise<void>((resolve) => {
+      answerAll = resolve;
+    });
+    const body = new Uint8Array(callBodyBytesMax);
+    for (let id = 1; id <= callCountMax; id++) friend.calling.send(callKind.call, call({ id, body }));
+    await until(() => friend.us.echo.calls.length > 0);
+    await turns();
+    const atOnce = Math.floor(bodyBudgetBytesPerPeer / (callBodyBytesMax + replyBodyBytesMax));
+    assert.equal(friend.us.echo.calls.length, atOnce);
+    assert.ok(bodies.heldBytes <= bodyBudgetBytesPerPeer);
+    answerAll();
+    await until(() => friend.answers.filter(({ kind }) => kind === callKind.reply).length === callCountMax);
+    await turns();
+    assert.equal(bodies.heldBytes, 0);
+  });
+
+  void it('is not given back while a handler still works on it, whatever the caller does', async (test) => {
+    const uploads = new BulkBudget();
+    const bodies = new BulkBudget();
+    const friend = await rawFriendWithCalls(test, { budgets: { uploads, bodies } });
+    let finish = (): void => {};
+    friend.us.echo.holding = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    friend.calling.send(callKind.call, call({ uploadBytes: 1000 }));
+    await answer(friend, callKind.credit);
+    friend.calling.send(callKind.data, encodeData({ id: 1, bytes: new Uint8Array(1000) }));
+    await turns();
+    friend.wire.cut();
+    await thrownOut(friend);
+    await turns();
+    assert.ok(friend.us.echo.calls[0]?.signal.aborted);
+    assert.equal(uploads.heldBytes, 1000);
+    assert.equal(bodies.heldBytes, replyBodyBytesMax);
+    finish();
+    await until(() => uploads.heldBytes === 0 && bodies.heldBytes === 0, 'the release');
+  });
+
   void it('is free again when the session ends, in the middle of uploads and downloads', async (test) => {
     const uploads = new BulkBudget();
     const downloads = new BulkBudget();
@@ -463,7 +616,7 @@ void describe('memory for bulk', () => {
 
   void it('is free again when a call is cancelled before its bytes have come', async (test) => {
     const uploads = new BulkBudget();
-    const friend = await rawFriendWithCalls(test, { budgets: { uploads, downloads: new BulkBudget() } });
+    const friend = await rawFriendWithCalls(test, { budgets: { uploads } });
     friend.calling.send(callKind.call, call({ uploadBytes: 1000 }));
     await answer(friend, callKind.credit);
     assert.equal(uploads.heldBytes, 1000);

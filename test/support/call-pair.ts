@@ -3,6 +3,7 @@ import { KithError } from '../../lib/base/errors.ts';
 import {
   bulkBytesMax,
   callBodyBytesMax,
+  replyBodyBytesMax,
   type CallOptions,
   type CallReply,
   type IncomingCall,
@@ -137,7 +138,7 @@ export class CallPair implements ServiceCaller {
 
 function received({ body, download = [] }: OutgoingReply, downloadBytesMax: number): CallReply {
   const bytes = concatBytes(...download);
-  if (body.length > callBodyBytesMax || bytes.length > downloadBytesMax) {
+  if (body.length > replyBodyBytesMax || bytes.length > downloadBytesMax) {
     throw new Error(`an answer of ${body.length} and ${bytes.length} bytes: the server's mistake`);
   }
   return { body: body.slice(), download: bytes };

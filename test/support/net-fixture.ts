@@ -83,3 +83,9 @@ export function closeAfter<T extends { close(): Promise<void> }>(
   test.after(() => closable.close());
   return closable;
 }
+
+/** Announces a message of 16 MiB under a link's encryption, as no honest end does. */
+export function announceTooMuch(link: Link): void {
+  const { rawStream } = link.stream as unknown as { rawStream: { write(bytes: Uint8Array): void } };
+  rawStream.write(new Uint8Array([0xff, 0xff, 0xff]));
+}

@@ -24,6 +24,9 @@ export function fakeCard(identity: Uint8Array, deviceId: Uint8Array): Uint8Array
 /** Who is known to one device in a test. Cards are those of `fakeCard`. */
 export class FakeDirectory implements Directory {
   readonly devices: Map<string, Admission> = new Map();
+  revision = 0;
+  /** Devices that the next card revokes. */
+  revoking: readonly Uint8Array[] = [];
   peers: WantedPeer[] = [];
   readonly learned: string[] = [];
   card: Uint8Array;
@@ -35,21 +38,35 @@ export class FakeDirectory implements Directory {
   }
 
   know(identity: Uint8Array, deviceId: Uint8Array): void {
+    this.revision++;
     this.devices.set(idKey(deviceId), { kind: 'device', identity, deviceId });
     this.peers.push({ identity, deviceId, endpoints: [] });
   }
 
   knowDoorstep(identity: Uint8Array, doorstepKey: Uint8Array): void {
-    this.devices.set(idKey(doorstepKey), { kind: 'doorstep', identity });
+    const known = this.devices.get(idKey(doorstepKey));
+    const others = known?.kind === 'doorstep' ? known.identities : [];
+    this.devices.set(idKey(doorstepKey), { kind: 'doorstep', identities: [...others, identity] });
   }
 
   forget(deviceId: Uint8Array): void {
+    this.revision++;
     this.devices.delete(idKey(deviceId));
     this.peers = this.peers.filter((peer) => !equalBytes(peer.deviceId, deviceId));
   }
 
   admit(remoteKey: Uint8Array): Admission | undefined {
     return this.devices.get(idKey(remoteKey));
+  }
+
+  owns(identity: Uint8Array, deviceId: Uint8Array): boolean {
+    const admission = this.admit(deviceId);
+    return admission?.kind === 'device' && equalBytes(admission.identity, identity);
+  }
+
+  identityOf(card: Uint8Array): Uint8Array {
+    if (card.length !== 64) throw new KithError('malformed', 'not a card');
+    return card.slice(0, 32);
   }
 
   wanted(): readonly WantedPeer[] {
@@ -68,6 +85,8 @@ export class FakeDirectory implements Directory {
     }
     if (!equalBytes(card.subarray(32), deviceId)) return false;
     this.learned.push(toHex(deviceId));
+    for (const revoked of this.revoking) this.forget(revoked);
+    this.revision++;
     if (this.admit(deviceId) === undefined) this.know(identity, deviceId);
     return true;
   }

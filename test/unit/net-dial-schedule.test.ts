@@ -9,6 +9,9 @@ import {
   eagerDelayMs,
   eagerMs,
   freshDial,
+  freshMsMin,
+  afterMove,
+  identityDialCountMax,
   lastingMs,
   nextDueMs,
   pickDue,
@@ -55,6 +58,8 @@ void describe('when to dial', () => {
       fc.property(arbitrary, ({ seeds, peers }) => {
         const waiting = Array.from({ length: peers }, (_, id) => ({
           id,
+          // Each third is a device of the same one.
+          identity: id % 3 === 0 ? 'many' : `${id}`,
           state: freshDial(0),
           busyUntilMs: -1,
         }));
@@ -68,19 +73,29 @@ void describe('when to dial', () => {
           }
           const busy = waiting.filter(({ busyUntilMs }) => busyUntilMs >= 0);
           const idle = waiting.filter(({ busyUntilMs }) => busyUntilMs < 0);
-          const picked = pickDue(idle, nowMs, busy.length);
+          const underWay = busy.map(({ identity }) => identity);
+          const picked = pickDue(idle, nowMs, underWay);
           assert.ok(picked.length + busy.length <= dialCountMax);
+          const ofMany = [...busy, ...picked].filter(({ identity }) => identity === 'many');
+          assert.ok(ofMany.length <= identityDialCountMax);
           for (const peer of picked) {
             peer.busyUntilMs = nowMs + 2_500;
             dials.set(peer.id, (dials.get(peer.id) ?? 0) + 1);
           }
-          // All have had their first turn before anybody is dialled a second time.
-          if ([...dials.values()].some((count) => count > 1)) assert.equal(dials.size, peers);
+          // All others have had their first turn before anybody is dialled a second time.
+          const others = waiting.filter(({ identity, id }) => identity !== 'many' && !dials.has(id));
+          if ([...dials.values()].some((count) => count > 1)) assert.equal(others.length, 0);
         }
         assert.ok([...dials.values()].every((count) => count >= 4));
       }),
       { numRuns: 20 },
     );
+  });
+
+  void it('is at once when the peer has moved, as if it were new only once a minute', () => {
+    const state: DialState = { sinceMs: 1000, attempts: 9, lateAttempts: 7, dueAtMs: 200_000 };
+    assert.deepEqual(afterMove(state, 1000 + freshMsMin - 1), { ...state, dueAtMs: 1000 + freshMsMin - 1 });
+    assert.deepEqual(afterMove(state, 1000 + freshMsMin), freshDial(1000 + freshMsMin));
   });
 
   void it('knows when somebody is due next', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toHex } from '../../lib/base/bytes.ts';
-import { isKithError } from '../../lib/base/errors.ts';
+import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard } from '../../lib/format/card.ts';
 import type { Card } from '../../lib/format/card.ts';
 import { devicesOf, endpointsOf } from '../../lib/trust/card.ts';
@@ -28,13 +28,14 @@ function recordOf(
 class Book {
   readonly learned: { identityHex: string; card: Uint8Array }[] = [];
   nowMs = 0;
+  ownCard: () => Uint8Array = () => encodeCard(me.card(2));
   readonly book: FriendsBook;
 
   constructor(...records: BookRecord[]) {
     this.book = new FriendsBook({
       identity: me.identity,
       deviceId: me.device(1).publicKey,
-      ownCard: () => encodeCard(me.card(2)),
+      ownCard: () => this.ownCard(),
       onLearned: (identityHex, card) => this.learned.push({ identityHex, card }),
       clock: { monotonicMs: () => this.nowMs },
     });
@@ -48,12 +49,15 @@ class Book {
 
   kindOf(key: Uint8Array): string | undefined {
     const admission = this.book.admit(key);
-    return admission === undefined ? undefined : `${admission.kind} of ${toHex(admission.identity)}`;
+    if (admission === undefined) return undefined;
+    const identities = admission.kind === 'device' ? [admission.identity] : admission.identities;
+    return `${admission.kind} of ${identities.map(toHex).join(' or ')}`;
   }
 }
 
 const deviceOf = (person: SamplePerson): string => `device of ${toHex(person.identity)}`;
-const doorstepOf = (person: SamplePerson): string => `doorstep of ${toHex(person.identity)}`;
+const doorstepOf = (...people: SamplePerson[]): string =>
+  `doorstep of ${people.map(({ identity }) => toHex(identity)).join(' or ')}`;
 
 void describe('the friends book admits', () => {
   void it('devices and doorsteps of active friends, and nobody else', () => {
@@ -61,7 +65,10 @@ void describe('the friends book admits', () => {
     const [first, second] = [ada.device(1).publicKey, ada.device(2).publicKey];
     assert.deepEqual(book.book.admit(first), { kind: 'device', identity: ada.identity, deviceId: first });
     assert.equal(book.kindOf(second), deviceOf(ada));
-    assert.deepEqual(book.book.admit(ada.doorstep.publicKey), { kind: 'doorstep', identity: ada.identity });
+    assert.deepEqual(book.book.admit(ada.doorstep.publicKey), {
+      kind: 'doorstep',
+      identities: [ada.identity],
+    });
     const strangers = [
       ada.device(3).publicKey,
       ada.identity,
@@ -114,6 +121,22 @@ void describe('the friends book admits', () => {
     assert.equal(book.kindOf(mallory.device(1).publicKey), deviceOf(mallory));
   });
 
+  void it('none of our own keys while our own card can’t be had either', () => {
+    const claims = mallory.card(0, {
+      certificates: [
+        mallory.certificate(2, { deviceId: me.device(1).publicKey }),
+        mallory.certificate(3, { deviceId: me.device(2).publicKey }),
+      ],
+    });
+    const book = new Book(recordOf(ada));
+    book.ownCard = () => {
+      throw new KithError('limit-exceeded', 'a card that is too long');
+    };
+    book.book.replace([recordOf(mallory, claims), recordOf(ben)]);
+    for (const index of [1, 2]) assert.equal(book.kindOf(me.device(index).publicKey), undefined);
+    assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben));
+  });
+
   void it('a device for the identity that it signed its address for, whoever else certifies it', () => {
     const stolen = mallory.card(0, {
       certificates: [
@@ -136,6 +159,41 @@ void describe('the friends book admits', () => {
         [adaHex],
       );
     }
+  });
+
+  void it('at a doorstep that several name, whoever of them shows a card', async () => {
+    const { publicKey: doorstepKey } = ada.doorstep;
+    const squatter = mallory.card(0, { certificates: [mallory.certificate(1, { doorstepKey })] });
+    const book = new Book(recordOf(mallory, squatter), recordOf(ada));
+    assert.equal(book.kindOf(doorstepKey), doorstepOf(mallory, ada));
+    assert.equal(await book.learn(ada, 2, ada.card(2)), true);
+    assert.ok(book.book.owns(ada.identity, ada.device(2).publicKey));
+    assert.equal(book.book.owns(mallory.identity, ada.device(2).publicKey), false);
+    book.book.replace([recordOf(ada)]);
+    assert.equal(book.kindOf(doorstepKey), doorstepOf(ada));
+  });
+
+  void it('at a doorstep that another calls his device, and a device that another calls his doorstep', () => {
+    const deviceToo = mallory.card(0, {
+      certificates: [mallory.certificate(1, { deviceId: ada.doorstep.publicKey })],
+    });
+    const doorstepToo = mallory.card(0, {
+      certificates: [mallory.certificate(1, { doorstepKey: ada.device(1).publicKey })],
+    });
+    const bare = recordOf(ada, ada.card(1, { addresses: [] }));
+    for (const claims of [deviceToo, doorstepToo]) {
+      const key = claims === deviceToo ? ada.doorstep.publicKey : ada.device(1).publicKey;
+      const [first, second] = claims === deviceToo ? [mallory, ada] : [ada, mallory];
+      assert.equal(new Book(recordOf(mallory, claims), bare).kindOf(key), doorstepOf(first, second));
+      assert.equal(new Book(bare, recordOf(mallory, claims)).kindOf(key), doorstepOf(first, second));
+    }
+    const both = new Book(
+      recordOf(
+        ada,
+        ada.card(1, { certificates: [ada.certificate(1, { doorstepKey: ada.device(1).publicKey })] }),
+      ),
+    );
+    assert.equal(both.kindOf(ada.device(1).publicKey), deviceOf(ada));
   });
 
   void it('and the first friend’s where no device has signed', () => {
@@ -226,6 +284,7 @@ void describe('the friends book learns', () => {
     );
     const stored = decodeCard(book.learned[0]?.card ?? new Uint8Array());
     assert.equal(devicesOf(stored).length, 2);
+    assert.deepEqual(book.book.identityOf(encodeCard(ada.card(2))), ada.identity);
     assert.equal(await book.learn(ada, 2, ada.card(2)), true);
     assert.equal(await book.learn(ada, 1, ada.card(1)), true, 'an older card takes nothing away');
     assert.equal(book.learned.length, 1, 'what is no news is not stored');
@@ -288,6 +347,40 @@ void describe('the friends book learns', () => {
     assert.equal(book.kindOf(ada.device(1).publicKey), deviceOf(ada));
   });
 
+  void it('nothing anew of a card that says only what is known, whatever its older parts are', async () => {
+    const book = new Book(recordOf(ada, ada.card(2, { addresses: [ada.address(1, 5), ada.address(2, 5)] })));
+    const { revision } = book.book;
+    // A record that doesn't count is not looked at: that its signature is none shows that none was checked.
+    const older = ada.card(1, { addresses: [{ ...ada.address(1, 3), counter: 4 }] });
+    assert.equal(await book.learn(ada, 1, older), true);
+    assert.equal(book.book.revision, revision);
+    assert.equal(book.learned.length, 0);
+    const newer = ada.card(1, { addresses: [{ ...ada.address(1, 3), counter: 6 }] });
+    await assert.rejects(book.learn(ada, 1, newer), (error) => isKithError(error, 'not-authentic'));
+  });
+
+  void it('and remembers devices that a card no longer names, or revokes, not those of others', async () => {
+    const book = new Book(recordOf(ada, ada.card(1)), recordOf(ben));
+    const many = Array.from({ length: 64 }, (_, i) => ada.certificate(i + 2));
+    await book.learn(ada, 2, ada.card(0, { certificates: many, revocations: [ada.revocation(3)] }));
+    const named = decodeCard(book.book.cardOf(adaHex) ?? new Uint8Array()).certificates;
+    assert.ok(!named.some(({ deviceId }) => toHex(deviceId) === toHex(ada.device(1).publicKey)));
+    for (const index of [1, 2, 3, 65]) {
+      assert.ok(book.book.isDeviceOf(adaHex, ada.device(index).publicKey), `device ${index}`);
+    }
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(66).publicKey), false);
+    assert.equal(book.book.isDeviceOf(adaHex, ben.device(1).publicKey), false);
+    assert.equal(book.book.isDeviceOf(toHex(mallory.identity), ada.device(1).publicKey), false);
+    for (let first = 100; first < 1200; first += 60) {
+      const certificates = Array.from({ length: 60 }, (_, i) => ada.certificate(first + i));
+      await book.learn(ada, first, ada.card(0, { certificates, revocations: [] }));
+    }
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(1).publicKey), false, 'not without end');
+    assert.ok(book.book.isDeviceOf(adaHex, ada.device(1150).publicKey));
+    book.book.replace([]);
+    assert.equal(book.book.isDeviceOf(adaHex, ada.device(1150).publicKey), false);
+  });
+
   void it('nothing of one that is no friend any more', async () => {
     const book = new Book(recordOf(ada));
     book.book.replace([]);
@@ -328,6 +421,15 @@ void describe('the friends book learns', () => {
     assert.equal(book.learned.length, 16);
     assert.equal(await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(1)] })), false);
     assert.equal(book.learned.length, 17, 'a revocation still is stored');
+    for (let index = 2; index < 40; index++) {
+      await book.learn(ada, 1, ada.card(index, { addresses: [], revocations: [ada.revocation(1)] }));
+    }
+    const { revision } = book.book;
+    const stored = book.learned.length;
+    await book.learn(ada, 1, ada.card(1, { revocations: [ada.revocation(2)] }));
+    assert.equal(book.learned.length, stored, 'nothing more is stored for now');
+    assert.equal(book.kindOf(ada.device(2).publicKey), undefined, 'but it counts');
+    assert.notEqual(book.book.revision, revision);
 
     const quiet = new Book(recordOf(ada));
     for (let counter = 2; counter < 50; counter++) {

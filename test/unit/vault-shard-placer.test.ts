@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
 import type { Holder, Reservation, ShardToPut } from '../../lib/holders/holder.ts';
 import type { KnownHolder } from '../../lib/vault/session.ts';
+import { PutRace } from '../../lib/vault/put-race.ts';
 import { ShardPlacer, type PackToPlace } from '../../lib/vault/shard-placer.ts';
 import type { Problem } from '../../lib/vault/types.ts';
 
@@ -159,4 +160,61 @@ test('a friend who takes too long is told to stop, and another takes over', asyn
     problems.map(({ item, code }) => [item, code]),
     [['slow', 'holder-unavailable']],
   );
+});
+
+/** A friend whose puts never end by themselves. */
+function friendWhoNeverEnds(number: number, onAbort: () => void): KnownHolder {
+  const base = driveThat(number, async () => Promise.reject(new Error('unused')));
+  const put: Holder['put'] = async (_shard, _reservation, signal) =>
+    await new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => {
+        onAbort();
+        reject(new KithError('interrupted', 'stopped'));
+      });
+    });
+  return { ...base, kind: 'friend', holder: { ...base.holder, kind: 'friend', put } };
+}
+
+test('a friend far behind the others gives way to a spare one, if there is one', async () => {
+  let stopped = 0;
+  const slow = friendWhoNeverEnds(1, () => stopped++);
+  const quick = [2, 3, 4].map((number): KnownHolder => ({
+    ...driveThat(number, async () => Promise.resolve()),
+    kind: 'friend',
+  }));
+  const options = { patienceMs: () => 1, putMsMax: () => 2 ** 30 };
+  const placer = await ShardPlacer.create([slow, ...quick], () => undefined, options);
+  for (let number = 0; number < 8; number++) {
+    const { placed, missing } = await placer.place(packOf(number), shards(3), new Set());
+    assert.deepEqual([placed.length, missing.length], [3, 0]);
+  }
+  assert.equal(stopped, 1, 'asked once, and then left alone');
+
+  // With nobody to take over it has all the time that the limit for one put leaves.
+  let times = 0;
+  let wasAsked = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (wasAsked = resolve));
+  const clock = { monotonicMs: () => 0 };
+  const race = new PutRace({
+    clock,
+    enough: 1,
+    patienceMs: () => {
+      times++;
+      return 0;
+    },
+    hasSpare: () => {
+      wasAsked();
+      return false;
+    },
+  });
+  const controller = new AbortController();
+  let end = (): void => undefined;
+  const last = race.run(controller, async () => new Promise<void>((resolve) => (end = resolve)));
+  await race.run(new AbortController(), async () => Promise.resolve());
+  assert.equal(times, 1);
+  await asked;
+  assert.equal(controller.signal.aborted, false);
+  end();
+  await last;
+  race.end();
 });

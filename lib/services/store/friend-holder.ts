@@ -333,7 +333,9 @@ export class FriendHolder implements Holder {
       const { code, message, details } = error;
       const holder = { holder: this.id, name: this.name, foreign: false };
       if (code === 'holder-unavailable') {
-        throw new KithError(code, `"${this.name}" can't be reached: ${message}`, {
+        // Online, but without the grant, is no connection for the caller and something else for a person.
+        const why = this.#options.caller.connected ? message : this.#options.whyAway();
+        throw new KithError(code, `"${this.name}" can't be used now: ${why}`, {
           details: { ...details, ...holder },
           cause: error,
         });
