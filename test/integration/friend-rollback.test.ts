@@ -139,6 +139,33 @@ describe('a home that was put back, with friends as holders', () => {
     });
   });
 
+  it('writes while only those are online who know no more: it is the same', async (t) => {
+    const machine = await FriendMachine.create(new CrashWorld(await tempFolder(t), 3), names);
+    t.after(() => machine.down());
+    await machine.backup(['one']);
+    const kept = machine.keepHome();
+    await machine.down('anna', 'ben');
+    await machine.change(secondTree);
+    assert.equal((await machine.backup(['two'])).state, 'complete');
+    await machine.use(({ vault }) => vault.configSet('trash.keep', '9d'));
+    await machine.use(({ vault }) => vault.friendSet('anna', { household: 'street 1' }));
+    machine.putBack(kept);
+    await machine.change(firstTree);
+    await machine.down();
+    await machine.up('anna', 'ben');
+    assert.equal((await machine.backup(['three'])).state, 'complete');
+    machine.see();
+    const branched = branchedLogs(machine);
+    assert.ok(branched.size > 0);
+    await machine.up();
+    for (const name of names) await machine.exchange(name);
+    await checkClosed(machine, branched);
+    const before = branchesOf(machine, branched);
+    await machine.backup(['four']);
+    await checkNothingIsLost(machine, branched);
+    assert.deepEqual(branchesOf(machine, branched), before, 'as they were, on all disks');
+  });
+
   it('after a power cut, goes on where it was', async (t) => {
     const machine = await FriendMachine.create(new CrashWorld(await tempFolder(t), 2), names);
     t.after(() => machine.down());

@@ -11,8 +11,8 @@ import { friendScenarios } from '../support/friend-scenarios.ts';
 const floors: Readonly<Record<string, { readonly owner: number; readonly friend: number }>> = {
   'first backup': { owner: 26, friend: 22 },
   backup: { owner: 25, friend: 26 },
-  repair: { owner: 14, friend: 30 },
-  'repair, one given up': { owner: 10, friend: 14 },
+  repair: { owner: 14, friend: 26 },
+  'repair, one given up': { owner: 10, friend: 10 },
   exchange: { owner: 4, friend: 17 },
   'exchange, home put back': { owner: 32, friend: 15 },
   'friend add': { owner: 12, friend: 44 },
