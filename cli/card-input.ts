@@ -14,5 +14,7 @@ export function isCardText(given: string): boolean {
 /** The card's line, given itself or as the name of a file with it. KithError `usage` where there is no such file. */
 export async function readCard(given: string): Promise<string> {
   if (isCardText(given)) return given.trim();
-  return (await readSmallFile(given, `card ("${given}" is no line ${cardPrefix}…)`, cardFileBytesMax)).trim();
+  return (
+    await readSmallFile(given, `card (it is no line ${cardPrefix}…, and as a file it)`, cardFileBytesMax)
+  ).trim();
 }

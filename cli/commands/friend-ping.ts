@@ -16,7 +16,9 @@ function stepLine({ way, address, ok, ms, message }: PingStep): string {
   const where = address === null ? '' : ` ${shown(address)}`;
   const end = ok
     ? `answered in ${ms.toFixed(1)} ms`
-    : `no answer${message === null ? '' : `: ${shown(message)}`}`;
+    : message === null
+      ? 'no answer'
+      : shown(address === null ? message : message.replace(`${address} `, ''));
   return `${wayWords[way]}${where}: ${end}`;
 }
 
@@ -33,7 +35,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
       way: step.way,
       address: step.address,
       ok: step.ok,
-      ms: step.ms,
+      ms: Math.round(step.ms * 10) / 10,
       message: step.message,
     })),
   });
@@ -42,7 +44,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const why = friend.reason === null ? '' : `: ${friend.reason}`;
   return {
     exit: 1,
-    message: `"${friend.name}" can't be reached now${why}\nTry again when their computer is on, or ask them for a new card.`,
+    message: `"${friend.name}" can't be reached now${why}\nIs their computer on, with kith up? Have they added your card (kith card)? Their card may be an old one: ask for a new one.`,
   };
 }
 

@@ -26,7 +26,11 @@ export const friendSetCommand: Command = {
   options: friendOptionSpecs,
   examples: [
     ['kith friend set ben --give 200GB', 'you keep up to 200 GB for ben from now on'],
-    ['kith friend set ben --deny store', 'ben can store nothing more here; what is here stays'],
+    [
+      'kith friend set ben --quota 0',
+      'ben can store nothing more here; what is here stays, and he can fetch it',
+    ],
+    ['kith friend set ben --deny store', 'ben can neither store nor fetch here; what is here stays'],
   ],
   onInterrupt: 'stop',
   run,

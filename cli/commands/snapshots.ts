@@ -32,7 +32,7 @@ function snapshotJson(snapshot: SnapshotInfo): Record<string, unknown> {
 const stateWords: Readonly<Record<SnapshotInfo['state'], string>> = {
   complete: '',
   partial: 'partial',
-  pending: 'pending: not on your disks yet',
+  pending: 'pending: not safe yet',
 };
 
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { KithError, isKithError, messageOf } from '../../lib/base/errors.ts';
+import { KithError, isKithError, messageOf, systemCode } from '../../lib/base/errors.ts';
 import { startDetached, startTeller } from '../detach.ts';
 import { kithVersion } from '../version.ts';
 import { shown } from '../words.ts';
@@ -12,6 +14,9 @@ import type { Context } from '../context.ts';
 
 /** After this long what hasn't ended in good order is cut off: a service manager would do it less kindly. */
 const drainMsMax = 20_000;
+
+/** How often it is looked whether the home is still there. */
+const homePollMs = 5_000;
 
 /** KithError `usage`. */
 async function networkOptions(args: Args): Promise<NetworkOptions> {
@@ -60,7 +65,29 @@ function writeLastWords(daemon: Daemon): void {
 /** Resolves when the daemon is to end, with who asked for it. */
 async function endAsked(context: Context, daemon: Daemon): Promise<string> {
   if (context.signal.aborted) return 'a signal';
-  return Promise.race([once(context.signal, 'abort').then(() => 'a signal'), daemon.askedToEnd]);
+  const over = new AbortController();
+  try {
+    return await Promise.race([
+      once(context.signal, 'abort').then(() => 'a signal'),
+      daemon.askedToEnd,
+      homeGone(context.home, over.signal),
+    ]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** Resolves when somebody has deleted the home: then nobody could ask the daemon to end any more. */
+async function homeGone(home: string, signal: AbortSignal): Promise<string> {
+  for (;;) {
+    const waited = setTimeout(homePollMs, true, { ref: false, signal }).catch(() => false);
+    if (!(await waited)) return 'the end';
+    try {
+      await access(join(home, 'keystore'));
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return 'the loss of its home, which is gone';
+    }
+  }
 }
 
 async function startDaemon(context: Context, args: Args, network: NetworkOptions): Promise<Daemon> {

@@ -41,17 +41,17 @@ const rules: Readonly<Record<string, SettingRule>> = {
   },
   'audit.interval': {
     default: '1h',
-    help: 'how often holders are asked for proofs',
+    help: 'how often holders are asked for proofs (no effect in this version yet)',
     check: (v) => void parseDuration(v),
   },
   'trash.keep': {
     default: '7d',
-    help: 'how long a holder keeps what was released',
+    help: 'how long a holder keeps what was released (no effect in this version yet)',
     check: (value) => void parseDuration(value),
   },
   'custody.grace': {
     default: '24h',
-    help: 'how long you must be silent before friends repair for you',
+    help: 'how long you must be silent before friends repair for you (no effect in this version yet)',
     check: (value) => void parseDuration(value),
   },
   'shard.queue': {
@@ -64,12 +64,24 @@ const rules: Readonly<Record<string, SettingRule>> = {
     help: 'what stays free on a disk that keeps data; auto: 5 % of it, between 1 and 20 GB',
     check: sizeOrAuto,
   },
-  'limits.upload': { default: 'auto', help: 'bytes a second sent to friends', check: rateOrAuto },
-  'limits.download': { default: 'auto', help: 'bytes a second fetched from friends', check: rateOrAuto },
-  'limits.schedule': { default: '', help: 'hours in which the limits hold', check: () => undefined },
+  'limits.upload': {
+    default: 'auto',
+    help: 'bytes a second sent to friends (no effect in this version yet)',
+    check: rateOrAuto,
+  },
+  'limits.download': {
+    default: 'auto',
+    help: 'bytes a second fetched from friends (no effect in this version yet)',
+    check: rateOrAuto,
+  },
+  'limits.schedule': {
+    default: '',
+    help: 'hours in which the limits hold (no effect in this version yet)',
+    check: () => undefined,
+  },
   'web.allowed_hosts': {
     default: '',
-    help: 'names under which the local page may be opened',
+    help: 'names under which the local page may be opened (no effect in this version yet)',
     check: () => undefined,
   },
 };

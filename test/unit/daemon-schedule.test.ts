@@ -10,8 +10,13 @@ describe('when the daemon repairs by itself', () => {
     schedule.ended(true, 2 * hourMs);
     assert.equal(schedule.waitMs(2 * hourMs), hourMs);
     assert.equal(schedule.seen('a', true, 2 * hourMs + 10), true);
-    assert.equal(schedule.waitMs(2 * hourMs + 10), 1000);
+    assert.equal(schedule.waitMs(2 * hourMs + 10), 59_990, 'a minute after the last repair, not at once');
     assert.equal(schedule.seen('a', true, 2 * hourMs + 500), false);
+    assert.equal(schedule.seen('b', true, 2 * hourMs + 120_000), true);
+    schedule.ended(true, 2 * hourMs + 120_000);
+    schedule.seen('b', false, 2 * hourMs + 130_000);
+    assert.equal(schedule.seen('b', true, 2 * hourMs + 300_000), true);
+    assert.equal(schedule.waitMs(2 * hourMs + 300_000), 1000);
     schedule.ended(true, 3 * hourMs);
     schedule.request(3 * hourMs);
     assert.equal(schedule.waitMs(3 * hourMs), 1000);
