@@ -12,9 +12,9 @@ import { assertShape } from '../support/json-shape.ts';
 import { poll } from '../support/poll.ts';
 import { socketsAreTold, socketsOf, isLoopback, isNowhere } from '../support/process-sockets.ts';
 import { SamplePerson } from '../support/sample-card.ts';
-import { befriend, Circle, type FriendJson, type Member } from './circle.ts';
-import { exitErrorOf, summaryOf } from './harness.ts';
-import { describeFolder, makeSample, noise } from './sample.ts';
+import { befriend, Circle, type FriendJson, type Member } from '../cli/circle.ts';
+import { exitErrorOf, summaryOf } from '../cli/harness.ts';
+import { describeFolder, makeSample, noise } from '../cli/sample.ts';
 
 interface WhereJson {
   readonly packs: readonly {
