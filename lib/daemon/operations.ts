@@ -1,30 +1,4 @@
 import { KithError } from '../base/errors.ts';
-import type { Method } from '../api/methods.ts';
-
-export type OperationKind = 'read' | 'write';
-
-/** Whether a method appends to logs or changes holders. Writers take turns; readers go beside them. */
-export const operationKinds: Readonly<Record<Method, OperationKind>> = {
-  driveAdd: 'write',
-  driveList: 'read',
-  driveRemove: 'write',
-  card: 'read',
-  friendAdd: 'write',
-  friendList: 'read',
-  friendShow: 'read',
-  friendSet: 'write',
-  friendRemove: 'write',
-  friendPing: 'read',
-  backup: 'write',
-  snapshots: 'read',
-  list: 'read',
-  restore: 'read',
-  where: 'read',
-  status: 'read',
-  repair: 'write',
-  configGet: 'read',
-  configSet: 'write',
-};
 
 /** Writers that wait at most: more than a script starts by mistake. */
 const waitingMax = 64;

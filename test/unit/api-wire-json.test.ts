@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { displayText, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { checkArguments, isMethod } from '../../lib/api/methods.ts';
-import { operationKinds } from '../../lib/daemon/operations.ts';
+import { operationKinds } from '../../lib/vault/operation-kinds.ts';
 import { decodeWire, encodeWire } from '../../lib/api/wire-json.ts';
 import { fuzzDecoder } from '../support/fuzz.ts';
 import { Seeded } from '../support/seeded.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isKithError } from '../../lib/base/errors.ts';
-import { WriterQueue, operationKinds, type WriterTurn } from '../../lib/daemon/operations.ts';
+import { WriterQueue, type WriterTurn } from '../../lib/daemon/operations.ts';
+import { operationKinds } from '../../lib/vault/operation-kinds.ts';
 import { gate } from '../support/fake-vault.ts';
 
 function turn(name: string, more: Partial<WriterTurn> = {}): WriterTurn {
