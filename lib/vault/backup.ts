@@ -18,7 +18,7 @@ import { automaticSpread, parseSpread, type Spread } from '../placement/spread.t
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
 import { walkSources, type WalkOptions } from '../source/walk.ts';
-import { currentEpoch } from '../trust/identity.ts';
+import { currentEpoch } from '../trust/device.ts';
 import { BlobReader } from './blob-reader.ts';
 import { FileBackup, newFileCounts, type FileCounts } from './file-backup.ts';
 import { FileStorer } from './file-storer.ts';
