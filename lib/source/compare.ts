@@ -5,10 +5,10 @@ import { utf8 } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { treeDepthMax } from '../base/limits.ts';
 import { entryTypes } from '../format/tree-entry.ts';
-import { typeOf } from './entry.ts';
 import { floorTo } from './native.ts';
 import { displayPath, joinPath, nameBytes, withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
+import { typeOf } from './stat-numbers.ts';
 
 /** Bytes of each of two files in memory at a time. */
 const compareBytesAtOnce: number = 1024 * 1024;

@@ -1,4 +1,3 @@
-import type { BigIntStats } from 'node:fs';
 import {
   closeSync,
   constants,
@@ -15,12 +14,16 @@ import { treeDepthMax } from '../base/limits.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
-import { entryOf, rootName, unreadableEntry } from './entry.ts';
+import { entryFrom, rootName, unreadableEntry } from './entry.ts';
 import type { IgnoreRules } from './ignore.ts';
 import { ignoreBytesMax, ignoreFileName, ignoreFilePath } from './ignore.ts';
+import type { FastLstat } from './native-stat.ts';
+import { fastLstat } from './native-stat.ts';
 import { handlePath, joinPath, nameBytes, oPath } from './path.ts';
 import { reasonOf } from './problem.ts';
 import type { SourceNode } from './source-set.ts';
+import type { StatNumbers } from './stat-numbers.ts';
+import { numbersOf } from './stat-numbers.ts';
 import type { ForbiddenPlaces } from './walk-forbidden.ts';
 import { tagThatEmpties } from './walk-tags.ts';
 import type { WalkEvent, WalkOptions } from './walk.ts';
@@ -52,8 +55,29 @@ interface Frame extends Standing {
 }
 
 interface Seen {
-  readonly stats: BigIntStats;
+  readonly stats: StatNumbers;
   readonly linkTarget: Uint8Array | undefined;
+}
+
+/** Names looked at before native calls are loaded for the rest: that takes as long as some thousand lstats. */
+const namesBeforeNative = 2000;
+
+/** What a walk says of anything but a folder. Its path is put together when it is wanted: mostly nobody asks. */
+class WalkedEntry implements WalkEvent {
+  readonly kind = 'entry' as const;
+  readonly entry: TreeEntry;
+  readonly device: bigint;
+  readonly #folder: Uint8Array;
+
+  constructor(folder: Uint8Array, entry: TreeEntry, device: bigint) {
+    this.#folder = folder;
+    this.entry = entry;
+    this.device = device;
+  }
+
+  get path(): Uint8Array {
+    return joinPath(this.#folder, this.entry.name);
+  }
 }
 
 /**
@@ -65,6 +89,10 @@ export class TreeWalk {
   readonly #forbidden: ForbiddenPlaces;
   readonly #accounts: Accounts;
   readonly #frames: Frame[] = [];
+  #fast: FastLstat | undefined;
+  /** The frame whose folder `#fast` has. */
+  #fastFrame: Frame | undefined;
+  #namesSeen = 0;
   #root: SourceNode | undefined;
 
   constructor(root: SourceNode, forbidden: ForbiddenPlaces, options: WalkOptions, accounts: Accounts) {
@@ -103,74 +131,105 @@ export class TreeWalk {
 
   #begin(node: SourceNode): WalkEvent {
     const path = new Uint8Array([0x2f]);
-    const stats = statSync('/', { bigint: true });
-    const entry = entryOf(rootName, stats, this.#accounts);
+    const stats = numbersOf(statSync('/', { bigint: true }));
+    const entry = entryFrom(rootName, stats, this.#accounts);
     const standing = {
       whole: node.isSource,
       rules: this.#options.ignore,
-      sourceDevice: node.isSource ? stats.dev : undefined,
+      sourceDevice: node.isSource ? stats.device : undefined,
       node,
     };
-    return this.#enter(path, path, entry, stats.dev, standing);
+    return this.#enter(path, path, entry, stats.device, standing);
   }
 
   /** Looks at one name of a folder: an event, or undefined for what is left out. */
   #visit(frame: Frame, key: string): WalkEvent | undefined {
-    const name = nameBytes(key);
-    const path = joinPath(frame.path, name);
-    const access = frame.access === frame.path ? path : joinPath(frame.access, name);
     const node = frame.node?.children.get(key);
+    const name = nameBytes(key);
     let seen: Seen;
     try {
-      seen = look(access, (node?.children.size ?? 0) > 0);
+      seen = this.#look(frame, key, name, (node?.children.size ?? 0) > 0);
     } catch (error) {
+      const path = joinPath(frame.path, name);
       if (node === undefined && frame.rules.excludes(path, false)) return undefined;
       return this.#unreadable(path, name, error);
     }
     const { stats, linkTarget } = seen;
-    if (this.#forbidden.has(path, stats)) return undefined;
+    const isFolder = stats.type === entryTypes.folder;
+    if (!isFolder && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
+      return new WalkedEntry(frame.path, entryFrom(name, stats, this.#accounts, linkTarget), stats.device);
+    }
+    const path = joinPath(frame.path, name);
+    if (isFolder && this.#forbidden.has(path, stats)) return undefined;
     const standing = this.#standing(frame, path, stats, node);
     if (standing === undefined) {
       return node === undefined
         ? undefined
         : this.#unreadable(path, name, new Error('it is no longer a folder'));
     }
-    const entry = entryOf(name, stats, this.#accounts, linkTarget);
-    if (!stats.isDirectory()) return { kind: 'entry', path, entry, device: stats.dev };
-    return this.#enter(path, access, entry, stats.dev, standing);
+    const entry = entryFrom(name, stats, this.#accounts, linkTarget);
+    if (!isFolder) return { kind: 'entry', path, entry, device: stats.device };
+    const access = frame.access === frame.path ? path : joinPath(frame.access, name);
+    return this.#enter(path, access, entry, stats.device, standing);
+  }
+
+  /** lstat, or for a folder on the way to a source, where a symlink is followed, stat. */
+  #look(frame: Frame, key: string, name: Uint8Array, follow: boolean): Seen {
+    if (++this.#namesSeen === namesBeforeNative) this.#fast = fastLstat();
+    if (this.#fast !== undefined && !follow) {
+      if (this.#fastFrame !== frame) {
+        this.#fastFrame = frame;
+        this.#fast.enter(frame.access);
+      }
+      const stats = this.#fast.lstat(key);
+      if (stats !== undefined && stats.type !== entryTypes.symlink) return { stats, linkTarget: undefined };
+    }
+    return look(joinPath(frame.access, name), follow);
+  }
+
+  /** True where nothing but a folder's own rules could leave a thing out, and there are none. */
+  #takesAll(frame: Frame, stats: StatNumbers): boolean {
+    const { excludeLargerThan, oneFileSystem } = this.#options;
+    return (
+      frame.rules.isEmpty &&
+      excludeLargerThan === undefined &&
+      (oneFileSystem !== true || stats.device === frame.sourceDevice)
+    );
   }
 
   /** Whether and how a thing takes part; undefined for what is left out. */
   #standing(
     frame: Frame,
     path: Uint8Array,
-    stats: BigIntStats,
+    stats: StatNumbers,
     node: SourceNode | undefined,
   ): Standing | undefined {
-    const isFolder = stats.isDirectory();
+    const isFolder = stats.type === entryTypes.folder;
     const inherited = { rules: frame.rules, sourceDevice: frame.sourceDevice, node };
     if (frame.whole && !this.#leftOut(frame, path, stats)) {
       return {
         ...inherited,
-        sourceDevice: node?.isSource === true ? stats.dev : frame.sourceDevice,
+        sourceDevice: node?.isSource === true ? stats.device : frame.sourceDevice,
         whole: true,
       };
     }
     if (node?.isSource === true) {
       // Named by a person: taken whatever the rules of a source around it say.
       const rules = this.#options.ignore.startingAt(path);
-      return { whole: true, rules, sourceDevice: stats.dev, node };
+      return { whole: true, rules, sourceDevice: stats.device, node };
     }
     const leads = isFolder && node !== undefined && node.children.size > 0;
     return leads ? { ...inherited, whole: false } : undefined;
   }
 
-  #leftOut(frame: Frame, path: Uint8Array, stats: BigIntStats): boolean {
+  #leftOut(frame: Frame, path: Uint8Array, stats: StatNumbers): boolean {
     const { excludeLargerThan, oneFileSystem } = this.#options;
-    if (oneFileSystem === true && !stats.isDirectory() && stats.dev !== frame.sourceDevice) return true;
-    if (excludeLargerThan !== undefined && stats.isFile() && stats.size > BigInt(excludeLargerThan))
+    const isFolder = stats.type === entryTypes.folder;
+    if (oneFileSystem === true && !isFolder && stats.device !== frame.sourceDevice) return true;
+    if (excludeLargerThan !== undefined && stats.type === entryTypes.file && stats.size > excludeLargerThan) {
       return true;
-    return frame.rules.excludes(path, stats.isDirectory());
+    }
+    return frame.rules.excludes(path, isFolder);
   }
 
   #enter(
@@ -239,13 +298,12 @@ export class TreeWalk {
   }
 }
 
-/** lstat, or for a folder on the way to a source, where a symlink is followed, stat. */
-function look(access: Uint8Array, leads: boolean): Seen {
+function look(access: Uint8Array, follow: boolean): Seen {
   const at = viewAsBuffer(access);
   const stats = lstatSync(at, { bigint: true });
-  if (!stats.isSymbolicLink()) return { stats, linkTarget: undefined };
-  if (leads) return { stats: statSync(at, { bigint: true }), linkTarget: undefined };
-  return { stats, linkTarget: new Uint8Array(readlinkSync(at, 'buffer')) };
+  if (!stats.isSymbolicLink()) return { stats: numbersOf(stats), linkTarget: undefined };
+  if (follow) return { stats: numbersOf(statSync(at, { bigint: true })), linkTarget: undefined };
+  return { stats: numbersOf(stats), linkTarget: new Uint8Array(readlinkSync(at, 'buffer')) };
 }
 
 function reached(frame: Frame): Frame {
@@ -270,7 +328,7 @@ export function lookAgain(
 ): { readonly entry: TreeEntry; readonly device: bigint } {
   try {
     const { stats, linkTarget } = look(path, false);
-    return { entry: entryOf(name, stats, accounts, linkTarget), device: stats.dev };
+    return { entry: entryFrom(name, stats, accounts, linkTarget), device: stats.device };
   } catch (error) {
     return { entry: unreadableEntry(name, `can't be read: ${reasonOf(error)}`), device: 0n };
   }
