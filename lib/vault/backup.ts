@@ -17,7 +17,7 @@ import { Stages } from '../pipeline/stages.ts';
 import { automaticSpread, parseSpread, type Spread } from '../placement/spread.ts';
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
-import { walkSources, type WalkOptions } from '../source/walk.ts';
+import { walkBatches, walkSources, type WalkOptions } from '../source/walk.ts';
 import { currentEpoch } from '../trust/device.ts';
 import { BlobReader } from './blob-reader.ts';
 import { FileBackup, newFileCounts, type FileCounts } from './file-backup.ts';
@@ -47,6 +47,9 @@ export async function backup(session: Session, options: BackupOptions): Promise<
   const run = new BackupRun(session, options);
   return session.writing(options.onProblem, () => run.run());
 }
+
+/** How long a backup goes on before what there is to do is counted, for the percentage. */
+const scanAfterMs = 5000;
 
 /** What publishing works with. */
 interface PublishParts {
@@ -217,7 +220,10 @@ class BackupRun {
     const parent = this.#options.force === true ? undefined : await this.#parent(walkOptions.sources);
     this.#parentSnapshot = parent;
     const beside = new ParentTree(trees, parent?.snapshot.root, this.#onParentProblem);
-    const builder = new TreeBuilder(writer, this.#session.device.cutKey);
+    const builder = new TreeBuilder(
+      { writer, isKnown: (blobId) => this.#isKnown(blobId) },
+      this.#session.device.cutKey,
+    );
     const files = new FileBackup({
       storer: new FileStorer({
         writer,
@@ -232,30 +238,45 @@ class BackupRun {
       onParentProblem: this.#onParentProblem,
       onItem: this.#options.onItem,
       onBytes: (path) => {
-        this.#progress.current = displayText(path);
+        if (path !== undefined) this.#progress.current = displayText(path);
         this.#tell('read');
       },
       signal: this.#options.signal,
     });
-    const scan = this.#options.onProgress === undefined ? undefined : this.#scan(walkOptions);
+    const scan = this.#scanLater(walkOptions);
     let root: Content | undefined;
     try {
-      for await (const event of this.#stages.each('walk', walkSources(walkOptions))) {
+      for await (const batch of this.#stages.each('walk', walkBatches(walkOptions))) {
         throwIfAborted(this.#options.signal);
-        if (event.kind === 'enter') {
-          builder.enter(event.entry);
-          await beside.enter(event.entry.name);
-        } else if (event.kind === 'leave') {
-          beside.leave();
-          this.#counts.folders++;
-          root = await builder.leave(event.entry);
-        } else {
-          await builder.add(await files.entry(event, beside.entry(event.entry.name)));
+        for (const event of batch) {
+          const { name } = event.entry;
+          if (event.kind === 'leave') {
+            beside.leave();
+            this.#counts.folders++;
+            root = await builder.leave(event.entry);
+            continue;
+          }
+          const before = beside.entry(name);
+          if (event.kind === 'enter') {
+            builder.enter(
+              event.entry,
+              before === undefined ? undefined : { entry: before, place: beside.place },
+            );
+            await beside.enter(name);
+            continue;
+          }
+          let entry = files.entryAtOnce(event, before);
+          if (entry === undefined) {
+            throwIfAborted(this.#options.signal);
+            entry = await files.entry(event, before);
+          }
+          const added = builder.add(entry, entry === before ? beside.place : undefined);
+          if (added !== undefined) await added;
         }
       }
     } finally {
       this.#progress.scanned = true;
-      await scan;
+      await scan.end();
     }
     if (root === undefined) throw new KithError('internal', 'the walk did not close its root');
     return root;
@@ -276,14 +297,34 @@ class BackupRun {
     return same.at(-1);
   }
 
+  /**
+   * Counts what there is to do for the percentage, but only once the backup has taken a while: counting costs as much as the backup of a tree
+   * in which little has changed.
+   */
+  #scanLater(walkOptions: WalkOptions): { end(): Promise<void> } {
+    let scan: Promise<void> | undefined;
+    const begin = (): void => {
+      scan = this.#scan(walkOptions);
+    };
+    const timer = this.#options.onProgress === undefined ? undefined : setTimeout(begin, scanAfterMs);
+    return {
+      end: async () => {
+        clearTimeout(timer);
+        await scan;
+      },
+    };
+  }
+
   /** Counts what there is to do, beside the work itself. */
   async #scan(walkOptions: WalkOptions): Promise<void> {
     try {
-      for await (const event of walkSources({ ...walkOptions, onProblem: () => undefined })) {
+      for await (const batch of walkBatches({ ...walkOptions, onProblem: () => undefined })) {
         if (this.#progress.scanned) return;
-        if (event.entry.type !== entryTypes.file || event.kind !== 'entry') continue;
-        this.#progress.filesTotal++;
-        this.#progress.bytesTotal += event.entry.size;
+        for (const { entry } of batch) {
+          if (entry.type !== entryTypes.file) continue;
+          this.#progress.filesTotal++;
+          this.#progress.bytesTotal += entry.size;
+        }
       }
       this.#progress.scanned = true;
     } catch {

@@ -8,8 +8,9 @@ import { openForRead } from '../source/read.ts';
 import { lookAgain } from '../source/walk-tree.ts';
 import type { WalkEvent } from '../source/walk.ts';
 import type { FileStorer } from './file-storer.ts';
-import { looksUnchanged } from './parent-tree.ts';
+import { allKnownAtOnce, looksUnchanged } from './parent-tree.ts';
 import type { TreeReader } from './tree-reader.ts';
+import { unchangedEntry } from './tree-runs.ts';
 import type { BackupOptions, Problem } from './types.ts';
 
 /** What a backup met so far. */
@@ -52,8 +53,8 @@ export interface FileBackupOptions {
   /** Told when what the parent snapshot has can't be read. */
   readonly onParentProblem: (error: KithError) => void;
   readonly onItem: BackupOptions['onItem'] | undefined;
-  /** Called as bytes of a file are done. */
-  readonly onBytes: (path: Uint8Array) => void;
+  /** Called as bytes of a file are done; with its path if they were read. */
+  readonly onBytes: (path: Uint8Array | undefined) => void;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -70,20 +71,38 @@ export class FileBackup {
 
   /** The entry of anything but a folder; `before` is what the parent snapshot has under its name. */
   async entry(event: WalkEvent, before: TreeEntry | undefined): Promise<TreeEntry> {
-    const { entry, path } = event;
-    const { counts } = this.#options;
+    const { entry } = event;
     if (entry.type !== entryTypes.file) return this.#count(entry);
     if (
       before?.content !== undefined &&
       looksUnchanged(entry, before) &&
       (await this.#allKnown(before.content))
     ) {
-      counts.filesUnmodified++;
-      counts.bytesProcessed += entry.size;
-      this.#options.onBytes(path);
-      return { ...entry, content: before.content };
+      return this.#keep(entry, before);
     }
     return this.#read(event, before !== undefined);
+  }
+
+  /**
+   * The same as `entry` where nothing need be read or waited for, and undefined where `entry` must be asked. Of what is as it was, the parent's
+   * own object.
+   */
+  entryAtOnce({ entry }: WalkEvent, before: TreeEntry | undefined): TreeEntry | undefined {
+    if (entry.type !== entryTypes.file) {
+      const isAsBefore = before !== undefined && unchangedEntry(entry, before, false);
+      return this.#count(isAsBefore ? before : entry);
+    }
+    if (before?.content === undefined || !looksUnchanged(entry, before)) return undefined;
+    if (allKnownAtOnce(before.content, this.#options.isKnown) !== true) return undefined;
+    return this.#keep(entry, before);
+  }
+
+  #keep(entry: TreeEntry, before: TreeEntry): TreeEntry {
+    const { counts } = this.#options;
+    counts.filesUnmodified++;
+    counts.bytesProcessed += entry.size;
+    this.#options.onBytes(undefined);
+    return unchangedEntry(entry, before, true) ? before : { ...entry, content: before.content };
   }
 
   #count(entry: TreeEntry): TreeEntry {
