@@ -372,7 +372,7 @@ void test('a listing opens no file that is as long as it must be, and every othe
   const expected = (packId: Uint8Array): { fileBytes: number; class: number } | undefined =>
     equalBytes(packId, pack.packId) ? { fileBytes: pack.fileBytes, class: shard.class } : undefined;
   const { disk, drive } = await filled();
-  disk.failReads('EIO', (path) => path === placeOf(shard));
+  spoil(disk, flipAt(0));
   const [whole] = await inventoryOf(drive, { expected });
   assert.equal(whole?.index, 0);
   assert.equal(whole.fileBytes, pack.fileBytes);
