@@ -78,9 +78,9 @@ class Vault implements VaultApi {
     return await driveAdd(this.#session, options);
   }
 
-  async driveList(): Promise<DriveInfo[]> {
+  async driveList(options: { readonly brief?: boolean } = {}): Promise<DriveInfo[]> {
     const { driveList } = await import('./drives.ts');
-    return await driveList(this.#session);
+    return await driveList(this.#session, options.brief === true);
   }
 
   async driveRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<DriveInfo> {
