@@ -230,7 +230,7 @@ void test('a session has 64 reservations, each within the quota', async () => {
 void test('at most 8 MiB of puts are on their way, and small ones go side by side', async () => {
   const { pair, holder } = await friend();
   const shards = Array.from({ length: 5 }, (_, i) =>
-    sampleShard(samplePack(vault, { class: 3, seed: 90 + i }), 0),
+    sampleShard(samplePack(vault, { class: 6, seed: 90 + i }), 0),
   );
   await Promise.all(shards.map((each) => holder.put(each)));
   assert.ok(pair.inFlightBytesMax <= 8 * 2 ** 20 && pair.inFlightBytesMax > 4 * 2 ** 20);
@@ -494,7 +494,7 @@ void test('what a stranger to the formats sends is refused, and harms nothing', 
 
 void test('a friend that lies about a range: wrong lengths never get through', async () => {
   const { pair, holder } = await friend();
-  const large = sampleShard(samplePack(vault, { class: 1 }), 0);
+  const large = sampleShard(samplePack(vault, { class: 2 }), 0);
   await holder.put(large);
   const honest = await holder.get(large, 1, 2);
   assert.equal(honest?.bytes.length, 2 * leafBytes);
