@@ -2,7 +2,10 @@
 export const leafBytes: number = 64 * 1024;
 
 /** Payload bytes of a shard, by class number: 64 KiB · 2^class. Few sizes, so that a holder learns little. */
-export const classBytes: readonly number[] = Array.from({ length: 7 }, (_, number) => 64 * 1024 * 2 ** number);
+export const classBytes: readonly number[] = Array.from(
+  { length: 7 },
+  (_, number) => 64 * 1024 * 2 ** number,
+);
 
 /** Rows of a coded pack, spares included: more friends than that hold no more than they need. */
 export const rowCountMax = 64;
