@@ -139,6 +139,16 @@ export class BlobIndex {
     return this.#entries(blobId, anyOrder).length > 0;
   }
 
+  /** Ids of all blobs that have a place outside of some packs; views, some of them twice. */
+  *ids(except: Iterable<Uint8Array>): Generator<Uint8Array, void, undefined> {
+    const without = this.#numbersOf(except);
+    for (let at = 0; at < this.#count; at++) {
+      const pack = this.#packOf(at);
+      if (this.#removed.has(pack) || without.has(pack)) continue;
+      yield this.#ids.subarray(at * idBytes, (at + 1) * idBytes);
+    }
+  }
+
   #slotOf(blobId: Uint8Array): number {
     const mask = this.#slots.length - 1;
     let slot =

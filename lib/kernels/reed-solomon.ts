@@ -16,6 +16,13 @@ export interface CodedRow {
 export interface ErasureCoder {
   /** The coded rows `rows` (each k … 63) of k data shards of equal length, in the order asked for. */
   encodeRows(k: number, data: readonly Uint8Array[], rows: readonly number[]): Uint8Array[];
+  /** Like encodeRows, into `outputs`: one a row, as long as the data, overlapping neither it nor each other. */
+  encodeInto(
+    k: number,
+    data: readonly Uint8Array[],
+    rows: readonly number[],
+    outputs: readonly Uint8Array[],
+  ): void;
   /**
    * The rows `wanted` (0 … 63, data or coded) from k different rows of equal length; what `available` has beyond the
    * first k is not looked at. The bytes must have been verified before: one wrong row makes all results wrong.
@@ -278,6 +285,10 @@ export const plainCoder: ErasureCoder = {
       ),
     );
     return combineAll(tables, data, rows.length);
+  },
+
+  encodeInto(k, data, rows, outputs) {
+    for (const [i, row] of plainCoder.encodeRows(k, data, rows).entries()) outputs[i]?.set(row);
   },
 
   reconstruct(k, available, wanted) {

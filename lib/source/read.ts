@@ -48,6 +48,27 @@ export class SourceFile {
     return entryOf(walked.name, this.opened, accounts);
   }
 
+  /** Like read, in this thread. */
+  readNow(into: Uint8Array, position: number): number {
+    let filled = 0;
+    try {
+      while (filled < into.length) {
+        const count = readSync(this.#handle, into, filled, into.length - filled, position + filled);
+        if (count === 0) break;
+        filled += count;
+      }
+    } catch (error) {
+      throw unreadable(this.#path, error);
+    }
+    return filled;
+  }
+
+  /** Whether it had this size and these times when it was opened. */
+  isAs(entry: TreeEntry): boolean {
+    const { size, mtimeNs, ctimeNs } = this.opened;
+    return Number(size) === entry.size && mtimeNs === entry.mtimeNs && ctimeNs === entry.ctimeNs;
+  }
+
   /** Fills `into` from `position` on; gives the number of bytes read, which is less only at the end of the file. */
   async read(into: Uint8Array, position: number): Promise<number> {
     let filled = 0;

@@ -1,14 +1,12 @@
 import { displayText } from '../base/bytes.ts';
-import { isKithError, messageOf, type KithError } from '../base/errors.ts';
+import { isKithError, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
-import type { Accounts } from '../source/accounts.ts';
 import { asUnreadable } from '../source/entry.ts';
-import { openForRead } from '../source/read.ts';
-import { lookAgain } from '../source/walk-tree.ts';
 import type { WalkEvent } from '../source/walk.ts';
-import type { FileStorer } from './file-storer.ts';
+import type { FileLanes, FileTicket, StoredContent } from './file-lanes.ts';
 import { looksUnchanged } from './parent-tree.ts';
+import type { TreeBuilder } from './tree-builder.ts';
 import type { TreeReader } from './tree-reader.ts';
 import type { BackupOptions, Problem } from './types.ts';
 
@@ -24,6 +22,8 @@ export interface FileCounts {
   /** Of those that are new or changed: they changed each time they were read. */
   changedWhileRead: number;
   bytesProcessed: number;
+  /** Of those, bytes of files that weren't read. */
+  bytesUnmodified: number;
 }
 
 export function newFileCounts(): FileCounts {
@@ -37,14 +37,15 @@ export function newFileCounts(): FileCounts {
     unreadable: 0,
     changedWhileRead: 0,
     bytesProcessed: 0,
+    bytesUnmodified: 0,
   };
 }
 
 /** What FileBackup works with. */
 export interface FileBackupOptions {
-  readonly storer: FileStorer;
+  readonly lanes: FileLanes;
+  readonly builder: TreeBuilder;
   readonly trees: TreeReader;
-  readonly accounts: Accounts;
   readonly counts: FileCounts;
   /** True if the vault has a blob; notes that this backup needs it. */
   readonly isKnown: (blobId: Uint8Array) => boolean;
@@ -52,45 +53,86 @@ export interface FileBackupOptions {
   /** Told when what the parent snapshot has can't be read. */
   readonly onParentProblem: (error: KithError) => void;
   readonly onItem: BackupOptions['onItem'] | undefined;
-  /** Called as bytes of a file are done. */
-  readonly onBytes: (path: Uint8Array) => void;
-  readonly signal: AbortSignal | undefined;
 }
 
-/** Times that a file is opened: it may be replaced or written to while it is read. */
-const attemptsMax = 3;
+/** Steps of the walk that may wait for files before them: some tens of megabytes. */
+const stepsMax = 50_000;
 
-/** Turns what a walk met into tree entries: unchanged files keep the content they had, others are read and stored. */
+/** A file that is being read, in its place in the walk. */
+interface FileStep {
+  readonly kind: 'file';
+  readonly event: WalkEvent;
+  readonly existed: boolean;
+  readonly ticket: FileTicket;
+}
+
+/** One step of the walk, in its place until all before it are done. */
+type Step = FileStep | { readonly kind: 'enter' | 'entry' | 'leave'; readonly entry: TreeEntry };
+
+/**
+ * Turns a walk into trees: unchanged files keep the content they had, others are given to the lanes, which end in any order; what
+ * comes after one that isn't stored yet waits in a queue, so that entries reach the tree builder in the order of the walk.
+ */
 export class FileBackup {
   readonly #options: FileBackupOptions;
+  #steps: Step[] = [];
+  #next = 0;
+  #root: Content | undefined;
 
   constructor(options: FileBackupOptions) {
     this.#options = options;
   }
 
-  /** The entry of anything but a folder; `before` is what the parent snapshot has under its name. */
-  async entry(event: WalkEvent, before: TreeEntry | undefined): Promise<TreeEntry> {
-    const { entry, path } = event;
-    const { counts } = this.#options;
-    if (entry.type !== entryTypes.file) return this.#count(entry);
-    if (
-      before?.content !== undefined &&
-      looksUnchanged(entry, before) &&
-      (await this.#allKnown(before.content))
-    ) {
-      counts.filesUnmodified++;
-      counts.bytesProcessed += entry.size;
-      this.#options.onBytes(path);
-      return { ...entry, content: before.content };
-    }
-    return this.#read(event, before !== undefined);
+  /** A folder begins, or ends with its metadata as the walk knows it now. */
+  folder(kind: 'enter' | 'leave', entry: TreeEntry): void {
+    this.#steps.push({ kind, entry });
   }
 
-  #count(entry: TreeEntry): TreeEntry {
+  /** Anything but a folder; `before` is what the parent snapshot has under its name. A promise where the parent's lists must be read. */
+  entry(event: WalkEvent, before: TreeEntry | undefined): Promise<void> | undefined {
+    const { entry } = event;
+    if (entry.type !== entryTypes.file) {
+      this.#count(entry);
+      this.#steps.push({ kind: 'entry', entry });
+      return undefined;
+    }
+    const content = before?.content;
+    if (before === undefined || content === undefined || !looksUnchanged(entry, before)) {
+      this.#read(event, before !== undefined);
+    } else if (content.level > 0) {
+      return this.#allKnown(content).then((known) => this.#unchangedOrNot(event, content, known));
+    } else {
+      this.#unchangedOrNot(
+        event,
+        content,
+        content.ids.every((id) => this.#options.isKnown(id)),
+      );
+    }
+    return undefined;
+  }
+
+  #unchangedOrNot(event: WalkEvent, content: Content, known: boolean): void {
+    const { counts } = this.#options;
+    if (!known) {
+      this.#read(event, true);
+      return;
+    }
+    counts.filesUnmodified++;
+    counts.bytesProcessed += event.entry.size;
+    counts.bytesUnmodified += event.entry.size;
+    this.#steps.push({ kind: 'entry', entry: { ...event.entry, content } });
+  }
+
+  #read(event: WalkEvent, existed: boolean): void {
+    const { path, entry, device } = event;
+    const ticket = this.#options.lanes.give({ path, entry, device });
+    this.#steps.push({ kind: 'file', event, existed, ticket });
+  }
+
+  #count(entry: TreeEntry): void {
     const { counts } = this.#options;
     if (entry.type === entryTypes.symlink) counts.symlinks++;
     else if (entry.type !== entryTypes.unreadable) counts.others++;
-    return entry;
   }
 
   /** True if the vault still has every blob of a content. */
@@ -107,71 +149,68 @@ export class FileBackup {
     }
   }
 
-  /** Reads a file; again if it was written to meanwhile, and looks again if another stands in its place. */
-  async #read(event: WalkEvent, existed: boolean): Promise<TreeEntry> {
+  /** Has files begun once there are enough, builds trees as far as can be, and waits where too much would wait. */
+  async advance(): Promise<void> {
+    const { lanes } = this.#options;
+    if (lanes.isFull) await lanes.advance();
+    this.#build();
+    if (this.#steps.length - this.#next <= stepsMax) return;
+    await lanes.advance();
+    while (this.#steps.length - this.#next > stepsMax) {
+      this.#build();
+      await lanes.next();
+    }
+  }
+
+  /** Waits for all files. The root's content, and the bytes that threads found to be new. */
+  async finish(): Promise<{ readonly root: Content | undefined; readonly bytesAdded: number }> {
+    const { bytesAdded } = await this.#options.lanes.finish();
+    this.#build();
+    return { root: this.#root, bytesAdded };
+  }
+
+  #build(): void {
+    const { builder } = this.#options;
+    for (; this.#next < this.#steps.length; this.#next++) {
+      const step = this.#steps[this.#next];
+      if (step === undefined) break;
+      if (step.kind === 'file') {
+        if (step.ticket.result === undefined) break;
+        builder.add(this.#stored(step, step.ticket.result));
+      } else if (step.kind === 'entry') builder.add(step.entry);
+      else if (step.kind === 'enter') builder.enter(step.entry);
+      else this.#root = builder.leave(step.entry);
+    }
+    if (this.#next === this.#steps.length || this.#next > stepsMax / 2) {
+      this.#steps = this.#steps.slice(this.#next);
+      this.#next = 0;
+    }
+  }
+
+  /** The entry of a file that was read, or of what became of it. */
+  #stored({ event, existed }: FileStep, result: StoredContent): TreeEntry {
+    const { counts, onItem, onProblem } = this.#options;
     const { path } = event;
-    const { counts, accounts } = this.#options;
-    const bytesBefore = counts.bytesProcessed;
-    let { entry, device } = event;
-    for (let attempt = 1; ; attempt++) {
-      counts.bytesProcessed = bytesBefore;
-      try {
-        const read = await this.#readOnce(path, entry, device);
-        if (read.changed && attempt < attemptsMax) continue;
-        if (read.changed) this.#tellChanged(path);
-        if (existed) counts.filesChanged++;
-        else counts.filesNew++;
-        this.#options.onItem?.({
-          action: existed ? 'changed' : 'new',
-          path: displayText(path),
-          bytes: read.entry.size,
-        });
-        return read.entry;
-      } catch (error) {
-        if (!isKithError(error, 'source-unreadable')) throw error;
-        counts.bytesProcessed = bytesBefore;
-        if (error.details['replaced'] === true && attempt < attemptsMax) {
-          ({ entry, device } = lookAgain(path, entry.name, accounts));
-          if (entry.type === entryTypes.file) continue;
-          if (entry.type !== entryTypes.unreadable && entry.type !== entryTypes.folder)
-            return this.#count(entry);
-        }
-        counts.unreadable++;
-        this.#options.onProblem({ item: displayText(path), message: messageOf(error), code: error.code });
-        return asUnreadable(event.entry, messageOf(error));
-      }
+    if (result.outcome === 'replaced') {
+      this.#count(result.entry);
+      return result.entry;
     }
-  }
-
-  async #readOnce(
-    path: Uint8Array,
-    entry: TreeEntry,
-    device: bigint,
-  ): Promise<{ entry: TreeEntry; changed: boolean }> {
-    const { storer, counts, accounts, onBytes, signal } = this.#options;
-    const file = openForRead(path, { inode: entry.inode, device });
-    try {
-      const { content, bytes } = await storer.store(
-        file,
-        (count) => {
-          counts.bytesProcessed += count;
-          onBytes(path);
-        },
-        signal,
-      );
-      const changed = file.state() === 'changed' || bytes !== file.size;
-      return { entry: { ...file.entry(entry, accounts), size: bytes, content }, changed };
-    } finally {
-      file.close();
+    if (result.outcome === 'unreadable') {
+      counts.unreadable++;
+      onProblem({ item: displayText(path), message: result.message, code: 'source-unreadable' });
+      return asUnreadable(event.entry, result.message);
     }
-  }
-
-  #tellChanged(path: Uint8Array): void {
-    this.#options.counts.changedWhileRead++;
-    this.#options.onProblem({
-      item: displayText(path),
-      message: `it changed each of the ${attemptsMax} times it was read; what is stored may be a mixture of old and new`,
-      code: 'source-changed',
-    });
+    if (result.changed) {
+      counts.changedWhileRead++;
+      const message = 'it changed each time it was read; what is stored may be a mixture of old and new';
+      onProblem({ item: displayText(path), message, code: 'source-changed' });
+    }
+    if (existed) counts.filesChanged++;
+    else counts.filesNew++;
+    counts.bytesProcessed += result.bytes;
+    const entry = { ...(result.entry ?? event.entry), size: result.bytes, content: result.content };
+    if (onItem !== undefined)
+      onItem({ action: existed ? 'changed' : 'new', path: displayText(path), bytes: entry.size });
+    return entry;
   }
 }
