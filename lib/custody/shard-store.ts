@@ -80,8 +80,9 @@ export class ShardStore {
     const parts = shardFileParts(shard, this.#vaultId, this.#isDevice);
     await this.#locks.run(place.name, async () => {
       throwIfAborted(signal);
-      if (await this.#hasSame(shard, place)) await this.#folder.settle(place);
-      else await this.#folder.save(place, parts, this.#book, reservation);
+      const bytesBefore = await this.#folder.bytesAt(place);
+      if (bytesBefore !== undefined && (await this.#hasSame(shard, place))) await this.#folder.settle(place);
+      else await this.#folder.save(place, parts, this.#book, reservation, bytesBefore ?? 0);
     });
   }
 
@@ -286,9 +287,8 @@ export class ShardStore {
     return { head: found.head, leaves, manifest };
   }
 
-  /** True if the very payload is there already in a good file (its manifest may be an older one). */
+  /** True if the very payload is in the file that is there, and that is good (its manifest may be an older one). */
   async #hasSame(shard: ShardToPut, place: Place): Promise<boolean> {
-    if ((await this.#folder.bytesAt(place)) === undefined) return false;
     let bytes: Uint8Array | undefined;
     try {
       bytes = await this.#folder.disk.readWhole(this.#folder.pathOf(place), shardFileBytesMax);

@@ -275,13 +275,13 @@ export class ShardPlacer {
     const toPut = { packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest };
     const tooSlow = new AbortController();
     const put = async (): Promise<void> => {
+      // A drive finds out at once whether there is room; a friend should, before the bytes are sent.
+      if (keeper.kind === 'drive') return await holder.put(toPut, undefined, this.#signal);
       const reservation = await inTime(holder, reserveMsMax, () => holder.reserve(shardBytes));
       try {
-        if (keeper.kind === 'drive') await holder.put(toPut, reservation, this.#signal);
-        else
-          await this.#putInTime(keeper, shardBytes, tooSlow, (signal) =>
-            holder.put(toPut, reservation, signal),
-          );
+        await this.#putInTime(keeper, shardBytes, tooSlow, (signal) =>
+          holder.put(toPut, reservation, signal),
+        );
       } finally {
         reservation.release();
       }
