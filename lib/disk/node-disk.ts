@@ -51,7 +51,9 @@ async function withFile<T>(
 }
 
 async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+  // Memory of its own, not cleared: what isn't read is never handed out.
+  const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
+  const bytes = new Uint8Array(buffer, byteOffset, length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
