@@ -101,6 +101,7 @@ async function drives(folder: string): Promise<Measured[]> {
     holders.push(openDrive(nodeDisk, path, { ...options, id, isDevice, freeFloorBytes: 0 }));
   }
   const packs = new SamplePacks(packCount);
+  const others = new SamplePacks(packCount, packCount);
   const at = (index: number): Holder => {
     const holder = holders[index];
     if (holder === undefined) throw new Error(`no drive ${index}`);
@@ -110,7 +111,18 @@ async function drives(folder: string): Promise<Measured[]> {
   const results = [
     await measured('put', bytesOfAll, () =>
       eachPack(packs, async (shard) => {
+        await at(shard.index).put({ ...shard, leavesAreFresh: true });
+      }),
+    ),
+    await measured('put, hashed', bytesOfAll, () =>
+      eachPack(others, async (shard) => {
         await at(shard.index).put(shard);
+      }),
+    ),
+    await measured('get as stored, whole shards', bytesOfAll, () =>
+      eachPack(packs, async (shard) => {
+        const range = await at(shard.index).get(shard, 0, leafCount, { asStored: true });
+        if (range === undefined) throw new Error(`lost ${toHex(shard.packId)}`);
       }),
     ),
     await measured('get, whole shards', bytesOfAll, () =>

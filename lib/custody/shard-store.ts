@@ -14,6 +14,7 @@ import {
   type ShardHead,
 } from '../format/shard-file.ts';
 import type {
+  GetOptions,
   InventoryEntry,
   InventoryOptions,
   Reservation,
@@ -86,7 +87,12 @@ export class ShardStore {
     });
   }
 
-  async get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
+  async get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    { asStored = false }: GetOptions = {},
+  ): Promise<ShardRange | undefined> {
     if (!Number.isInteger(firstLeaf) || !Number.isInteger(leafCount) || firstLeaf < 0 || leafCount < 1) {
       throw new KithError('usage', `no range of leaves: ${leafCount} from ${firstLeaf}`);
     }
@@ -101,7 +107,8 @@ export class ShardStore {
     }
     const bytes = await this.#read(ref, payloadAt + firstLeaf * leafBytes, leafCount * leafBytes);
     if (bytes === undefined) return undefined;
-    if (bytes.length !== leafCount * leafBytes || !checkShardPayload(bytes, firstLeaf, found.leaves)) {
+    const isWhole = bytes.length === leafCount * leafBytes;
+    if (!isWhole || !(asStored || checkShardPayload(bytes, firstLeaf, found.leaves))) {
       throw this.#damaged(ref, "the payload isn't what its leaf hashes say");
     }
     return { bytes, proof: rangeProof(found.leaves, firstLeaf, leafCount) };
