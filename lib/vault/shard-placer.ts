@@ -275,10 +275,8 @@ export class ShardPlacer {
     const { packId, k, keyEpoch, manifest } = pack;
     const { index, payload, leaves } = shard;
     const { leavesAreFresh = false } = pack;
-    const toPut = {
-      ...{ packId, index, k, class: pack.class, keyEpoch },
-      ...{ payload, leaves, manifest, leavesAreFresh },
-    };
+    const ref = { packId, index, k, class: pack.class, keyEpoch };
+    const toPut = { ...ref, payload, leaves, manifest, leavesAreFresh };
     const tooSlow = new AbortController();
     const put = async (): Promise<void> => {
       // A drive finds out at once whether there is room; a friend should, before the bytes are sent.
