@@ -30,7 +30,7 @@ const require = createRequire(import.meta.url);
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 const result = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
 if (result.status === 0) {
-  const main = join(dist, 'cli', 'main.js');
+  const main = join(dist, 'cli', 'kith.cjs');
   if (existsSync(main)) chmodSync(main, 0o755);
 }
 process.exit(result.status ?? 1);
