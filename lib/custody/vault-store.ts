@@ -137,6 +137,10 @@ export class VaultStore {
     );
   }
 
+  shardFile(ref: ShardRef): Promise<Uint8Array | undefined> {
+    return this.#store.guarded(() => this.#shards.file(ref), isUndefined);
+  }
+
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     return this.#store.guarded(
       () => this.#shards.verify(ref),

@@ -182,6 +182,10 @@ export class DriveHolder implements Holder {
     return this.#kept.inventory(options);
   }
 
+  shardFile(ref: ShardRef): Promise<Uint8Array | undefined> {
+    return this.#kept.shardFile(ref);
+  }
+
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     return this.#kept.verify(ref);
   }
