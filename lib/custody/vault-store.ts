@@ -137,8 +137,8 @@ export class VaultStore {
     );
   }
 
-  shardFile(ref: ShardRef): Promise<Uint8Array | undefined> {
-    return this.#store.guarded(() => this.#shards.file(ref), isUndefined);
+  shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#store.guarded(() => this.#shards.file(ref, into), isUndefined);
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {

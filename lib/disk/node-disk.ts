@@ -50,8 +50,14 @@ async function withFile<T>(
   }
 }
 
-async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+async function readRange(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  into?: Uint8Array,
+): Promise<Uint8Array> {
+  const fits = into !== undefined && into.length >= length;
+  const bytes = fits ? into.subarray(0, length) : new Uint8Array(length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
@@ -160,7 +166,7 @@ export const nodeDisk: Disk = {
         readRange(file, offset, Math.max(0, Math.min(length, bytes - offset))),
       ),
     ),
-  readWhole: (path, bytesMax) =>
+  readWhole: (path, bytesMax, into) =>
     toldOrAbsent('reading', path, () =>
       withFile(path, constants.O_RDONLY, undefined, (file, bytes) => {
         if (bytes > bytesMax) {
@@ -172,7 +178,7 @@ export const nodeDisk: Disk = {
             },
           );
         }
-        return readRange(file, 0, bytes);
+        return readRange(file, 0, bytes, into);
       }),
     ),
   write: (path, parts, options) => told('writing', path, () => writeFile(path, parts, options)),

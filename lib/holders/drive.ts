@@ -182,8 +182,8 @@ export class DriveHolder implements Holder {
     return this.#kept.inventory(options);
   }
 
-  shardFile(ref: ShardRef): Promise<Uint8Array | undefined> {
-    return this.#kept.shardFile(ref);
+  shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#kept.shardFile(ref, into);
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {

@@ -6,6 +6,7 @@ import type { BlobPlace } from '../catalog/blob-index.ts';
 import { blobKinds } from '../format/blob.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { KnownPack } from '../catalog/catalog-state.ts';
+import { manifestBytesMax } from '../format/manifest.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
 import type { Holder } from '../holders/holder.ts';
 import {
@@ -14,7 +15,9 @@ import {
   type PackCheckKeys,
   type ShardCopy,
 } from '../pipeline/check-pack.ts';
+import { shardFileBytesOf } from '../pipeline/coded-pack.ts';
 import { PackReader } from '../pipeline/pack-reader.ts';
+import { BufferPool } from './buffer-pool.ts';
 import type { Census } from './census.ts';
 import { readableParts } from './health.ts';
 import type { KnownHolder } from './known-holder.ts';
@@ -43,6 +46,7 @@ export class DataCheck {
   readonly #prepared: Prepared;
   readonly #signal: AbortSignal | undefined;
   readonly #keys: PackCheckKeys;
+  readonly #buffers = new BufferPool();
   readonly #gone = new Set<string>();
   readonly #told = new Map<string, number>();
   /** By entry number of the index, 1 for a blob that was found to be something else. */
@@ -168,14 +172,16 @@ export class DataCheck {
     content: boolean,
   ): Promise<ContentVerdict | undefined> {
     const { manifest, manifestBytes } = pack;
+    const bufferBytes = shardFileBytesOf(manifest.class, manifestBytesMax);
+    const buffers = places.map(() => this.#buffers.take(bufferBytes));
     const read: { place: Place; copy: ShardCopy }[] = [];
-    await forEachLimited(places, places.length, async (place) => {
-      const copy = await this.#readPlace(pack, place);
-      if (copy !== undefined) read.push({ place, copy });
-    });
-    throwIfAborted(this.#signal);
-    const copies = read.map(({ copy }) => copy);
     try {
+      await forEachLimited(places, places.length, async (place, i) => {
+        const copy = await this.#readPlace(pack, place, { into: buffers[i] });
+        if (copy !== undefined) read.push({ place, copy });
+      });
+      throwIfAborted(this.#signal);
+      const copies = read.map(({ copy }) => copy);
       const verdict = await checkPack(this.#keys, { manifest: manifestBytes, copies, content });
       for (const [i, { place }] of read.entries()) {
         const found = verdict.copies[i];
@@ -190,16 +196,26 @@ export class DataCheck {
       if (error.code !== 'too-new') this.#badPacks.add(idKey(manifest.packId));
       this.#tellPack(manifest.packId, messageOf(error), error.code);
       return undefined;
+    } finally {
+      this.#buffers.give(buffers);
     }
   }
 
   /** The bytes of one shard; undefined where they can't be had, which is noted. */
-  async #readPlace(pack: KnownPack, place: Place, again = false): Promise<ShardCopy | undefined> {
+  async #readPlace(
+    pack: KnownPack,
+    place: Place,
+    options: { readonly into?: Uint8Array | undefined; readonly again?: boolean },
+  ): Promise<ShardCopy | undefined> {
+    const { into, again = false } = options;
     const { holder } = place;
     if (this.#gone.has(holder.id)) return undefined;
     throwIfAborted(this.#signal);
     try {
-      const found = await readShard(this.#session, holder, pack, place.index, this.#signal);
+      const found = await readShard(this.#session, holder, pack, place.index, {
+        signal: this.#signal,
+        ...(into !== undefined && { into }),
+      });
       if (found.state === 'missing') this.#missing(pack, place);
       if (found.state === 'damaged') this.#damaged(pack, place, found.why);
       if (found.state !== 'read') return undefined;
@@ -217,7 +233,7 @@ export class DataCheck {
 
   /** Bytes that are wrong are read again before they count: somebody may have replaced them meanwhile, or the reading was bad. */
   async #secondLook(pack: KnownPack, place: Place, why: string): Promise<void> {
-    const copy = await this.#readPlace(pack, place, true);
+    const copy = await this.#readPlace(pack, place, { again: true });
     if (copy === undefined) return;
     const again = await checkPack(this.#keys, {
       manifest: pack.manifestBytes,

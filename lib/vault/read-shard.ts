@@ -22,24 +22,24 @@ export type ReadShard =
 
 /**
  * Reads all bytes of a shard from where it lies: the file, where the holder is read on this computer, else the leaves, each range held against the
- * signed root as it comes, so that a friend's word counts for nothing and one that gives wrong bytes is found out at once. Errors as for `Holder.get`.
+ * signed root as it comes (and the bytes are in `into`, where they fit), so that a friend's word counts for nothing and one that gives wrong bytes is found out at once. Errors as for `Holder.get`.
  */
 export async function readShard(
   session: Session,
   holder: Holder,
   pack: KnownPack,
   index: number,
-  signal: AbortSignal | undefined,
+  options: { readonly signal?: AbortSignal | undefined; readonly into?: Uint8Array },
 ): Promise<ReadShard> {
   const ref = { packId: copyBytes(pack.manifest.packId), index };
   try {
     if (holder.shardFile !== undefined) {
-      const bytes = await holder.shardFile(ref);
+      const bytes = await holder.shardFile(ref, options.into);
       return bytes === undefined
         ? { state: 'missing' }
         : { state: 'read', copy: { index, bytes, form: 'file' } };
     }
-    return await readLeaves(session, holder, pack, index, signal);
+    return await readLeaves(session, holder, pack, index, options);
   } catch (error) {
     if (!isKithError(error, 'shard-damaged')) throw error;
     return { state: 'damaged', why: messageOf(error) };
@@ -51,7 +51,7 @@ async function readLeaves(
   holder: Holder,
   { manifest, manifestBytes }: KnownPack,
   index: number,
-  signal: AbortSignal | undefined,
+  { signal, into }: { readonly signal?: AbortSignal | undefined; readonly into?: Uint8Array },
 ): Promise<ReadShard> {
   const { packId } = manifest;
   const ask = <T>(work: () => Promise<T>): Promise<T> =>
@@ -62,7 +62,9 @@ async function readLeaves(
     const flaw = flawOfManifest(session, beside, packId);
     if (flaw !== undefined) return { state: 'damaged', why: flaw };
   }
-  const payload = new Uint8Array(classBytes[manifest.class] ?? 0);
+  const bytes = classBytes[manifest.class] ?? 0;
+  const payload =
+    into !== undefined && into.length >= bytes ? into.subarray(0, bytes) : new Uint8Array(bytes);
   const total = payload.length / leafBytes;
   const root = manifest.roots[index] ?? new Uint8Array(0);
   for (let leaf = 0; leaf < total; leaf += windowLeaves) {
