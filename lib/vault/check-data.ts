@@ -323,7 +323,11 @@ export class DataCheck {
     const { index } = this.#session;
     if (!index.hasPack(packId) || index.agrees(packId, directory)) return;
     this.#indexFlaws++;
-    this.#tellPack(packId, 'the index of this computer says otherwise than the pack itself', 'damaged');
+    this.#tellPack(
+      packId,
+      'the index of this computer says otherwise than the pack itself; remove the folder index in the home, and it is made anew',
+      'damaged',
+    );
   }
 
   #markBad(blobId: Uint8Array, packId: Uint8Array): void {
