@@ -123,6 +123,18 @@ export class ShardStore {
     return (await this.#readTail(ref))?.manifest;
   }
 
+  /** A file's bytes, whatever they are, in `into` if they fit. KithError `shard-damaged` where they can't be read, or are more than any shard has. */
+  async file(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#folder.disk.readWhole(this.#pathOf(ref), shardFileBytesMax, into);
+    } catch (error) {
+      if (isKithError(error, 'limit-exceeded') || isUnreadable(error)) {
+        throw this.#damaged(ref, messageOf(error), error);
+      }
+      throw error;
+    }
+  }
+
   async verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     try {
       const bytes = await this.#folder.disk.readWhole(this.#pathOf(ref), shardFileBytesMax);

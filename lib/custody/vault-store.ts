@@ -143,6 +143,10 @@ export class VaultStore {
     );
   }
 
+  shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#store.guarded(() => this.#shards.file(ref, into), isUndefined);
+  }
+
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     return this.#store.guarded(
       () => this.#shards.verify(ref),

@@ -50,10 +50,20 @@ async function withFile<T>(
   }
 }
 
-async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  // Memory of its own, not cleared: what isn't read is never handed out.
+/** Memory of its own, not cleared: what isn't read is never handed out. */
+function unclearedBytes(length: number): Uint8Array {
   const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
-  const bytes = new Uint8Array(buffer, byteOffset, length);
+  return new Uint8Array(buffer, byteOffset, length);
+}
+
+async function readRange(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  into?: Uint8Array,
+): Promise<Uint8Array> {
+  const fits = into !== undefined && into.length >= length;
+  const bytes = fits ? into.subarray(0, length) : unclearedBytes(length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
@@ -194,7 +204,7 @@ export const nodeDisk: Disk = {
         readRange(file, offset, Math.max(0, Math.min(length, bytes - offset))),
       ),
     ),
-  readWhole: (path, bytesMax) =>
+  readWhole: (path, bytesMax, into) =>
     toldOrAbsent('reading', path, () =>
       withFile(path, constants.O_RDONLY, undefined, (file, bytes) => {
         if (bytes > bytesMax) {
@@ -206,7 +216,7 @@ export const nodeDisk: Disk = {
             },
           );
         }
-        return readRange(file, 0, bytes);
+        return readRange(file, 0, bytes, into);
       }),
     ),
   write: (path, parts, options) => told('writing', path, () => writeFile(path, parts, options)),

@@ -188,6 +188,10 @@ export class DriveHolder implements Holder {
     return this.#kept.inventory(options);
   }
 
+  shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#kept.shardFile(ref, into);
+  }
+
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     return this.#kept.verify(ref);
   }

@@ -146,6 +146,11 @@ export interface Holder {
   manifest(ref: ShardRef): Promise<Uint8Array | undefined>;
   /** All shards of the vault, from a listing made now, by pack id and index; an error means that it isn't complete. */
   inventory(options?: InventoryOptions): AsyncIterable<InventoryEntry>;
+  /**
+   * The bytes of a shard's file as they lie there, unverified; undefined: it doesn't have the shard. They are fresh, or in `into`, where that
+   * is given and long enough. KithError `shard-damaged` where they can't be read. Only holders that are read on this computer have it.
+   */
+  shardFile?(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined>;
   /** Reads and verifies every byte of a shard. */
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'>;
   /**

@@ -3,6 +3,7 @@ import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { backup } from './backup.ts';
+import { check } from './check.ts';
 import { driveAdd, driveList, driveRemove } from './drives.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { card, friendAdd, friendList, friendPing, friendRemove, friendSet, friendShow } from './friends.ts';
@@ -16,6 +17,8 @@ import { status } from './status.ts';
 import type {
   BackupOptions,
   BackupSummary,
+  CheckOptions,
+  CheckSummary,
   ConfigEntry,
   DriveInfo,
   DriveOptions,
@@ -149,6 +152,10 @@ class Vault implements VaultApi {
 
   repair(options: RepairOptions = {}): Promise<RepairSummary> {
     return repair(this.#session, options);
+  }
+
+  check(options: CheckOptions = {}): Promise<CheckSummary> {
+    return check(this.#session, options);
   }
 
   async configGet(key?: string): Promise<ConfigEntry[]> {

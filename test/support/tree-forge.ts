@@ -114,10 +114,29 @@ export class TreeForge {
     readonly plainBytes: number;
     readonly body: Uint8Array;
   }): Promise<Uint8Array> {
-    const { kind, blobId, plainBytes, body } = options;
+    return await this.#ownPack({ compression: 1, ...options });
+  }
+
+  /** The same of a frame that isn't compressed: it opens, and its one blob may be something else than its name says. */
+  async plainFrame(options: {
+    readonly kind: BlobKind;
+    readonly blobId: Uint8Array;
+    readonly body: Uint8Array;
+  }): Promise<Uint8Array> {
+    return await this.#ownPack({ compression: 0, plainBytes: options.body.length, ...options });
+  }
+
+  async #ownPack(options: {
+    readonly compression: 0 | 1;
+    readonly kind: BlobKind;
+    readonly blobId: Uint8Array;
+    readonly plainBytes: number;
+    readonly body: Uint8Array;
+  }): Promise<Uint8Array> {
+    const { compression, kind, blobId, plainBytes, body } = options;
     const builder = this.#newPack();
     builder.add({
-      compression: 1,
+      compression,
       plainBytes,
       body,
       blobs: [{ kind, blobId, offsetInFrame: 0, length: plainBytes }],
