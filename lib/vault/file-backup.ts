@@ -1,10 +1,12 @@
 import { displayText } from '../base/bytes.ts';
 import { isKithError, messageOf, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
+import type { MetadataKind } from '../format/snapshot.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import type { Accounts } from '../source/accounts.ts';
 import { asUnreadable } from '../source/entry.ts';
 import { openForRead } from '../source/read.ts';
+import { unchangedEntry } from '../source/unchanged.ts';
 import { lookAgain } from '../source/walk-tree.ts';
 import type { WalkEvent } from '../source/walk.ts';
 import type { FileStorer } from './file-storer.ts';
@@ -46,6 +48,8 @@ export interface FileBackupOptions {
   readonly trees: TreeReader;
   readonly accounts: Accounts;
   readonly counts: FileCounts;
+  /** Kinds of metadata that the parent snapshot was made with. */
+  readonly keptMetadata: readonly MetadataKind[];
   /** True if the vault has a blob; notes that this backup needs it. */
   readonly isKnown: (blobId: Uint8Array) => boolean;
   readonly onProblem: (problem: Problem) => void;
@@ -81,7 +85,11 @@ export class FileBackup {
       counts.filesUnmodified++;
       counts.bytesProcessed += entry.size;
       this.#options.onBytes(path);
-      return { ...entry, content: before.content };
+      return unchangedEntry(entry, before, {
+        path,
+        kept: this.#options.keptMetadata,
+        tell: this.#tellLoss(path),
+      });
     }
     return this.#read(event, before !== undefined);
   }
@@ -126,12 +134,13 @@ export class FileBackup {
           path: displayText(path),
           bytes: read.entry.size,
         });
+        for (const loss of read.losses) this.#tellLoss(path)(loss);
         return read.entry;
       } catch (error) {
         if (!isKithError(error, 'source-unreadable')) throw error;
         counts.bytesProcessed = bytesBefore;
         if (error.details['replaced'] === true && attempt < attemptsMax) {
-          ({ entry, device } = lookAgain(path, entry.name, accounts));
+          ({ entry, device } = lookAgain(path, entry.name, accounts, this.#tellLoss(path)));
           if (entry.type === entryTypes.file) continue;
           if (entry.type !== entryTypes.unreadable && entry.type !== entryTypes.folder)
             return this.#count(entry);
@@ -147,7 +156,7 @@ export class FileBackup {
     path: Uint8Array,
     entry: TreeEntry,
     device: bigint,
-  ): Promise<{ entry: TreeEntry; changed: boolean }> {
+  ): Promise<{ entry: TreeEntry; changed: boolean; losses: readonly string[] }> {
     const { storer, counts, accounts, onBytes, signal } = this.#options;
     const file = openForRead(path, { inode: entry.inode, device });
     try {
@@ -160,10 +169,17 @@ export class FileBackup {
         signal,
       );
       const changed = file.state() === 'changed' || bytes !== file.size;
-      return { entry: { ...file.entry(entry, accounts), size: bytes, content }, changed };
+      const losses: string[] = [];
+      const found = file.entry(entry, accounts, (message) => void losses.push(message));
+      return { entry: { ...found, size: bytes, content }, changed, losses };
     } finally {
       file.close();
     }
+  }
+
+  /** The file is stored, part of what is known of it is not. */
+  #tellLoss(path: Uint8Array): (message: string) => void {
+    return (message) => this.#options.onProblem({ item: displayText(path), message, code: 'failed' });
   }
 
   #tellChanged(path: Uint8Array): void {

@@ -163,6 +163,7 @@ class RestoreRun {
       neverRemove: [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) =>
         utf8(resolve(path)),
       ),
+      metadata: this.#resolved.found.snapshot.metadata,
       onProblem: (problem) => this.#session.problem(problem),
     });
     try {
