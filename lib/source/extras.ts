@@ -93,16 +93,16 @@ export function readXattrs(native: NativeCalls, place: XattrPlace, tell: TellLos
   for (const name of names.sort(compareBytes)) {
     try {
       if (name.length > ownerBytesMax || found.length === xattrsMax) throw tooLarge();
-      room -= name.length + xattrHeadBytes;
-      if (room < 0) throw tooLarge();
-      const value = native.getXattr(place, name, room);
-      room -= value.length;
+      const rest = room - name.length - xattrHeadBytes;
+      if (rest < 0) throw tooLarge();
+      const value = native.getXattr(place, name, rest);
+      room = rest - value.length;
       found.push({ name, value });
     } catch (error) {
       if (isNormal(error)) continue;
       // One line for the first: a thing can have thousands.
       if (lost++ === 0)
-        tell(`its extended attribute ${displayText(name)} could not be read: ${reasonOf(error)}`);
+        tell(`its extended attribute ${displayText(name)} could not be read: ${whyNot(error)}`);
     }
   }
   if (lost > 1) tell(`${lost - 1} more of its extended attributes could not be read`);
@@ -111,6 +111,10 @@ export function readXattrs(native: NativeCalls, place: XattrPlace, tell: TellLos
 
 function tooLarge(): Error {
   return Object.assign(new Error('too large'), { code: 'E2BIG' });
+}
+
+function whyNot(error: unknown): string {
+  return systemCode(error) === 'E2BIG' ? 'it is too large to be kept' : reasonOf(error);
 }
 
 /**

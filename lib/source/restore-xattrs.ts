@@ -9,6 +9,7 @@ import type { XattrPlace } from './native-xattrs.ts';
 import { nameKey } from './path.ts';
 import { accessAclName, defaultAclName } from './posix-acl.ts';
 import { reasonOf } from './problem.ts';
+import { isPersonal } from './xattr-names.ts';
 
 /** What setting attributes goes by; part of MetadataSetter. */
 export interface XattrSetter {
@@ -162,20 +163,11 @@ function kindOf(key: string): string {
   return process.platform === 'linux' ? (key.split('.', 1)[0] ?? '') : 'extended';
 }
 
-/**
- * Whether an attribute that the snapshot doesn't have is taken away. Labels and the like that the system gives by
- * itself stay, and on macOS everything.
- */
+/** Whether an attribute that the snapshot doesn't have is taken away. */
 function isRemoved(setter: XattrSetter, key: string): boolean {
-  if (process.platform !== 'linux' || !setter.known.includes('xattrs')) return false;
-  if (key.startsWith('user.') || key === accessAclName || key === defaultAclName) return true;
-  if (!setter.asRoot) return false;
-  return (
-    key === 'security.capability' ||
-    (key.startsWith('trusted.') &&
-      setter.known.includes('trustedXattrs') &&
-      !key.startsWith('trusted.overlay.'))
-  );
+  if (!setter.known.includes('xattrs') || !isPersonal(key)) return false;
+  if (key.startsWith('user.') || key.startsWith('system.')) return true;
+  return setter.asRoot && (!key.startsWith('trusted.') || setter.known.includes('trustedXattrs'));
 }
 
 function isUnsupported(error: unknown): boolean {
