@@ -95,3 +95,12 @@ function deviceNumber(rdev: bigint): { major: number; minor: number } {
   const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffff_ff00n);
   return { major: Number(major), minor: Number(minor) };
 }
+
+/** The number that mknod takes and lstat gives for a device. */
+export function packDevice({ major, minor }: { readonly major: number; readonly minor: number }): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  if (process.platform === 'darwin') return (high << 24n) | low;
+  return (
+    ((high & 0xfffn) << 8n) | ((high & 0xffff_f000n) << 32n) | (low & 0xffn) | ((low & 0xffff_ff00n) << 12n)
+  );
+}

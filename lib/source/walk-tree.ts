@@ -16,9 +16,11 @@ import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
 import { entryOf, rootName, unreadableEntry } from './entry.ts';
+import type { TellLoss } from './extras.ts';
+import { withXattrs } from './extras.ts';
 import type { IgnoreRules } from './ignore.ts';
 import { ignoreBytesMax, ignoreFileName, ignoreFilePath } from './ignore.ts';
-import { handlePath, joinPath, nameBytes, oPath } from './path.ts';
+import { handlePath, joinPath, nameBytes, oPath, withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
 import type { SourceNode } from './source-set.ts';
 import type { ForbiddenPlaces } from './walk-forbidden.ts';
@@ -104,7 +106,7 @@ export class TreeWalk {
   #begin(node: SourceNode): WalkEvent {
     const path = new Uint8Array([0x2f]);
     const stats = statSync('/', { bigint: true });
-    const entry = entryOf(rootName, stats, this.#accounts);
+    const entry = this.#withXattrs(entryOf(rootName, stats, this.#accounts), path, path, false);
     const standing = {
       whole: node.isSource,
       rules: this.#options.ignore,
@@ -120,9 +122,10 @@ export class TreeWalk {
     const path = joinPath(frame.path, name);
     const access = frame.access === frame.path ? path : joinPath(frame.access, name);
     const node = frame.node?.children.get(key);
+    const leads = (node?.children.size ?? 0) > 0;
     let seen: Seen;
     try {
-      seen = look(access, (node?.children.size ?? 0) > 0);
+      seen = look(access, leads);
     } catch (error) {
       if (node === undefined && frame.rules.excludes(path, false)) return undefined;
       return this.#unreadable(path, name, error);
@@ -135,9 +138,17 @@ export class TreeWalk {
         ? undefined
         : this.#unreadable(path, name, new Error('it is no longer a folder'));
     }
-    const entry = entryOf(name, stats, this.#accounts, linkTarget);
+    const bare = entryOf(name, stats, this.#accounts, linkTarget);
+    // A file's are read when its bytes are: most files are as they were, and keep what is stored of them.
+    const entry = stats.isFile() ? bare : this.#withXattrs(bare, access, path, leads);
     if (!stats.isDirectory()) return { kind: 'entry', path, entry, device: stats.dev };
     return this.#enter(path, access, entry, stats.dev, standing);
+  }
+
+  #withXattrs(entry: TreeEntry, access: Uint8Array, path: Uint8Array, follow: boolean): TreeEntry {
+    return withXattrs(entry, { path: access, follow }, (message) => {
+      this.#options.onProblem({ item: displayText(path), message, code: 'failed' });
+    });
   }
 
   /** Whether and how a thing takes part; undefined for what is left out. */
@@ -267,10 +278,15 @@ export function lookAgain(
   path: Uint8Array,
   name: Uint8Array,
   accounts: Accounts,
+  tell: TellLoss = () => undefined,
 ): { readonly entry: TreeEntry; readonly device: bigint } {
   try {
     const { stats, linkTarget } = look(path, false);
-    return { entry: entryOf(name, stats, accounts, linkTarget), device: stats.dev };
+    const bare = entryOf(name, stats, accounts, linkTarget);
+    const entry = stats.isFile()
+      ? bare
+      : withReach(path, (at) => withXattrs(bare, { path: at, follow: false }, tell));
+    return { entry, device: stats.dev };
   } catch (error) {
     return { entry: unreadableEntry(name, `can't be read: ${reasonOf(error)}`), device: 0n };
   }

@@ -16,6 +16,7 @@ import { Stages } from '../pipeline/stages.ts';
 import { automaticSpread, parseSpread, type Spread } from '../placement/spread.ts';
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
+import { lossInWords, readableMetadata } from '../source/extras.ts';
 import { walkSources, type WalkOptions } from '../source/walk.ts';
 import { currentEpoch } from '../trust/identity.ts';
 import { BlobReader } from './blob-reader.ts';
@@ -101,6 +102,7 @@ class BackupRun {
       );
     }
     this.#warnOfLinks();
+    this.#warnOfLoss();
     // The walk's options are checked before anything is written: a folder that isn't there leaves no trace.
     await checkSources(walkOptions);
     const prepared = await prepareWrite(session, this.#onProblem, signal);
@@ -167,6 +169,17 @@ class BackupRun {
         'it is a symbolic link; only the link itself is stored. Name the folder that it points to.';
       this.#onProblem({ item: path, message, code: 'usage' });
     }
+  }
+
+  /** Once: what no file's metadata can be complete without. */
+  #warnOfLoss(): void {
+    const lost = lossInWords(readableMetadata());
+    if (lost === undefined) return;
+    this.#onProblem({
+      item: 'this computer',
+      message: `kith can’t read ${lost} here, so they are not stored; everything else is`,
+      code: 'failed',
+    });
   }
 
   #walkOptions(): WalkOptions {
@@ -298,6 +311,7 @@ class BackupRun {
       builder: new TreeBuilder(writer.packer, this.#session.device.cutKey),
       trees,
       counts: this.#counts,
+      keptMetadata: parent?.snapshot.metadata ?? [],
       isKnown: (blobId) => this.#isKnown(blobId),
       onProblem: this.#onProblem,
       onParentProblem: this.#onParentProblem,
@@ -412,6 +426,7 @@ class BackupRun {
         bytesProcessed,
         bytesAdded,
       },
+      metadata: readableMetadata(),
     };
     const bytes = encodeSnapshot(snapshot);
     await writer.store(blobKinds.snapshot, bytes);

@@ -1,8 +1,10 @@
 import { displayText } from '../base/bytes.ts';
 import { isKithError, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
+import type { MetadataKind } from '../format/snapshot.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { asUnreadable } from '../source/entry.ts';
+import { unchangedEntry } from '../source/unchanged.ts';
 import type { WalkEvent } from '../source/walk.ts';
 import type { FileLanes, FileTicket, StoredContent } from './file-lanes.ts';
 import { looksUnchanged } from './parent-tree.ts';
@@ -47,6 +49,8 @@ export interface FileBackupOptions {
   readonly builder: TreeBuilder;
   readonly trees: TreeReader;
   readonly counts: FileCounts;
+  /** Kinds of metadata that the parent snapshot was made with. */
+  readonly keptMetadata: readonly MetadataKind[];
   /** True if the vault has a blob; notes that this backup needs it. */
   readonly isKnown: (blobId: Uint8Array) => boolean;
   readonly onProblem: (problem: Problem) => void;
@@ -100,19 +104,20 @@ export class FileBackup {
     if (before === undefined || content === undefined || !looksUnchanged(entry, before)) {
       this.#read(event, before !== undefined);
     } else if (content.level > 0) {
-      return this.#allKnown(content).then((known) => this.#unchangedOrNot(event, content, known));
+      return this.#allKnown(content).then((known) => this.#unchangedOrNot(event, before, known));
     } else {
       this.#unchangedOrNot(
         event,
-        content,
+        before,
         content.ids.every((id) => this.#options.isKnown(id)),
       );
     }
     return undefined;
   }
 
-  #unchangedOrNot(event: WalkEvent, content: Content, known: boolean): void {
-    const { counts } = this.#options;
+  #unchangedOrNot(event: WalkEvent, before: TreeEntry, known: boolean): void {
+    const { counts, keptMetadata } = this.#options;
+    const { path } = event;
     if (!known) {
       this.#read(event, true);
       return;
@@ -120,7 +125,9 @@ export class FileBackup {
     counts.filesUnmodified++;
     counts.bytesProcessed += event.entry.size;
     counts.bytesUnmodified += event.entry.size;
-    this.#steps.push({ kind: 'entry', entry: { ...event.entry, content } });
+    const tell = (message: string): void => this.#tellLoss(path, message);
+    const entry = unchangedEntry(event.entry, before, { path, kept: keptMetadata, tell });
+    this.#steps.push({ kind: 'entry', entry });
   }
 
   #read(event: WalkEvent, existed: boolean): void {
@@ -187,6 +194,11 @@ export class FileBackup {
     }
   }
 
+  /** The file is stored, part of what is known of it is not. */
+  #tellLoss(path: Uint8Array, message: string): void {
+    this.#options.onProblem({ item: displayText(path), message, code: 'failed' });
+  }
+
   /** The entry of a file that was read, or of what became of it. */
   #stored({ event, existed }: FileStep, result: StoredContent): TreeEntry {
     const { counts, onItem, onProblem } = this.#options;
@@ -205,6 +217,7 @@ export class FileBackup {
       const message = 'it changed each time it was read; what is stored may be a mixture of old and new';
       onProblem({ item: displayText(path), message, code: 'source-changed' });
     }
+    for (const loss of result.losses) this.#tellLoss(path, loss);
     if (existed) counts.filesChanged++;
     else counts.filesNew++;
     counts.bytesProcessed += result.bytes;

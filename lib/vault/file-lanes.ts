@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../base/concurrency.ts';
-import { KithError } from '../base/errors.ts';
+import { KithError, isKithError } from '../base/errors.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { blobKinds } from '../format/blob.ts';
 import { ContentBuilder, inlineIdsMax, type Content } from '../format/content.ts';
@@ -8,6 +8,7 @@ import { createChunker } from '../kernels/chunker.ts';
 import type { BlobWriter } from '../pipeline/blob-writer.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import type { Accounts } from '../source/accounts.ts';
+import { openForRead } from '../source/read.ts';
 import { StoreLane, laneReadBytes, stretchBytes } from '../workers/store-lane.ts';
 import { startUnknown, type FileToStore, type StoredFile } from '../workers/store-messages.ts';
 import type { StorePool } from '../workers/store-pool.ts';
@@ -38,6 +39,7 @@ export type StoredContent =
       readonly entry: TreeEntry | undefined;
       readonly bytes: number;
       readonly changed: boolean;
+      readonly losses: readonly string[];
     }
   | Exclude<StoredFile, { readonly outcome: 'stored' }>;
 
@@ -256,15 +258,42 @@ export class FileLanes {
     }
     this.#begin(
       before.then(async () => {
-        if (state.failed) {
+        const extras = state.failed ? undefined : this.#extrasOf(file);
+        if (extras === undefined) {
           const [result] = await pool.files([file]);
           if (result === undefined) throw new KithError('internal', 'a thread gave no result');
           this.#settle(file, ticket, result);
           return;
         }
-        const outcome = 'stored';
-        ticket.result = { outcome, content: content.finish(), entry: undefined, bytes: size, changed: false };
+        ticket.result = {
+          outcome: 'stored',
+          content: content.finish(),
+          bytes: size,
+          changed: false,
+          ...extras,
+        };
       }),
     );
+  }
+
+  /** The entry of a large file with what the walk does not read; undefined where it isn't what the walk saw any more. */
+  #extrasOf({
+    path,
+    entry,
+    device,
+  }: FileToStore): { entry: TreeEntry; losses: readonly string[] } | undefined {
+    const losses: string[] = [];
+    try {
+      const file = openForRead(path, { inode: entry.inode, device });
+      try {
+        if (!file.isAs(entry)) return undefined;
+        return { entry: file.entry(entry, this.#options.accounts, (loss) => void losses.push(loss)), losses };
+      } finally {
+        file.close();
+      }
+    } catch (error) {
+      if (!isKithError(error, 'source-unreadable')) throw error;
+      return undefined;
+    }
   }
 }

@@ -76,13 +76,15 @@ export class StoreLane {
     path: Uint8Array,
     entry: TreeEntry,
     device: bigint,
-  ): { ids: Uint8Array; entry: TreeEntry; bytes: number; changed: boolean } {
+  ): { ids: Uint8Array; entry: TreeEntry; bytes: number; changed: boolean; losses: readonly string[] } {
     const { accounts, stages } = this.#options;
     const file = stages.run('read', () => openForRead(path, { inode: entry.inode, device }));
     try {
       const { ids, bytes } = file.size < ownFrameBytes ? this.#small(file) : this.#large(file);
       const changed = file.state() === 'changed' || bytes !== file.size;
-      return { ids, entry: { ...file.entry(entry, accounts), size: bytes }, bytes, changed };
+      const losses: string[] = [];
+      const found = file.entry(entry, accounts, (message) => void losses.push(message));
+      return { ids, entry: { ...found, size: bytes }, bytes, changed, losses };
     } finally {
       file.close();
     }
@@ -247,9 +249,11 @@ function tellStart(starts: BigInt64Array, index: number, start: bigint): void {
   Atomics.notify(starts, index);
 }
 
-/** Whether a file was opened with the metadata that the walk saw; ctime changes with all of them. */
+/** Whether a file was opened with the metadata that the walk saw (ctime changes with all of them), and has none beyond these. */
 function looksSame(opened: TreeEntry, walked: TreeEntry): boolean {
   return (
+    opened.xattrs === undefined &&
+    opened.sparse === undefined &&
     opened.size === walked.size &&
     opened.mtimeNs === walked.mtimeNs &&
     opened.ctimeNs === walked.ctimeNs &&

@@ -21,6 +21,8 @@ export type StoredFile =
       readonly bytes: number;
       /** It changed each time that it was read: what is stored may be a mixture. */
       readonly changed: boolean;
+      /** What of its metadata is not stored, in words. */
+      readonly losses: readonly string[];
     }
   | {
       readonly outcome: 'unreadable';
