@@ -23,6 +23,9 @@ import { surveyFolder } from './survey.ts';
  */
 class BadStart extends Error {}
 
+/** What a file takes beyond its bytes, at most. */
+const blockBytes = 4096;
+
 const say = (line: string): void => console.error(line);
 const started = circumstances();
 const controller = new AbortController();
@@ -50,28 +53,29 @@ function installed(wanted: readonly PeerName[]): Partial<Record<PeerName, string
   return versions;
 }
 
-/** What will be on the disk at the same time at most: corpora that are made, and the fullest moment of a round. */
-async function roomNeeded(plans: readonly CorpusPlan[], peers: readonly PeerName[]): Promise<number> {
-  let made = 0;
-  let round = 0;
+/** Bytes on the disk at the fullest moment: corpora that are made (and kept until the end where they are to be), and a round of one of them. */
+async function roomNeeded(
+  plans: readonly CorpusPlan[],
+  peers: readonly PeerName[],
+  kept: boolean,
+): Promise<number> {
+  let keptBytes = 0;
+  let most = 0;
   for (const plan of plans) {
     const { path, recipe } = sourceOf(plan);
     const here = existsSync(path) || recipe === undefined;
     const { bytes, files } = here ? await surveyFolder(path, signal) : recipe;
-    const onDisk = bytes + files * 4096;
-    if (!here) made += onDisk;
-    // The copy, what one of them restored, kith's six drives and as much for the disk alone, and a store for each of the others.
-    round = Math.max(round, onDisk * (2 + 2 * 1.6 + 1.1 * (peers.length - 1)));
+    const onDisk = bytes + files * blockBytes;
+    const made = here ? 0 : onDisk;
+    // The copy, kith's six drives, as much again for the disk alone (or a restored tree), and a store for each of the others.
+    const round = onDisk * (1 + 2 * 1.6 + 1.1 * (peers.length - 1));
+    most = Math.max(most, keptBytes + made + round);
+    if (kept) keptBytes += made;
   }
-  return made + round;
+  return most;
 }
 
-async function checkRoom(
-  folder: string,
-  plans: readonly CorpusPlan[],
-  peers: readonly PeerName[],
-): Promise<void> {
-  const needed = await roomNeeded(plans, peers);
+async function checkRoom(folder: string, needed: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   say(`up to ${formatSize(needed)} of room needed, ${formatSize(bavail * bsize)} free`);
   if (bavail * bsize < needed) {
@@ -102,6 +106,10 @@ async function measure(
 }
 
 async function main(folder: string): Promise<void> {
+  if (process.argv.includes('--help')) {
+    console.log(usage);
+    return;
+  }
   const chosen = options();
   const versions = installed(chosen.peers);
   const peers = Object.keys(versions) as PeerName[];
@@ -112,7 +120,7 @@ async function main(folder: string): Promise<void> {
     text: chosen.text,
   });
   const plans = chosen.corpora.map(plan);
-  await checkRoom(folder, plans, peers);
+  await checkRoom(folder, await roomNeeded(plans, peers, chosen.corporaFolder !== undefined));
   const results: CorpusResult[] = [];
   for (const [i, one] of plans.entries()) {
     const result = await measure(one, peers, roundsOf(one.name, chosen), folder);
@@ -145,5 +153,6 @@ try {
   console.error(`bench: ${signal.aborted ? 'interrupted' : (error as Error).message}`);
   process.exitCode = signal.aborted ? 130 : 2;
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  // What was told to end may write a last file.
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }

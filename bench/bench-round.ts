@@ -74,7 +74,7 @@ export async function runRound(options: RoundOptions): Promise<Round> {
       editedBytes: edited.newBytes,
     };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

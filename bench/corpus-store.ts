@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemCode } from '../lib/base/errors.ts';
@@ -47,16 +47,31 @@ export async function prepareCorpus(plan: CorpusPlan, signal: AbortSignal): Prom
     const making = await mkdtemp(join(plan.folder, 'making-'));
     try {
       await recipe.make(making, signal);
+      await writeFile(originFile(path), recipe.origin);
       await rename(making, path);
     } catch (error) {
-      await rm(making, { recursive: true, force: true });
+      await rm(making, { recursive: true, force: true, maxRetries: 5 });
       // Another bench with the same folder was faster: what it made is the same.
       if (systemCode(error) !== 'ENOTEMPTY') throw error;
     }
   }
   const { files, bytes } = await surveyFolder(path, signal);
   if (files === 0) throw new Error(`there are no files in ${path}`);
-  return { name: plan.name, origin: recipe?.origin ?? 'a folder that was given', path, files, bytes };
+  return { name: plan.name, origin: await originOf(path), path, files, bytes };
+}
+
+/** Beside the folder, as all that is in it is backed up. */
+function originFile(path: string): string {
+  return `${path}.origin.txt`;
+}
+
+async function originOf(path: string): Promise<string> {
+  try {
+    return await readFile(originFile(path), 'utf8');
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return 'a folder that was there';
+  }
 }
 
 /** A copy of the corpus, times and links included, at a path that does not exist yet. */

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemCode } from '../lib/base/errors.ts';
 
 /** What one command took. Times in milliseconds; processor time and memory only where GNU time is installed. */
 export interface StepFigures {
@@ -85,7 +86,12 @@ export class Launcher {
       detached: true,
     });
     const stop = (): void => {
-      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+      if (child.pid === undefined) return;
+      try {
+        process.kill(-child.pid, 'SIGKILL');
+      } catch (error) {
+        if (systemCode(error) !== 'ESRCH') throw error;
+      }
     };
     this.#signal?.addEventListener('abort', stop, { once: true });
     try {
