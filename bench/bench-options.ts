@@ -5,7 +5,7 @@ import { corpusNames, type CorpusName } from './corpora-made.ts';
 import { peerNames, type PeerName } from './peer.ts';
 
 export const usage: string = `npm run bench -- [OPTIONS]
-  --quick             small folders, one round, under three minutes
+  --quick             small folders, one round: a few minutes
   --corpus LIST       some of ${corpusNames.join(',')}
   --peers LIST        some of ${peerNames.join(',')} (those installed)
   --rounds N          rounds (default: 3 for photos, 1 for the rest)
