@@ -124,20 +124,11 @@ void describe('cut selector', () => {
     assert.deepEqual(cutsOf([], 0), []);
   });
 
-  void it('offsets of huge files stay exact', () => {
+  void it('offsets beyond 32 bits stay exact', () => {
     const selector = new CutSelector();
-    const base = 2 ** 45;
-    // Empty regions a chunk long: each ends a chunk at its maximum.
-    const most = 2 ** 45 - (2 ** 45 % chunkBytesMax);
-    const sparse = new CutSelector();
-    assert.deepEqual(sparse.add(0, new Uint32Array(0), 0, 2 * chunkBytesMax), [
-      chunkBytesMax,
-      2 * chunkBytesMax,
-    ]);
-    assert.ok(most <= base);
-    const cuts = selector.add(0, new Uint32Array(0), 0, 1000 * chunkBytesMax);
-    assert.equal(cuts.length, 1000);
-    const next = 1000 * chunkBytesMax;
+    const next = 2000 * chunkBytesMax;
+    assert.ok(next > 2 ** 32);
+    assert.equal(selector.add(0, new Uint32Array(0), 0, next).length, 2000);
     assert.deepEqual(selector.add(next, Uint32Array.of(strict(chunkBytesMin)), 1, next + mebibyte), [
       next + chunkBytesMin,
     ]);
