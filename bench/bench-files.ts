@@ -53,18 +53,30 @@ export async function makeBigFile(path: string, bytes: number, signal?: AbortSig
 
 const floorFileBytes = 4 * 1024 * 1024;
 
+/** How the floor is written. */
+export interface FloorOptions {
+  /** Folders that take the files in turn; one by default. */
+  readonly folders?: number;
+  /** Five by default. */
+  readonly filesAtOnce?: number;
+}
+
 /**
- * Milliseconds to write so many bytes as files of the size of a shard, each synced, five at a time: what the disk allows,
+ * Milliseconds to write so many bytes as files of the size of a shard, each synced, several at a time: what the disk allows,
  * whoever writes. The folder must not exist.
  */
-export async function syncedFloorMs(folder: string, bytes: number): Promise<number> {
-  await mkdir(folder);
+export async function syncedFloorMs(
+  folder: string,
+  bytes: number,
+  { folders = 1, filesAtOnce = 5 }: FloorOptions = {},
+): Promise<number> {
+  for (let index = 0; index < folders; index++) await mkdir(join(folder, String(index)), { recursive: true });
   const piece = noise(floorFileBytes, 3);
   const count = Math.ceil(bytes / floorFileBytes);
   const began = performance.now();
   const numbers = Array.from({ length: count }, (_, number) => number);
-  await mapLimited(numbers, 5, async (number) => {
-    const file = await open(join(folder, String(number)), 'wx');
+  await mapLimited(numbers, filesAtOnce, async (number) => {
+    const file = await open(join(folder, String(number % folders), String(number)), 'wx');
     try {
       await file.writeFile(piece.subarray(0, Math.min(floorFileBytes, bytes - number * floorFileBytes)));
       await file.sync();

@@ -69,6 +69,8 @@ async function runJob(job: VaultJob, signal: AbortSignal | undefined): Promise<M
   const began = performance.now();
   const child = spawn(process.execPath, [jobMain, JSON.stringify(job)], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    // As the command line has it (cli/kith.cts).
+    env: { UV_THREADPOOL_SIZE: '16', ...process.env },
   });
   const stop = (): void => {
     child.kill('SIGKILL');

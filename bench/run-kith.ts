@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** The compiled command line that belongs to this bench. */
-export const kithMain: string = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+export const kithMain: string = fileURLToPath(new URL('../cli/kith.cjs', import.meta.url));
 
 /** How kith ended. */
 export interface KithEnded {

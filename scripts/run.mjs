@@ -91,7 +91,7 @@ const jobs = {
     });
   },
   kith: () =>
-    run(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...args], {
+    run(process.execPath, [join(root, 'dist', 'cli', 'kith.cjs'), ...args], {
       cwd: process.env.INIT_CWD ?? root,
     }),
   bench: () => {

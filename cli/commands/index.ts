@@ -1,5 +1,6 @@
 import { backupCommand } from './backup.ts';
 import { cardCommand } from './card.ts';
+import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { configGetCommand } from './config-get.ts';
 import { configSetCommand } from './config-set.ts';
@@ -48,6 +49,7 @@ export const allCommands: readonly Command[] = [
   restoreCommand,
   statusCommand,
   whereCommand,
+  checkCommand,
   repairCommand,
   configGetCommand,
   configSetCommand,

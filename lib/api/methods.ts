@@ -2,6 +2,7 @@ import { KithError } from '../base/errors.ts';
 import { absolutePath, count, fields, flag, listOf, oneOf, optional, text, type Check } from './checks.ts';
 import type {
   BackupOptions,
+  CheckOptions,
   DriveOptions,
   FriendOptions,
   ListedEntry,
@@ -144,6 +145,11 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     checks: [optional(fields({ dryRun: flag, quick: flag }))],
     perform: (vault, { args, operation }) =>
       vault.repair({ ...(given(args[0]) as RepairOptions | undefined), ...operation }),
+  },
+  check: {
+    checks: [optional(fields({ readData: flag, readPart: text }))],
+    perform: (vault, { args, operation }) =>
+      vault.check({ ...(given(args[0]) as CheckOptions | undefined), ...operation }),
   },
   configGet: {
     checks: [optional(text)],

@@ -4,6 +4,8 @@ import type { Method } from './methods.ts';
 import type {
   BackupOptions,
   BackupSummary,
+  CheckOptions,
+  CheckSummary,
   ConfigEntry,
   DriveInfo,
   DriveOptions,
@@ -139,6 +141,11 @@ export class RemoteVault implements VaultApi {
   repair(options: RepairOptions = {}): Promise<RepairSummary> {
     const { operation, rest } = split(options);
     return this.#call('repair', [rest], operation);
+  }
+
+  check(options: CheckOptions = {}): Promise<CheckSummary> {
+    const { operation, rest } = split(options);
+    return this.#call('check', [rest], operation);
   }
 
   configGet(key?: string): Promise<ConfigEntry[]> {

@@ -69,3 +69,8 @@ export function copyBytes(bytes: Uint8Array): Uint8Array {
 export function idKey(id: Uint8Array): string {
   return viewAsBuffer(id).toString('latin1');
 }
+
+/** The id that idKey made a key of; a fresh array. */
+export function idOfKey(key: string): Uint8Array {
+  return new Uint8Array(Buffer.from(key, 'latin1'));
+}

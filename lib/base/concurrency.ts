@@ -77,3 +77,38 @@ export class Semaphore {
     }
   }
 }
+
+/**
+ * Work that any number of callers may share, such as a look at a marker or a flush of a folder: each gets a run that began no
+ * earlier than it asked. One run is under way at a time; all who ask meanwhile share the one after it, and its error.
+ */
+export class SharedWork<T> {
+  readonly #work: () => Promise<T>;
+  #running: Promise<T> | undefined;
+  #next: Promise<T> | undefined;
+
+  constructor(work: () => Promise<T>) {
+    this.#work = work;
+  }
+
+  /** True while nobody waits for it. */
+  get idle(): boolean {
+    return this.#running === undefined;
+  }
+
+  run(): Promise<T> {
+    if (this.#next === undefined && this.#running === undefined) return this.#begin();
+    const begin = (): Promise<T> => this.#begin();
+    this.#next ??= (this.#running ?? Promise.resolve()).then(begin, begin);
+    return this.#next;
+  }
+
+  #begin(): Promise<T> {
+    this.#next = undefined;
+    const running = this.#work().finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
+  }
+}

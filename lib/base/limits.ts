@@ -1,8 +1,11 @@
 /** Bytes of a Merkle leaf, and the unit in which shards are read and proved. */
 export const leafBytes: number = 64 * 1024;
 
-/** Payload bytes of a shard, by class number. Few sizes, so that a holder learns little. */
-export const classBytes: readonly number[] = [64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024];
+/** Payload bytes of a shard, by class number: 64 KiB · 2^class. Few sizes, so that a holder learns little. */
+export const classBytes: readonly number[] = Array.from(
+  { length: 7 },
+  (_, number) => 64 * 1024 * 2 ** number,
+);
 
 /** Rows of a coded pack, spares included: more friends than that hold no more than they need. */
 export const rowCountMax = 64;

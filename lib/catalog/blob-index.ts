@@ -47,6 +47,8 @@ export class BlobIndex {
   readonly #frameSealed: number[] = [];
   readonly #framePlain: number[] = [];
   readonly #packs: Uint8Array[] = [];
+  /** By pack number, the blobs it was added with. */
+  readonly #packBlobs: number[] = [];
   readonly #packNumbers = new Map<string, number>();
   readonly #removed = new Set<number>();
   readonly #snapshots = new Map<string, Uint8Array>();
@@ -67,6 +69,7 @@ export class BlobIndex {
     const packNumber = this.#packs.length;
     this.#packs.push(packId.slice());
     this.#packNumbers.set(idKey(packId), packNumber);
+    this.#packBlobs.push(directory.frames.reduce((sum, frame) => sum + frame.blobs.length, 0));
     for (const [ordinal, frame] of directory.frames.entries()) {
       const frameNumber = this.#framePack.length;
       this.#framePack.push(packNumber);
@@ -137,6 +140,73 @@ export class BlobIndex {
 
   has(blobId: Uint8Array): boolean {
     return this.#entries(blobId, anyOrder).length > 0;
+  }
+
+  /** Ids of all blobs that have a place outside of some packs; views, some of them twice. */
+  *ids(except: Iterable<Uint8Array>): Generator<Uint8Array, void, undefined> {
+    const without = this.#numbersOf(except);
+    for (let at = 0; at < this.#count; at++) {
+      const pack = this.#packOf(at);
+      if (this.#removed.has(pack) || without.has(pack)) continue;
+      yield this.#ids.subarray(at * idBytes, (at + 1) * idBytes);
+    }
+  }
+
+  /**
+   * Numbers of a blob's entries, one for each pack that has it, from 0 to `size`: for those who keep a bit or a byte for each blob of a
+   * vault. The same blob keeps the same numbers.
+   */
+  entriesOf(blobId: Uint8Array): readonly number[] {
+    return this.#entries(blobId, anyOrder);
+  }
+
+  /** The entry of a blob in a pack, or undefined. */
+  entryIn(blobId: Uint8Array, packId: Uint8Array): number | undefined {
+    const number = this.#packNumbers.get(idKey(packId));
+    return number === undefined
+      ? undefined
+      : this.entriesOf(blobId).find((at) => this.#packOf(at) === number);
+  }
+
+  /** Which blob an entry is of, in which pack (by its number in this index), and how long it is. */
+  entryAt(at: number): { readonly blobId: Uint8Array; readonly pack: number; readonly length: number } {
+    const blobId = this.#ids.subarray(at * idBytes, (at + 1) * idBytes);
+    return { blobId, pack: this.#packOf(at), length: this.#lengths[at] ?? 0 };
+  }
+
+  /** The number of a pack in this index; undefined for one that isn't in it, or was removed. */
+  packNumber(packId: Uint8Array): number | undefined {
+    return this.#packNumbers.get(idKey(packId));
+  }
+
+  packAt(number: number): Uint8Array {
+    return this.#packs[number] ?? noId;
+  }
+
+  /** True if the index says of a pack what this directory of it says, and no more. */
+  agrees(packId: Uint8Array, directory: PackDirectory): boolean {
+    const number = this.#packNumbers.get(idKey(packId));
+    if (number === undefined) return false;
+    let blobs = 0;
+    for (const [ordinal, frame] of directory.frames.entries()) {
+      for (const blob of frame.blobs) {
+        blobs++;
+        const isThere = this.entriesOf(blob.blobId).some((at) => {
+          if (this.#packOf(at) !== number) return false;
+          const place = this.#placeOf(at);
+          return (
+            place.ordinal === ordinal &&
+            place.offset === frame.offset &&
+            place.sealedLength === frame.sealedLength &&
+            place.plainBytes === frame.plainBytes &&
+            place.offsetInFrame === blob.offsetInFrame &&
+            place.length === blob.length
+          );
+        });
+        if (!isThere) return false;
+      }
+    }
+    return this.#packBlobs[number] === blobs;
   }
 
   #slotOf(blobId: Uint8Array): number {

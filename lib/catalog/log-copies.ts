@@ -139,6 +139,36 @@ export class LogCopies {
   }
 
   /**
+   * Looks at a holder's copies and changes nothing. Of each log the last segment that both have is read, and all of them if `thorough`.
+   * Counts our segments that it lacks, those of its that are no good, and logs of which it has another branch.
+   */
+  async look(
+    holder: Holder,
+    options: { readonly thorough?: boolean } = {},
+  ): Promise<{ readonly lacking: number; readonly damaged: number; readonly forked: number }> {
+    const held = await holder.logs.list();
+    if (held.length > logsMax) throw new KithError('limit-exceeded', `it lists ${held.length} logs`);
+    const forked = new Set<string>();
+    const damaged = new Set<string>();
+    for (const log of held) {
+      const found = await this.#compare(holder, log);
+      if (found.state === 'forked') forked.add(toHex(log.logKey));
+      if (found.state === 'damaged') damaged.add(`${toHex(log.logKey)}/${found.firstIndex}`);
+    }
+    const heard = { held, forked, damaged, apart: false };
+    if (options.thorough === true) await this.#findDamaged(holder, heard);
+    const sizes = new Set(
+      held.flatMap(({ logKey, segments }) =>
+        segments.map(({ firstIndex }) => `${toHex(logKey)}/${firstIndex}`),
+      ),
+    );
+    const lacking = this.#lackedBy(heard).filter(
+      ({ logKey, place }) => !sizes.has(`${toHex(logKey)}/${place.firstIndex}`),
+    );
+    return { lacking: lacking.length, damaged: damaged.size, forked: forked.size };
+  }
+
+  /**
    * True if a holder, when it was heard, had all that is known now of the other devices' logs: it bears witness that there was
    * nothing newer. What this device wrote itself is left aside.
    */

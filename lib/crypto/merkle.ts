@@ -52,6 +52,8 @@ export function rangeProof(leaves: Uint8Array, first: number, count: number): Ui
   let low = first;
   let high = first + count;
   for (let size = total; size > 1; size /= 2) {
+    // Nothing stands beside it, nor on any level above.
+    if (low === 0 && high === size) break;
     if (low % 2 === 1) siblings.push(level.subarray((low - 1) * hashBytes, low * hashBytes));
     if (high % 2 === 1) siblings.push(level.subarray(high * hashBytes, (high + 1) * hashBytes));
     level = parentsOf(level);

@@ -14,6 +14,7 @@ import {
   type ShardHead,
 } from '../format/shard-file.ts';
 import type {
+  GetOptions,
   InventoryEntry,
   InventoryOptions,
   Reservation,
@@ -80,12 +81,18 @@ export class ShardStore {
     const parts = shardFileParts(shard, this.#vaultId, this.#isDevice);
     await this.#locks.run(place.name, async () => {
       throwIfAborted(signal);
-      if (await this.#hasSame(shard, place)) await this.#folder.settle(place);
-      else await this.#folder.save(place, parts, this.#book, reservation);
+      const bytesBefore = await this.#folder.bytesAt(place);
+      if (bytesBefore !== undefined && (await this.#hasSame(shard, place))) await this.#folder.settle(place);
+      else await this.#folder.save(place, parts, this.#book, reservation, bytesBefore ?? 0);
     });
   }
 
-  async get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
+  async get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    { asStored = false }: GetOptions = {},
+  ): Promise<ShardRange | undefined> {
     if (!Number.isInteger(firstLeaf) || !Number.isInteger(leafCount) || firstLeaf < 0 || leafCount < 1) {
       throw new KithError('usage', `no range of leaves: ${leafCount} from ${firstLeaf}`);
     }
@@ -100,7 +107,8 @@ export class ShardStore {
     }
     const bytes = await this.#read(ref, payloadAt + firstLeaf * leafBytes, leafCount * leafBytes);
     if (bytes === undefined) return undefined;
-    if (bytes.length !== leafCount * leafBytes || !checkShardPayload(bytes, firstLeaf, found.leaves)) {
+    const isWhole = bytes.length === leafCount * leafBytes;
+    if (!isWhole || !(asStored || checkShardPayload(bytes, firstLeaf, found.leaves))) {
       throw this.#damaged(ref, "the payload isn't what its leaf hashes say");
     }
     return { bytes, proof: rangeProof(found.leaves, firstLeaf, leafCount) };
@@ -113,6 +121,18 @@ export class ShardStore {
 
   async manifest(ref: ShardRef): Promise<Uint8Array | undefined> {
     return (await this.#readTail(ref))?.manifest;
+  }
+
+  /** A file's bytes, whatever they are, in `into` if they fit. KithError `shard-damaged` where they can't be read, or are more than any shard has. */
+  async file(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#folder.disk.readWhole(this.#pathOf(ref), shardFileBytesMax, into);
+    } catch (error) {
+      if (isKithError(error, 'limit-exceeded') || isUnreadable(error)) {
+        throw this.#damaged(ref, messageOf(error), error);
+      }
+      throw error;
+    }
   }
 
   async verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
@@ -291,9 +311,8 @@ export class ShardStore {
     return { head: found.head, leaves, manifest };
   }
 
-  /** True if the very payload is there already in a good file (its manifest may be an older one). */
+  /** True if the very payload is in the file that is there, and that is good (its manifest may be an older one). */
   async #hasSame(shard: ShardToPut, place: Place): Promise<boolean> {
-    if ((await this.#folder.bytesAt(place)) === undefined) return false;
     let bytes: Uint8Array | undefined;
     try {
       bytes = await this.#folder.disk.readWhole(this.#folder.pathOf(place), shardFileBytesMax);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { KithError, isKithError } from '../base/errors.ts';
-import { mapLimited } from '../base/concurrency.ts';
+import { mapLimited, SharedWork } from '../base/concurrency.ts';
 import type { Disk, DiskEntry } from '../disk/disk.ts';
 import { isTempName, writeDurably } from '../disk/write-durably.ts';
 import type { Reservation } from '../holders/holder.ts';
@@ -59,7 +59,10 @@ export class StoreFolder {
   readonly holder: { readonly id: string; readonly name: string };
   readonly layout: StoreLayout;
   readonly #folder: string;
-  readonly #guard: () => Promise<void>;
+  /** Whatever happens here at the same time shares a look. */
+  readonly #look: SharedWork<void>;
+  /** Flushes of folders that are under way. */
+  readonly #flushes = new Map<string, SharedWork<void>>();
   readonly #known = new Set<string>();
   #emptied: Promise<void> | undefined;
 
@@ -68,7 +71,7 @@ export class StoreFolder {
     this.holder = options.holder;
     this.layout = options.layout ?? driveLayout;
     this.#folder = options.folder;
-    this.#guard = options.guard;
+    this.#look = new SharedWork(options.guard);
   }
 
   pathOf(place: Place): string {
@@ -77,21 +80,21 @@ export class StoreFolder {
 
   /** Throws KithError `holder-unavailable` unless the store is there now. */
   async look(): Promise<void> {
-    await this.#guard();
+    await this.#look.run();
   }
 
   /** Runs `work` on a store that is there. Where it ends in a disk error, or in a result to `doubt`, looks again. */
   async guarded<T>(work: () => Promise<T>, doubt: (result: T) => boolean = () => false): Promise<T> {
-    await this.#guard();
+    await this.#look.run();
     let result: T;
     try {
       result = await work();
     } catch (error) {
       this.#known.clear();
-      if (isKithError(error, 'io-error', 'shard-damaged')) await this.#guard();
+      if (isKithError(error, 'io-error', 'shard-damaged')) await this.#look.run();
       throw error;
     }
-    if (doubt(result)) await this.#guard();
+    if (doubt(result)) await this.#look.run();
     return result;
   }
 
@@ -138,16 +141,18 @@ export class StoreFolder {
 
   /**
    * Writes a file durably in its place, in the book's account. One write at a time for each place: callers see to it.
-   * What an earlier process left half written is removed before the first write.
+   * What an earlier process left half written is removed before the first write. `bytesBefore`: those of the file in its place, where
+   * the caller has just looked.
    */
   async save(
     place: Place,
     parts: readonly Uint8Array[],
     book: RoomBook,
     reservation?: Reservation,
+    bytesBefore?: number,
   ): Promise<void> {
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
-    const before = (await this.bytesAt(place)) ?? 0;
+    const before = bytesBefore ?? (await this.bytesAt(place)) ?? 0;
     await book.grow(Math.max(0, bytes - before), reservation, async () => {
       try {
         await this.#write(place, parts).catch(async (error: unknown) => {
@@ -171,14 +176,29 @@ export class StoreFolder {
       tempFolder: join(this.#folder, ...this.layout.temp),
       path: this.pathOf(place),
       parts,
+      syncFolder: (folder) => this.#flush(folder),
     });
+  }
+
+  /** Makes the names in a folder durable; those who ask while a flush is under way share the next. */
+  async #flush(folder: string): Promise<void> {
+    let flush = this.#flushes.get(folder);
+    if (flush === undefined) {
+      flush = new SharedWork(() => this.disk.syncFolder(folder));
+      this.#flushes.set(folder, flush);
+    }
+    try {
+      await flush.run();
+    } finally {
+      if (flush.idle && this.#flushes.get(folder) === flush) this.#flushes.delete(folder);
+    }
   }
 
   /** Makes what is there durable: an earlier process may have died between naming it and saying so. */
   async settle(place: Place): Promise<void> {
     await this.#prepare();
     await this.#ensure(place.folders);
-    await this.disk.syncFolder(join(this.#folder, ...place.folders));
+    await this.#flush(join(this.#folder, ...place.folders));
   }
 
   /** Removes a file durably; true if there was one. */
@@ -189,7 +209,7 @@ export class StoreFolder {
       removed = await this.disk.unlink(this.pathOf(place));
       return removed ? bytes : 0;
     });
-    if (removed) await this.disk.syncFolder(join(this.#folder, ...place.folders));
+    if (removed) await this.#flush(join(this.#folder, ...place.folders));
     return removed;
   }
 
@@ -205,7 +225,7 @@ export class StoreFolder {
         });
       }
       // The disk may have gone since the last look; its mount point must stay empty.
-      if (stat === undefined) await this.#guard();
+      if (stat === undefined) await this.#look.run();
       await this.disk.makeFolder(path);
       if (this.#known.size >= knownFoldersMax) this.#known.clear();
       this.#known.add(path);

@@ -1,5 +1,6 @@
 import { isKithError } from '../base/errors.ts';
 import type {
+  GetOptions,
   HolderLogs,
   InventoryEntry,
   InventoryOptions,
@@ -95,8 +96,13 @@ export class VaultStore {
     return this.#store.guarded(() => this.#shards.put(shard, reservation, signal), always);
   }
 
-  get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
-    return this.#store.guarded(() => this.#shards.get(ref, firstLeaf, leafCount), isUndefined);
+  get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    options?: GetOptions,
+  ): Promise<ShardRange | undefined> {
+    return this.#store.guarded(() => this.#shards.get(ref, firstLeaf, leafCount, options), isUndefined);
   }
 
   stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
@@ -135,6 +141,10 @@ export class VaultStore {
       () => work((firstByte, options) => this.#shards.inventoryOf(firstByte, options)),
       always,
     );
+  }
+
+  shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#store.guarded(() => this.#shards.file(ref, into), isUndefined);
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {

@@ -176,7 +176,8 @@ export class Daemon {
     ]);
     const listener: Listener = (problem) => operation.onProblem?.(problem);
     return await this.#caller.run(listener, async () => {
-      const told = operationKinds[call.method] === 'write' || call.method === 'restore';
+      const told =
+        operationKinds[call.method] === 'write' || call.method === 'restore' || call.method === 'check';
       const level = told ? 'info' : 'debug';
       this.#log(level, 'command', `${call.method} began`);
       try {

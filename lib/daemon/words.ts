@@ -1,6 +1,6 @@
 import { countOf, formatSize } from '../base/units.ts';
 import type { Method } from '../api/methods.ts';
-import type { BackupSummary, RepairSummary, RestoreSummary } from '../vault/types.ts';
+import type { BackupSummary, CheckSummary, RepairSummary, RestoreSummary } from '../vault/types.ts';
 
 /** What a writer is called by those who wait for it. */
 export function writerName(method: Method): string {
@@ -27,6 +27,15 @@ export function repairedWords(summary: RepairSummary): string | undefined {
   return parts.length === 0 ? undefined : parts.join('; ');
 }
 
+/** What a check found. */
+function checkedWords(summary: CheckSummary): string {
+  const { packs, packsDamaged, blobsDamaged, snapshotsAffected, bytesRead } = summary;
+  return (
+    `${countOf(packs, 'part')}, ${packsDamaged} damaged, ${formatSize(bytesRead)} read; ` +
+    `${countOf(blobsDamaged, 'blob')} damaged, ${countOf(snapshotsAffected.length, 'snapshot')} affected`
+  );
+}
+
 /** What a command did, as far as it is nobody's secret: counts and sizes, no names. */
 export function finishedWords(method: Method, value: unknown): string {
   if (method === 'backup') {
@@ -39,5 +48,6 @@ export function finishedWords(method: Method, value: unknown): string {
   }
   if (method === 'repair')
     return `repair ended: ${repairedWords(value as RepairSummary) ?? 'nothing was to do'}`;
+  if (method === 'check') return `check ended: ${checkedWords(value as CheckSummary)}`;
   return `${method} ended`;
 }

@@ -44,8 +44,11 @@ export interface Disk {
   stat(path: string): Promise<DiskStat | undefined>;
   /** A fresh array of up to `length` bytes from `offset`, shorter at the end; undefined where there is no such file. */
   read(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
-  /** A file's bytes, fresh; undefined where there is none; KithError `limit-exceeded` above `bytesMax`. */
-  readWhole(path: string, bytesMax: number): Promise<Uint8Array | undefined>;
+  /**
+   * A file's bytes; undefined where there is none; KithError `limit-exceeded` above `bytesMax`. A fresh array, or the beginning of `into`
+   * where that is given and long enough: for those who read very many.
+   */
+  readWhole(path: string, bytesMax: number, into?: Uint8Array): Promise<Uint8Array | undefined>;
   /** Writes all parts in a row as one file. The parts must not change until the call returns; they aren't kept. */
   write(path: string, parts: readonly Uint8Array[], options: WriteOptions): Promise<void>;
   /** Replaces what has the name `to`. Not durable until the folders are synced. */

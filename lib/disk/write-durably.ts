@@ -16,6 +16,8 @@ export interface DurableFile {
   readonly path: string;
   readonly parts: readonly Uint8Array[];
   readonly mode?: number;
+  /** Makes the names in the folder of `path` durable, by a flush that begins after the call; the disk's own unless given. */
+  readonly syncFolder?: (folder: string) => Promise<void>;
 }
 
 /**
@@ -35,5 +37,6 @@ export async function writeDurably(disk: Disk, file: DurableFile): Promise<void>
     await disk.unlink(temp).catch(() => false);
     throw error;
   }
-  await disk.syncFolder(dirname(file.path));
+  const folder = dirname(file.path);
+  await (file.syncFolder === undefined ? disk.syncFolder(folder) : file.syncFolder(folder));
 }

@@ -104,7 +104,7 @@ function checkLevel(level: number, max: number): void {
 }
 
 /** More ids than this go into lists: 8 KiB of an entry, so that one big file doesn't fill a tree blob. */
-const inlineIdsMax = 256;
+export const inlineIdsMax = 256;
 
 /** A list ends at an id chosen by its own bytes, once it has this many; an inserted chunk then changes one or two lists. */
 const listIdsMin = 1024;
@@ -119,45 +119,44 @@ function endsList(id: Uint8Array): boolean {
 /**
  * Takes the blob ids of a file or folder one at a time and gives a content within its limits, whatever their number.
  * `storeList` keeps a list blob (kind `list`) and gives its id. At most one list a level is held in memory.
- * Not to be called again before the last call has resolved.
  */
 export class ContentBuilder {
-  readonly #storeList: (bytes: Uint8Array) => Promise<Uint8Array>;
+  readonly #storeList: (bytes: Uint8Array) => Uint8Array;
   /** By level, the ids that no list holds yet. */
   readonly #open: Uint8Array[][] = [[]];
 
-  constructor(storeList: (bytes: Uint8Array) => Promise<Uint8Array>) {
+  constructor(storeList: (bytes: Uint8Array) => Uint8Array) {
     this.#storeList = storeList;
   }
 
   /** Adds the next id; it is copied. KithError `limit-exceeded` where even three levels don't hold them. */
-  async add(id: Uint8Array): Promise<void> {
-    await this.#push(0, copyBytes(id));
+  add(id: Uint8Array): void {
+    this.#push(0, copyBytes(id));
   }
 
   /** The content of all ids that were added. The builder is used up. */
-  async finish(): Promise<Content> {
+  finish(): Content {
     for (let level = 0; ; level++) {
       const ids = this.#open[level] ?? [];
       const isTop = this.#open.length === level + 1;
       if (isTop && (ids.length <= inlineIdsMax || level === contentLevelMax)) return { level, ids };
-      if (ids.length > 0) await this.#flush(level);
+      if (ids.length > 0) this.#flush(level);
     }
   }
 
-  async #push(level: number, id: Uint8Array): Promise<void> {
+  #push(level: number, id: Uint8Array): void {
     const ids = (this.#open[level] ??= []);
     ids.push(id);
     if (level === contentLevelMax) {
       if (ids.length > contentIdsMax) throw new KithError('limit-exceeded', 'a file has too many chunks');
       return;
     }
-    if (ids.length >= listIdsMax || (ids.length >= listIdsMin && endsList(id))) await this.#flush(level);
+    if (ids.length >= listIdsMax || (ids.length >= listIdsMin && endsList(id))) this.#flush(level);
   }
 
-  async #flush(level: number): Promise<void> {
+  #flush(level: number): void {
     const ids = this.#open[level] ?? [];
     this.#open[level] = [];
-    await this.#push(level + 1, await this.#storeList(encodeList({ level, ids })));
+    this.#push(level + 1, this.#storeList(encodeList({ level, ids })));
   }
 }

@@ -6,7 +6,8 @@ import { hashBytes, hashIn } from '../crypto/hash.ts';
 import { copyId } from './blob.ts';
 import { readContent, writeContent } from './content.ts';
 import type { Content } from './content.ts';
-import { readExtensions, writeExtensions } from './extensions.ts';
+import { extensionOf, readExtensions, writeExtensions } from './extensions.ts';
+import type { Extension } from './extensions.ts';
 import { nameTextBytesMax, readList, writeBlob, writeId, writeList, writeText } from './fields.ts';
 
 const magic = 'kithsnap';
@@ -20,6 +21,17 @@ export const snapshotSourcesMax = 4096;
 export const snapshotExcludesMax = 4096;
 export const snapshotTagsMax = 256;
 const excludeBytesMax = 4096;
+
+/**
+ * Kinds of metadata that not every machine can read, with the bit that stands for each. `trustedXattrs` are extended
+ * attributes that only root sees.
+ */
+const metadataBits = { xattrs: 1, holes: 2, trustedXattrs: 4 } as const;
+export type MetadataKind = keyof typeof metadataBits;
+const metadataKinds = Object.keys(metadataBits) as readonly MetadataKind[];
+
+/** Number of the optional field with these bits. */
+const metadataTag = 1;
 
 /** What a backup did, in counts and plain bytes; the order is that of the format. */
 export interface SnapshotSummary {
@@ -53,6 +65,11 @@ export interface Snapshot {
   /** The trees of `/`. */
   readonly root: Content;
   readonly summary: SnapshotSummary;
+  /**
+   * Kinds of metadata that every entry has, as far as its file system gave them. Undefined in snapshots that don't
+   * say: those of a kith that read none of them.
+   */
+  readonly metadata?: readonly MetadataKind[] | undefined;
 }
 
 /** Bytes of a snapshot. KithError `limit-exceeded` where it lists more than a record holds. */
@@ -79,7 +96,7 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array {
   writer.varint(summary.filesNew).varint(summary.filesChanged).varint(summary.filesUnmodified);
   writer.varint(summary.folders).varint(summary.symlinks).varint(summary.others).varint(summary.unreadable);
   writer.varint(summary.bytesProcessed).varint(summary.bytesAdded);
-  writeExtensions(writer, []);
+  writeExtensions(writer, metadataFields(snapshot.metadata));
   checkBytes(writer.length);
   return writer.finish();
 }
@@ -103,7 +120,7 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
   const tags = readList(reader, snapshotTagsMax, 1, () => reader.text(nameTextBytesMax));
   const root = readContent(reader);
   const summary = readSummary(reader);
-  readExtensions(reader, new Set());
+  const metadata = readMetadata(extensionOf(readExtensions(reader, new Set([metadataTag])), metadataTag));
   reader.end();
   const hasParent = parent.some((byte) => byte !== 0);
   return {
@@ -120,12 +137,28 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot {
     tags,
     root,
     summary,
+    ...(metadata === undefined ? {} : { metadata }),
   };
 }
 
 /** The 32-byte id of a snapshot, from its stored bytes. */
 export function snapshotId(bytes: Uint8Array): Uint8Array {
   return hashIn('snapshotId', bytes);
+}
+
+function metadataFields(kinds: readonly MetadataKind[] | undefined): Extension[] {
+  if (kinds === undefined) return [];
+  const bits = kinds.reduce((sum, kind) => sum | metadataBits[kind], 0);
+  return [{ tag: metadataTag, bytes: new ByteWriter().u32(bits).finish() }];
+}
+
+/** Bits that this kith doesn't know are kinds that it can't restore either. */
+function readMetadata(bytes: Uint8Array | undefined): readonly MetadataKind[] | undefined {
+  if (bytes === undefined) return undefined;
+  const reader = new ByteReader(bytes, 'snapshot, field 1');
+  const bits = reader.u32();
+  reader.end();
+  return metadataKinds.filter((kind) => (bits & metadataBits[kind]) !== 0);
 }
 
 function readSummary(reader: ByteReader): SnapshotSummary {

@@ -18,6 +18,7 @@ import {
 } from '../format/drive-marker.ts';
 import type {
   Availability,
+  GetOptions,
   Holder,
   HolderLogs,
   InventoryEntry,
@@ -166,8 +167,13 @@ export class DriveHolder implements Holder {
     return this.#kept.put(shard, reservation, signal);
   }
 
-  get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
-    return this.#kept.get(ref, firstLeaf, leafCount);
+  get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    options?: GetOptions,
+  ): Promise<ShardRange | undefined> {
+    return this.#kept.get(ref, firstLeaf, leafCount, options);
   }
 
   stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
@@ -180,6 +186,10 @@ export class DriveHolder implements Holder {
 
   inventory(options?: InventoryOptions): AsyncGenerator<InventoryEntry> {
     return this.#kept.inventory(options);
+  }
+
+  shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#kept.shardFile(ref, into);
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {

@@ -15,6 +15,19 @@ export interface ShardToPut extends ShardRef {
   readonly leaves: Uint8Array;
   /** The pack's signed manifest (docs/formats/pack.md). */
   readonly manifest: Uint8Array;
+  /**
+   * True where this process has computed `leaves` from this very `payload` just now: a drive then doesn't hash it a second time.
+   * Never for a payload from a disk or the network. At a friend it changes nothing.
+   */
+  readonly leavesAreFresh?: boolean;
+}
+
+export interface GetOptions {
+  /**
+   * True: a drive gives the payload as it lies on the disk, without hashing it, to a caller who verifies it against the proof and a
+   * signed root in any case, and takes what fails for `shard-damaged`. At a friend it changes nothing.
+   */
+  readonly asStored?: boolean;
 }
 
 /** Whole leaves of a payload and the siblings that lead to the shard's root (crypto/merkle verifyRange). Fresh arrays. */
@@ -124,7 +137,7 @@ export interface Holder {
   reserve(bytes: number): Promise<Reservation>;
   /**
    * Keeps a shard; returns when it is durable. Everything is verified first: payload → leaves → root → manifest →
-   * PackId, and the manifest's signature (KithError `not-authentic`, `malformed`). The exact size of the file is taken
+   * PackId, and the manifest's signature (KithError `not-authentic`, `malformed`); but for `leavesAreFresh`. The exact size of the file is taken
    * from the reservation, and what that lacks is reserved anew. A whole shard of the same bytes that is there already
    * is fine and takes nothing; a damaged one is replaced.
    */
@@ -133,13 +146,23 @@ export interface Holder {
    * Leaves [firstLeaf, firstLeaf + leafCount) with their proof. Undefined: it doesn't have the shard. KithError
    * `shard-damaged` if what it has is truncated, garbled or another shard; `usage` for a range out of bounds.
    */
-  get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined>;
+  get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    options?: GetOptions,
+  ): Promise<ShardRange | undefined>;
   /** From the listing alone. */
   stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined>;
   /** The manifest kept with a shard; the reader verifies it. KithError `shard-damaged` as for `get`. */
   manifest(ref: ShardRef): Promise<Uint8Array | undefined>;
   /** All shards of the vault, from a listing made now, by pack id and index; an error means that it isn't complete. */
   inventory(options?: InventoryOptions): AsyncIterable<InventoryEntry>;
+  /**
+   * The bytes of a shard's file as they lie there, unverified; undefined: it doesn't have the shard. They are fresh, or in `into`, where that
+   * is given and long enough. KithError `shard-damaged` where they can't be read. Only holders that are read on this computer have it.
+   */
+  shardFile?(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined>;
   /** Reads and verifies every byte of a shard. */
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'>;
   /**

@@ -1,5 +1,5 @@
 import { chunkBytesMax, chunkBytesMin, chunkBytesTarget } from '../base/limits.ts';
-import { Hasher } from '../crypto/hash.ts';
+import { gearTable, looseLimit, stateAt, strictLimit } from './gear.ts';
 
 /**
  * Finds where chunks end (docs/kernels.md, "Cut points"). A cut point depends on the key and on the bytes since the
@@ -17,39 +17,16 @@ export interface Chunker {
   cut(bytes: Uint8Array, start: number, end: number, atEnd: boolean, scannedTo?: number): number | undefined;
 }
 
-/** Bytes that the state remembers: each step shifts one bit of 32 out. */
-const windowBytes = 32;
-
 /**
- * Normalised chunking (FastCDC 2020, section 3.4): a cut is four times rarer than the target asks before the target, four times
- * as frequent after it. The state's top bits have seen the most bytes, so they decide.
+ * The first position p in (from, to] at which the state, of the window of 32 bytes before p, is below `limit`, or −1.
+ * `from` is at least windowBytes.
  */
-const targetBits = Math.log2(chunkBytesTarget);
-const shiftBeforeTarget = 32 - (targetBits + 2);
-const shiftAfterTarget = 32 - (targetBits - 2);
+export type Scan = (bytes: Uint8Array, from: number, to: number, limit: number) => number;
 
-/** The secret table of the gear hash: 256 words, little-endian, from MAC[cut key](counter u32), counter 0 … 31. */
-function gearTable(cutKey: Uint8Array): Int32Array {
-  const hasher = Hasher.keyed(cutKey);
-  const table = new Int32Array(256);
-  const counter = new Uint8Array(4);
-  for (let block = 0; block < 32; block++) {
-    counter[0] = block;
-    const words = new DataView(hasher.hash(counter).buffer);
-    for (let word = 0; word < 8; word++) table[block * 8 + word] = words.getInt32(word * 4, true);
-  }
-  return table;
-}
-
-/**
- * The first position p in (from, to] at which the window of 32 bytes before p makes a cut, or −1.
- * `from` is at least windowBytes: the state is built from the window before it.
- */
-function scan(table: Int32Array, bytes: Uint8Array, from: number, to: number, shift: number): number {
-  let state = 0;
-  for (let at = from - windowBytes; at < from; at++) {
-    state = ((state << 1) + (table[bytes[at] as number] as number)) | 0;
-  }
+/** The scan in plain TypeScript. */
+function plainScan(table: Int32Array, bytes: Uint8Array, from: number, to: number, limit: number): number {
+  const shift = Math.log2(limit);
+  let state = stateAt(table, bytes, from);
   let at = from;
   // Two bytes a step: the chain from state to state is then half as long.
   for (const last = to - 1; at < last; at += 2) {
@@ -67,10 +44,8 @@ function scan(table: Int32Array, bytes: Uint8Array, from: number, to: number, sh
   return -1;
 }
 
-/** The plain chunker for a 32-byte cut key, of which only the derived table is kept. */
-export function createChunker(cutKey: Uint8Array): Chunker {
-  if (cutKey.length !== 32) throw new RangeError(`a cut key has 32 bytes, not ${cutKey.length}`);
-  const table = gearTable(cutKey);
+/** The chunker that looks with this scan. */
+export function chunkerOf(scan: Scan): Chunker {
   return {
     cut(bytes, start, end, atEnd, scannedTo = start) {
       if (!(start >= 0 && start < end && end <= bytes.length)) {
@@ -81,16 +56,22 @@ export function createChunker(cutKey: Uint8Array): Chunker {
       // A cut at exactly the minimum is allowed: the window then lies inside this chunk, never before it.
       let from = Math.max(start + chunkBytesMin - 1, Math.min(scannedTo, limit));
       if (from < target) {
-        const found = scan(table, bytes, from, target, shiftBeforeTarget);
+        const found = scan(bytes, from, target, strictLimit);
         if (found !== -1) return found;
         from = target;
       }
       if (from < limit) {
-        const found = scan(table, bytes, from, limit, shiftAfterTarget);
+        const found = scan(bytes, from, limit, looseLimit);
         if (found !== -1) return found;
       }
       if (limit === start + chunkBytesMax || atEnd) return limit;
       return undefined;
     },
   };
+}
+
+/** The plain chunker for a 32-byte cut key, of which only the derived table is kept. */
+export function createChunker(cutKey: Uint8Array): Chunker {
+  const table = gearTable(cutKey);
+  return chunkerOf((bytes, from, to, limit) => plainScan(table, bytes, from, to, limit));
 }

@@ -1,30 +1,8 @@
-import { copyBytes } from '../base/bytes.ts';
-import { rowCountMax } from '../base/limits.ts';
-import { invert, invertMatrix, multiply, type Matrix } from './gf256.ts';
+import { coderOf, type ErasureCoder } from './erasure-coder.ts';
+import { multiply, type Matrix } from './gf256.ts';
+import { PatternCache } from './pattern-cache.ts';
 
-/** One row of a coded pack, or the same byte range of it. */
-export interface CodedRow {
-  readonly index: number;
-  readonly bytes: Uint8Array;
-}
-
-/**
- * The code of docs/formats/pack.md: row i < k is data shard i, row i ≥ k is Σ_j data_j / (i ⊕ j) over GF(2^8).
- * Byte x of any row depends on byte x of the others only, so equal ranges of shards go in just as whole ones do.
- * Neither call changes or keeps its input; results are fresh arrays. Impossible arguments are a RangeError.
- */
-export interface ErasureCoder {
-  /** The coded rows `rows` (each k … 63) of k data shards of equal length, in the order asked for. */
-  encodeRows(k: number, data: readonly Uint8Array[], rows: readonly number[]): Uint8Array[];
-  /**
-   * The rows `wanted` (0 … 63, data or coded) from k different rows of equal length; what `available` has beyond the
-   * first k is not looked at. The bytes must have been verified before: one wrong row makes all results wrong.
-   */
-  reconstruct(k: number, available: readonly CodedRow[], wanted: readonly number[]): Uint8Array[];
-}
-
-/** Data shards a pack may have: with 64 rows, any k are then left twice over. */
-export const dataRowsMax = 32;
+export { dataRowsMax, type CodedRow, type ErasureCoder } from './erasure-coder.ts';
 
 /** Rows computed at once: four products of one source byte share a 32-bit word of a table. */
 const lanes = 4;
@@ -34,9 +12,6 @@ const stride = 4;
 
 /** Bytes of each source worked on at a time (a multiple of 4): sums, tables and sources stay in the fastest caches. */
 const blockBytes = 4096;
-
-/** Sets of tables kept: a set is at most 32 KiB for four rows, and a vault sees few spreads and few patterns of loss. */
-const cacheEntriesMax = 64;
 
 /** For up to four output rows: one table a source, of 256 words that hold the products of a byte, lane by lane. */
 type Tables = readonly Uint32Array[];
@@ -50,11 +25,6 @@ interface Quad {
 const zeroTable = new Uint32Array(256);
 const noSums = new Uint32Array(blockBytes);
 const sums = new Uint32Array(blockBytes);
-
-/** Coefficients of row i over the data rows. */
-function rowOf(k: number, i: number): number[] {
-  return Array.from({ length: k }, (_, j) => (i < k ? Number(i === j) : invert(i ^ j)));
-}
 
 /** One set of tables for every four rows of coefficients. */
 function tablesOf(coefficients: Matrix, k: number): Tables[] {
@@ -73,20 +43,6 @@ function tablesOf(coefficients: Matrix, k: number): Tables[] {
     groups.push(tables);
   }
   return groups;
-}
-
-/** Tables by what they were made for; forgets what was not used for longest. */
-const cache = new Map<string, Tables[]>();
-
-function cachedTables(key: string, make: () => Tables[]): Tables[] {
-  const tables = cache.get(key) ?? make();
-  cache.delete(key);
-  cache.set(key, tables);
-  for (const oldest of cache.keys()) {
-    if (cache.size <= cacheEntriesMax) break;
-    cache.delete(oldest);
-  }
-  return tables;
 }
 
 function quadsOf(tables: Tables, sources: readonly Uint8Array[]): Quad[] {
@@ -205,14 +161,18 @@ function finishTail(
   }
 }
 
-/** Up to four output rows of one set of tables; fresh arrays. */
-function combine(tables: Tables, sources: readonly Uint8Array[], rowCount: number): Uint8Array[] {
+/** Words over the whole words of an array, or undefined where it doesn't begin at a word of its buffer. */
+function wordsOf(bytes: Uint8Array): Uint32Array | undefined {
+  return bytes.byteOffset % 4 === 0
+    ? new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2)
+    : undefined;
+}
+
+/** Up to four output rows of one set of tables. */
+function combine(tables: Tables, sources: readonly Uint8Array[], outputs: readonly Uint8Array[]): void {
   const length = (sources[0] as Uint8Array).length;
-  const outputs = Array.from({ length: rowCount }, () => new Uint8Array(length));
-  const words = Array.from({ length: lanes }, (_, lane) => {
-    const output = outputs[lane < rowCount ? lane : 0] as Uint8Array;
-    return new Uint32Array(output.buffer, 0, length >>> 2);
-  });
+  const views = outputs.map((output) => wordsOf(output) ?? new Uint32Array(length >>> 2));
+  const words = Array.from({ length: lanes }, (_, lane) => views[lane] ?? (views[0] as Uint32Array));
   const quads = quadsOf(tables, sources);
   const last = quads.pop() as Quad;
   const wholeBytes = length - (length % 4);
@@ -226,84 +186,19 @@ function combine(tables: Tables, sources: readonly Uint8Array[], rowCount: numbe
     if (sources.length <= 3) finishFew(last, at, count, words);
     else finish(last, at, count, before, words);
   }
-  finishTail(tables, sources, wholeBytes, outputs);
-  return outputs;
-}
-
-function combineAll(
-  groups: readonly Tables[],
-  sources: readonly Uint8Array[],
-  rowCount: number,
-): Uint8Array[] {
-  return groups.flatMap((tables, group) =>
-    combine(tables, sources, Math.min(lanes, rowCount - group * lanes)),
-  );
-}
-
-function checkRow(index: number, min: number): void {
-  if (!Number.isInteger(index) || index < min || index >= rowCountMax) {
-    throw new RangeError(`row ${index} is not in ${min} … ${rowCountMax - 1}`);
+  for (const [lane, output] of outputs.entries()) {
+    const view = views[lane] as Uint32Array;
+    if (view.buffer !== output.buffer) output.set(new Uint8Array(view.buffer));
   }
+  finishTail(tables, sources, wholeBytes, outputs);
 }
 
-function checkSources(k: number, sources: readonly (Uint8Array | undefined)[]): void {
-  if (!Number.isInteger(k) || k < 1 || k > dataRowsMax)
-    throw new RangeError(`k = ${k} is not in 1 … ${dataRowsMax}`);
-  if (sources.length < k) throw new RangeError(`${sources.length} rows where ${k} are needed`);
-  const length = sources[0]?.length;
-  if (sources.some((source) => source?.length !== length)) throw new RangeError('rows differ in length');
-}
-
-/** The coefficients that make the wanted rows from the available ones: C_wanted · (C_available)⁻¹. */
-function coefficientsFrom(k: number, available: readonly number[], wanted: readonly number[]): number[][] {
-  const inverse = invertMatrix(available.map((index) => rowOf(k, index)));
-  return wanted.map((index) => {
-    const row = rowOf(k, index);
-    return available.map((_, column) =>
-      row.reduce((sum, value, j) => sum ^ multiply(value, inverse[j]?.[column] as number), 0),
-    );
-  });
-}
+const cache = new PatternCache<readonly Tables[]>();
 
 /** The coder in plain TypeScript: what every faster one is checked against, and what runs where they can't. */
-export const plainCoder: ErasureCoder = {
-  encodeRows(k, data, rows) {
-    checkSources(k, data);
-    if (data.length !== k) throw new RangeError(`${data.length} data rows given for k = ${k}`);
-    for (const index of rows) checkRow(index, k);
-    const tables = cachedTables(`${k}>${rows.join()}`, () =>
-      tablesOf(
-        rows.map((index) => rowOf(k, index)),
-        k,
-      ),
-    );
-    return combineAll(tables, data, rows.length);
-  },
-
-  reconstruct(k, available, wanted) {
-    checkSources(
-      k,
-      available.slice(0, k).map((row) => row.bytes),
-    );
-    const used = available.slice(0, k);
-    for (const { index } of used) checkRow(index, 0);
-    const indices = used.map(({ index }) => index);
-    if (new Set(indices).size !== k) throw new RangeError(`rows ${indices.join()} are not all different`);
-    for (const index of wanted) checkRow(index, 0);
-    // A row that is at hand is copied; only the others are computed.
-    const missing = wanted.filter((index) => !indices.includes(index));
-    const tables = cachedTables(`${k}:${indices.join()}>${missing.join()}`, () =>
-      tablesOf(coefficientsFrom(k, indices, missing), k),
-    );
-    const computed = combineAll(
-      tables,
-      used.map(({ bytes }) => bytes),
-      missing.length,
-    );
-    let next = 0;
-    return wanted.map((index) => {
-      const own = used.find((row) => row.index === index);
-      return own === undefined ? (computed[next++] as Uint8Array) : copyBytes(own.bytes);
-    });
-  },
-};
+export const plainCoder: ErasureCoder = coderOf((pattern, coefficients, sources, outputs) => {
+  const groups = cache.get(pattern, () => tablesOf(coefficients(), sources.length));
+  for (const [group, tables] of groups.entries()) {
+    combine(tables, sources, outputs.slice(group * lanes, (group + 1) * lanes));
+  }
+});

@@ -90,6 +90,12 @@ export class BulkOutbox {
   }
 }
 
+/** Memory of its own, not cleared: it is handed out once every byte of it has come. */
+function unfilledBytes(length: number): Uint8Array {
+  const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
+  return new Uint8Array(buffer, byteOffset, length);
+}
+
 /** Bulk bytes on their way in: gathered, or only counted once nobody wants them any more. */
 export class BulkInbox {
   readonly totalBytes: number;
@@ -99,7 +105,7 @@ export class BulkInbox {
   /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. */
   constructor(totalBytes: number) {
     this.totalBytes = totalBytes;
-    this.#bytes = new Uint8Array(totalBytes);
+    this.#bytes = unfilledBytes(totalBytes);
   }
 
   get complete(): boolean {

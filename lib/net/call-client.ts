@@ -11,7 +11,7 @@ import {
   decodeReply,
   encodeCall,
   encodeCallId,
-  encodeData,
+  encodeDataParts,
 } from './call-codec.ts';
 import type { SendGate } from './send-gate.ts';
 import { bulkBytesMax, callBodyBytesMax } from './service.ts';
@@ -39,8 +39,8 @@ export const callMsMax: number = 60 * 60_000;
 
 /** What both halves of a call channel need of the session. */
 export interface CallWiring {
-  /** Writes one message at once; false when the stream wants no more for now. */
-  readonly send: (kind: number, bytes: Uint8Array) => boolean;
+  /** Writes one message, given in parts, at once; false when the stream wants no more for now. */
+  readonly send: (kind: number, ...parts: Uint8Array[]) => boolean;
   readonly gate: SendGate;
   readonly timers: Timers;
   /** The other side broke the protocol, or has fallen silent: the session is over. */
@@ -193,7 +193,7 @@ export class CallClient {
         if (!wanted()) return true;
         // The line takes it: a slow one may need longer for an upload than a side may work in silence.
         call.movedAtMs = timers.nowMs();
-        return this.#wiring.send(callKind.data, encodeData({ id, bytes: piece }));
+        return this.#wiring.send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
       });
     // The gate fails only when the session ends, and that ends the call.
     const outbox = new BulkOutbox(options.upload ?? [], push, () => {});

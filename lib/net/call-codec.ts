@@ -151,12 +151,17 @@ export function decodeFailure(bytes: Uint8Array): FailureMessage {
   return failure;
 }
 
-/** `bytes` are copied once; 1 to bulkMessageBytes of them. */
-export function encodeData({ id, bytes }: DataMessage): Uint8Array {
+/** A message in its two parts: what comes before the bytes, and these themselves, not copied; 1 to bulkMessageBytes of them. */
+export function encodeDataParts({ id, bytes }: DataMessage): [Uint8Array, Uint8Array] {
   if (bytes.length === 0 || bytes.length > bulkMessageBytes) {
     throw new RangeError(`${bytes.length} bytes in one message`);
   }
-  return concatBytes(new ByteWriter().varint(id).finish(), bytes);
+  return [new ByteWriter().varint(id).finish(), bytes];
+}
+
+/** The same as one array. */
+export function encodeData(data: DataMessage): Uint8Array {
+  return concatBytes(...encodeDataParts(data));
 }
 
 export function decodeData(bytes: Uint8Array): DataMessage {

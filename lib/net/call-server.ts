@@ -10,7 +10,7 @@ import {
   decodeData,
   encodeCallId,
   encodeCredit,
-  encodeData,
+  encodeDataParts,
   encodeFailure,
   encodeReply,
 } from './call-codec.ts';
@@ -209,7 +209,7 @@ export class CallServer {
       const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
         await gate.send(() => {
           call.signal.throwIfAborted();
-          return !wanted() || this.#send(callKind.data, encodeData({ id, bytes: piece }));
+          return !wanted() || this.#send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
         });
         if (outbox.sentBytes === downloadBytes) resolve();
       };
@@ -218,8 +218,8 @@ export class CallServer {
     });
   }
 
-  #send(kind: number, bytes: Uint8Array): boolean {
-    return this.#ended || this.#wiring.send(kind, bytes);
+  #send(kind: number, ...parts: Uint8Array[]): boolean {
+    return this.#ended || this.#wiring.send(kind, ...parts);
   }
 
   /** The final message is out. */

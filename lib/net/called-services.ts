@@ -58,7 +58,7 @@ export class CalledServices {
 
   #open(name: string, version: number): void {
     let channel: MuxChannel | undefined;
-    const send = (kind: number, bytes: Uint8Array): boolean => channel?.send(kind, bytes) ?? true;
+    const send = (kind: number, ...parts: Uint8Array[]): boolean => channel?.send(kind, ...parts) ?? true;
     const client = new CallClient({ ...this.#wiring.calls, send });
     channel = this.#wiring.mux.open({
       protocol: `${name}/${version}`,

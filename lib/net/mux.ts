@@ -3,14 +3,20 @@ import type { Channel, Encoding } from 'protomux';
 import { guardedStream, MuxGuard } from './mux-guard.ts';
 import type { SecretStream } from './secret-stream.d.ts';
 
-/** Bytes as they are: kith's own codecs write and read them. */
+/**
+ * Bytes as they are: kith's own codecs write and read them. Parts are copied into the stream's own buffer, where they are sealed in
+ * place. That is the only copy of bulk bytes on their way out, and it keeps shared memory from libsodium, which writes nothing for it
+ * and doesn't say so.
+ */
 const rawBytes: Encoding = {
-  preencode(state, bytes) {
-    state.end += bytes.length;
+  preencode(state, parts) {
+    for (const part of parts) state.end += part.length;
   },
-  encode(state, bytes) {
-    state.buffer.set(bytes, state.start);
-    state.start += bytes.length;
+  encode(state, parts) {
+    for (const part of parts) {
+      state.buffer.set(part, state.start);
+      state.start += part.length;
+    }
   },
   decode(state) {
     const { buffer, start, end } = state;
@@ -33,8 +39,11 @@ export interface MuxChannelOptions {
 /** One named channel. */
 export interface MuxChannel {
   readonly closed: boolean;
-  /** Takes a copy. False when the stream wants no more for now; sending on a closed channel does nothing. */
-  send(kind: number, bytes: Uint8Array): boolean;
+  /**
+   * Sends one message of all parts in a row, of which it takes a copy. False when the stream wants no more for now; sending on a closed
+   * channel does nothing.
+   */
+  send(kind: number, ...parts: Uint8Array[]): boolean;
   close(): void;
 }
 
@@ -93,7 +102,7 @@ function asMuxChannel(channel: Channel): MuxChannel {
     get closed() {
       return channel.closed;
     },
-    send: (kind, bytes) => channel.messages[kind]?.send(bytes) ?? false,
+    send: (kind, ...parts) => channel.messages[kind]?.send(parts) ?? false,
     close: () => channel.close(),
   };
 }

@@ -8,14 +8,14 @@ declare module 'protomux' {
   }
 
   export interface Encoding {
-    preencode(state: EncodingState, bytes: Uint8Array): void;
-    encode(state: EncodingState, bytes: Uint8Array): void;
+    preencode(state: EncodingState, parts: readonly Uint8Array[]): void;
+    encode(state: EncodingState, parts: readonly Uint8Array[]): void;
     decode(state: EncodingState): Uint8Array;
   }
 
   export interface Message {
     /** False when the stream wants no more for now; it was taken all the same. */
-    send(bytes: Uint8Array): boolean;
+    send(parts: readonly Uint8Array[]): boolean;
   }
 
   export interface Channel {

@@ -134,7 +134,7 @@ export class ServedServices {
     granted.handler = handler;
     granted.version = version;
     let channel: MuxChannel | undefined;
-    const send = (kind: number, bytes: Uint8Array): boolean => channel?.send(kind, bytes) ?? true;
+    const send = (kind: number, ...parts: Uint8Array[]): boolean => channel?.send(kind, ...parts) ?? true;
     const server = new CallServer({ ...this.#wiring.calls, send }, handler, this.#share, this.#budgets);
     channel = this.#wiring.mux.open({
       protocol: `${granted.service.name}/${version}`,

@@ -37,51 +37,64 @@ export function dataShards(payload: Uint8Array, k: number): Uint8Array[] {
   return Array.from({ length: k }, (_, i) => payload.subarray(i * bytes, (i + 1) * bytes));
 }
 
-/** Codes a sealed pack into n shards, hashes `spare` more rows, and signs the roots. */
-export function codePack(
-  pack: SealedPack,
-  options: {
-    readonly n: number;
-    readonly spare: number;
-    readonly coder: ErasureCoder;
-    readonly signer: ManifestSigner;
-  },
-): CodedPack {
-  const { n, spare, coder, signer } = options;
+/** A pack's shards and all its roots, spares included, before anybody signs them. */
+export interface UnsignedPack {
+  readonly keyEpoch: number;
+  readonly k: number;
+  readonly n: number;
+  readonly class: number;
+  readonly shards: readonly CodedShard[];
+  /** n + spare of 32 bytes each. */
+  readonly roots: readonly Uint8Array[];
+}
+
+/** How a pack is coded. */
+export interface CodeOptions {
+  readonly n: number;
+  /** Rows beyond n that are hashed, and whose memory is the caller's again afterwards. */
+  readonly spare: number;
+  readonly coder: ErasureCoder;
+  /** Where a row k … n + spare − 1 of so many bytes is to lie; a fresh array unless given. */
+  readonly memory?: ((row: number, bytes: number) => Uint8Array) | undefined;
+}
+
+/** Codes a sealed pack into n shards and hashes `spare` more rows. */
+export function codeShards(pack: SealedPack, options: CodeOptions): UnsignedPack {
+  const { n, spare, coder, memory } = options;
   const data = dataShards(pack.payload, pack.k);
   const rows = Array.from({ length: n + spare - pack.k }, (_, i) => pack.k + i);
-  const payloads = [...data, ...coder.encodeRows(pack.k, data, rows)];
-  const shards = payloads.map((payload, index) => ({
+  const shardBytes = pack.payload.length / pack.k;
+  const coded = rows.map((row) => memory?.(row, shardBytes) ?? new Uint8Array(shardBytes));
+  coder.encodeInto(pack.k, data, rows, coded);
+  const shards = [...data, ...coded].map((payload, index) => ({
     index,
     payload,
     leaves: leafHashes(payload, leafBytes),
   }));
   const roots = shards.map((shard) => merkleRoot(shard.leaves));
-  const packId = packIdOf(pack.k, pack.class, roots.slice(0, pack.k));
+  return { keyEpoch: pack.keyEpoch, k: pack.k, n, class: pack.class, shards: shards.slice(0, n), roots };
+}
+
+/** Names a coded pack and signs its roots. */
+export function signPack(pack: UnsignedPack, signer: ManifestSigner): CodedPack {
+  const { keyEpoch, k, n, roots, shards } = pack;
+  const packId = packIdOf(k, pack.class, roots.slice(0, k));
   const manifest = encodeManifest(
     {
       vaultId: signer.vaultId,
       packId,
-      keyEpoch: pack.keyEpoch,
+      keyEpoch,
       generation: 1,
-      k: pack.k,
+      k,
       n,
-      spare,
+      spare: roots.length - n,
       class: pack.class,
       roots,
       signer: signer.deviceId,
     },
     signer.deviceSecretKey,
   );
-  return {
-    packId,
-    keyEpoch: pack.keyEpoch,
-    k: pack.k,
-    n,
-    class: pack.class,
-    shards: shards.slice(0, n),
-    manifest,
-  };
+  return { packId, keyEpoch, k, n, class: pack.class, shards, manifest };
 }
 
 /** Exact bytes of a shard's file at a holder. */

@@ -17,6 +17,10 @@ export interface Compressor {
    * Memory is bounded by max(4 × plainBytes, plainBytes + 1 MiB) whatever the packed bytes claim.
    */
   decompress(packed: Uint8Array, plainBytes: number): Promise<Uint8Array>;
+  /** Like compress, in this thread: for threads that do nothing else meanwhile. */
+  compressNow(plain: Uint8Array): Uint8Array | undefined;
+  /** Like decompress, in this thread. */
+  decompressNow(packed: Uint8Array, plainBytes: number): Uint8Array;
 }
 
 /** One zstd implementation. `decode` may stop with any error once the output passes `bytesMax`. */
@@ -24,13 +28,15 @@ export interface ZstdBackEnd {
   readonly name: string;
   encode(plain: Uint8Array): Promise<Uint8Array>;
   decode(packed: Uint8Array, bytesMax: number): Promise<Uint8Array>;
+  encodeNow(plain: Uint8Array): Uint8Array;
+  decodeNow(packed: Uint8Array, bytesMax: number): Uint8Array;
 }
 
 /** Plain bytes that one call takes: the largest thing stored is a frame of 4 MiB, or a directory of at most twice that. */
 export const compressBytesMax: number = 16 * 1024 * 1024;
 
-/** The fast end: the ratio of level 3 costs half the speed, and much of what people keep is packed already. */
-const level = 1;
+/** On source code in shared frames level 1 stores a tenth more and gains a tenth in speed (docs/decisions/0018). */
+const level = 3;
 
 /** A pack's worth of reading saved must pay for the decompression at every restore. */
 const savingMin = 0.03;
@@ -46,6 +52,8 @@ interface NodeZstd {
     options: object,
     done: (error: Error | null, result: Buffer) => void,
   ): void;
+  zstdCompressSync(bytes: Uint8Array, options: object): Buffer;
+  zstdDecompressSync(bytes: Uint8Array, options: object): Buffer;
   constants: Readonly<Record<string, number>>;
 }
 
@@ -60,23 +68,28 @@ export function nodeBackEnd(): ZstdBackEnd | undefined {
   const node: unknown = zlib;
   if (!hasZstd(node)) return undefined;
   const params = { [node.constants['ZSTD_c_compressionLevel'] ?? 100]: level };
+  // One output buffer for all: by default each 16 KiB of output is a trip to the thread pool and back.
+  const packing = (plain: Uint8Array): object => ({ params, chunkSize: Math.max(1024, plain.length) });
+  const unpacking = (bytesMax: number): object => ({
+    maxOutputLength: Math.max(1, bytesMax),
+    chunkSize: Math.max(1024, bytesMax),
+  });
   return {
     name: 'node:zlib',
     encode: (plain) =>
       new Promise((resolve, reject) => {
-        // One output buffer for all: by default each 16 KiB of output is a trip to the thread pool and back.
-        const options = { params, chunkSize: Math.max(1024, plain.length) };
-        node.zstdCompress(plain, options, (error, result) =>
+        node.zstdCompress(plain, packing(plain), (error, result) =>
           error === null ? resolve(result) : reject(error),
         );
       }),
     decode: (packed, bytesMax) =>
       new Promise((resolve, reject) => {
-        const options = { maxOutputLength: Math.max(1, bytesMax), chunkSize: Math.max(1024, bytesMax) };
-        node.zstdDecompress(packed, options, (error, result) =>
+        node.zstdDecompress(packed, unpacking(bytesMax), (error, result) =>
           error === null ? resolve(result) : reject(error),
         );
       }),
+    encodeNow: (plain) => node.zstdCompressSync(plain, packing(plain)),
+    decodeNow: (packed, bytesMax) => node.zstdDecompressSync(packed, unpacking(bytesMax)),
   };
 }
 
@@ -88,6 +101,8 @@ export function packageBackEnd(): ZstdBackEnd {
     name: '@toondepauw/node-zstd',
     encode: (plain) => encoder.encode(viewAsBuffer(plain)),
     decode: (packed) => decoder.decode(viewAsBuffer(packed)),
+    encodeNow: (plain) => encoder.encodeSync(viewAsBuffer(plain)),
+    decodeNow: (packed) => decoder.decodeSync(viewAsBuffer(packed)),
   };
 }
 
@@ -101,6 +116,9 @@ function damaged(why: string, cause?: unknown): KithError {
 
 /** Refuses what can't be a frame of plainBytes bytes, before anything is decoded or allocated. */
 function checkFrame(packed: Uint8Array, plainBytes: number): void {
+  if (!Number.isInteger(plainBytes) || plainBytes < 0 || plainBytes > compressBytesMax) {
+    throw damaged(`a plain size of ${plainBytes} bytes can't be`);
+  }
   let bounds;
   try {
     bounds = readZstdFrame(packed);
@@ -119,29 +137,43 @@ function checkFrame(packed: Uint8Array, plainBytes: number): void {
   }
 }
 
+/** False for what isn't worth trying. RangeError above compressBytesMax. */
+function worthTrying(plain: Uint8Array): boolean {
+  if (plain.length > compressBytesMax) throw new RangeError(`${plain.length} bytes to compress at once`);
+  return plain.length > 0 && !looksIncompressible(plain);
+}
+
+function ifSmaller(packed: Uint8Array, plain: Uint8Array): Uint8Array | undefined {
+  return packed.length <= plain.length * (1 - savingMin) ? packed : undefined;
+}
+
+function ofLength(plain: Uint8Array, plainBytes: number): Uint8Array {
+  if (plain.length !== plainBytes) throw damaged(`${plain.length} bytes where ${plainBytes} were packed`);
+  return plain;
+}
+
 /** Compression by the zstd of the running Node where there is one, else by the package; both read what either wrote. */
 export function createCompressor(backEnd: ZstdBackEnd = nodeBackEnd() ?? packageBackEnd()): Compressor {
   return {
     async compress(plain) {
-      if (plain.length > compressBytesMax) throw new RangeError(`${plain.length} bytes to compress at once`);
-      if (plain.length === 0 || looksIncompressible(plain)) return undefined;
-      const packed = await backEnd.encode(plain);
-      return packed.length <= plain.length * (1 - savingMin) ? packed : undefined;
+      return worthTrying(plain) ? ifSmaller(await backEnd.encode(plain), plain) : undefined;
     },
-
     async decompress(packed, plainBytes) {
-      if (!Number.isInteger(plainBytes) || plainBytes < 0 || plainBytes > compressBytesMax) {
-        throw damaged(`a plain size of ${plainBytes} bytes can't be`);
-      }
       checkFrame(packed, plainBytes);
-      let plain: Uint8Array;
       try {
-        plain = await backEnd.decode(packed, plainBytes);
+        return ofLength(await backEnd.decode(packed, plainBytes), plainBytes);
       } catch (error) {
-        throw damaged('they do not decompress', error);
+        throw isKithError(error) ? error : damaged('they do not decompress', error);
       }
-      if (plain.length !== plainBytes) throw damaged(`${plain.length} bytes where ${plainBytes} were packed`);
-      return plain;
+    },
+    compressNow: (plain) => (worthTrying(plain) ? ifSmaller(backEnd.encodeNow(plain), plain) : undefined),
+    decompressNow(packed, plainBytes) {
+      checkFrame(packed, plainBytes);
+      try {
+        return ofLength(backEnd.decodeNow(packed, plainBytes), plainBytes);
+      } catch (error) {
+        throw isKithError(error) ? error : damaged('they do not decompress', error);
+      }
     },
   };
 }

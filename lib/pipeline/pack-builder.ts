@@ -5,9 +5,11 @@ import { openFrame, sealFrame, sealFrameInto, suites, tagBytes, type Suite } fro
 import type { RandomSource } from '../crypto/random.ts';
 import type { BlobNamer } from '../format/blob.ts';
 import {
+  type FrameBody,
   decodeFrameBody,
   encodeFrameBody,
   encodeFrameBodyHead,
+  frameBodyHeadBytes,
   frameAdditional,
   frameOrdinals,
 } from '../format/frame.ts';
@@ -52,6 +54,11 @@ export interface SealedPack {
   readonly plainBytes: number;
 }
 
+/** What goes into a frame. The body is what the compressor made, or the plain bytes with compression 0. */
+export interface SealableFrame extends FrameBody {
+  readonly blobs: readonly DirectoryBlob[];
+}
+
 /**
  * One open pack: frames are sealed into it until it is full (docs/formats/pack.md). It lives in one process, under a salt of
  * its own; a builder that has failed must be thrown away.
@@ -76,6 +83,8 @@ export class PackBuilder {
     readonly suite?: Suite;
     /** Bytes of a full pack, `packCapacity(k)` unless given: k times a class, and enough for the largest frame. */
     readonly capacityBytes?: number | undefined;
+    /** Where the pack is built, so many bytes at least; a fresh array unless given. */
+    readonly memory?: Uint8Array | undefined;
   }) {
     this.#k = options.k;
     this.#random = options.random;
@@ -86,7 +95,8 @@ export class PackBuilder {
       salt: options.random(32),
     };
     this.#key = packKey(options.sealingKey, this.#head.salt);
-    this.#buffer = new Uint8Array(options.capacityBytes ?? packCapacity(options.k));
+    const capacityBytes = options.capacityBytes ?? packCapacity(options.k);
+    this.#buffer = options.memory?.subarray(0, capacityBytes) ?? new Uint8Array(capacityBytes);
   }
 
   get empty(): boolean {
@@ -107,13 +117,17 @@ export class PackBuilder {
     );
   }
 
-  /** Seals one frame into the pack. The body is what the compressor made, or the plain bytes with compression 0. */
-  add(frame: {
-    readonly compression: 0 | 1;
-    readonly plainBytes: number;
-    readonly body: Uint8Array;
-    readonly blobs: DirectoryBlob[];
-  }): void {
+  /** What it would be if it were finished now: its class and the bytes that aren't padding. */
+  get size(): { readonly k: number; readonly class: number; readonly contentBytes: number } {
+    const directory = encodePackDirectory({ frames: this.#frames }).length + frameBodyHeadBytes + tagBytes;
+    const contentBytes = this.#length + directory + packTrailerBytes;
+    const sizeClass = classFor(contentBytes, this.#k);
+    if (sizeClass === undefined) throw new Error('pack content over its capacity');
+    return { k: this.#k, class: sizeClass, contentBytes };
+  }
+
+  /** Seals one frame into the pack. */
+  add(frame: SealableFrame): void {
     if (this.#finished) throw new Error('pack is finished');
     if (!this.fits(frame.body.length, frame.blobs.length)) throw new Error('frame does not fit the pack');
     const ordinal = this.#frames.length;
@@ -146,9 +160,7 @@ export class PackBuilder {
     const directoryBody = encodePackDirectory(directory);
     const directoryPlain = encodeFrameBody(0, directoryBody.length, directoryBody);
     const directoryBytes = directoryPlain.length + tagBytes;
-    const contentBytes = this.#length + directoryBytes + packTrailerBytes;
-    const sizeClass = classFor(contentBytes, this.#k);
-    if (sizeClass === undefined) throw new Error('pack content over its capacity');
+    const sizeClass = this.size.class;
     const total = this.#k * (classBytes[sizeClass] ?? 0);
     const payload = this.#buffer.subarray(0, total);
     payload.set(encodePackHead(this.#head), 0);
@@ -172,6 +184,27 @@ export class PackBuilder {
       directory,
       plainBytes: this.#plainBytes,
     };
+  }
+
+  /**
+   * Opens every frame of a pack that isn't finished and gives them back, to go into another pack; the builder is done.
+   * KithError `damaged` where one doesn't open.
+   */
+  takeApart(): SealableFrame[] {
+    if (this.#finished) throw new Error('pack is finished');
+    this.#finished = true;
+    return this.#frames.map(({ blobs }, ordinal) => ({ ...this.#openFrame(ordinal, this.#buffer), blobs }));
+  }
+
+  /** The body of a frame, as it was sealed. */
+  #openFrame(ordinal: number, payload: Uint8Array): FrameBody {
+    const frame = this.#frames[ordinal];
+    if (frame === undefined) throw packDamaged();
+    const sealed = payload.subarray(frame.offset, frame.offset + frame.sealedLength);
+    const additional = frameAdditional(this.#head, ordinal);
+    const opened = openFrame(this.#head.suite, this.#key, ordinal, additional, sealed);
+    if (opened === undefined) throw packDamaged();
+    return decodeFrameBody(opened);
   }
 
   /** The pack's head, trailer and directory must say what was meant. */
@@ -204,21 +237,11 @@ export class PackBuilder {
    * Opens every frame of the finished pack again and names every blob anew: memory that flipped a bit since the bytes
    * were read shows here, before anything is sent. KithError `damaged` if so.
    */
-  async verify(pack: SealedPack, namer: BlobNamer, compressor: Compressor): Promise<void> {
+  verify(pack: SealedPack, namer: BlobNamer, compressor: Compressor): void {
     this.#verifyEnds(pack);
     for (const [ordinal, frame] of pack.directory.frames.entries()) {
-      const sealed = pack.payload.subarray(frame.offset, frame.offset + frame.sealedLength);
-      const opened = openFrame(
-        this.#head.suite,
-        this.#key,
-        ordinal,
-        frameAdditional(this.#head, ordinal),
-        sealed,
-      );
-      if (opened === undefined) throw packDamaged();
-      const body = decodeFrameBody(opened);
-      const plain =
-        body.compression === 0 ? body.body : await compressor.decompress(body.body, body.plainBytes);
+      const { compression, body, plainBytes } = this.#openFrame(ordinal, pack.payload);
+      const plain = compression === 0 ? body : compressor.decompressNow(body, plainBytes);
       for (const blob of frame.blobs) {
         const bytes = plain.subarray(blob.offsetInFrame, blob.offsetInFrame + blob.length);
         if (!equalBytes(namer.idOf(blob.kind, bytes), blob.blobId)) throw packDamaged();

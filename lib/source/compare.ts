@@ -5,10 +5,12 @@ import { utf8 } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { treeDepthMax } from '../base/limits.ts';
 import { entryTypes } from '../format/tree-entry.ts';
-import { floorTo } from './native.ts';
-import { displayPath, joinPath, nameBytes, withReach } from './path.ts';
+import { readXattrs } from './extras.ts';
+import { floorTo, nativeCalls } from './native.ts';
+import { displayPath, joinPath, nameBytes, nameKey, withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
 import { typeOf } from './stat-numbers.ts';
+import { isPersonal } from './xattr-names.ts';
 
 /** Bytes of each of two files in memory at a time. */
 const compareBytesAtOnce: number = 1024 * 1024;
@@ -25,7 +27,8 @@ export interface CompareOptions {
 
 /**
  * The differences between two trees in words, each with its path: names as raw bytes in both directions, types, modes,
- * owners, mtimes, symlink targets, device numbers and every byte of every file; also of the two roots themselves.
+ * owners, mtimes, symlink targets, device numbers, extended attributes with access control lists (where they can be
+ * read) and every byte of every file; also of the two roots themselves.
  * Nothing when they are alike. Memory: names of the folders on the path and two buffers; reads every file whole.
  */
 export async function* compareTrees(
@@ -111,6 +114,7 @@ class Comparison {
     if (owners && (left.uid !== right.uid || left.gid !== right.gid)) {
       found.push(`owner ${left.uid}:${left.gid} and ${right.uid}:${right.gid}`);
     }
+    found.push(...xattrDifferences(pair.left, pair.right));
     if (type === entryTypes.file) {
       if (left.size !== right.size) found.push(`${left.size} and ${right.size} bytes`);
       else found.push(...this.#bytes(pair, Number(left.size)));
@@ -182,6 +186,29 @@ function pathBytes(path: string | Uint8Array): Uint8Array {
 
 function lookAt(path: Uint8Array): BigIntStats | undefined {
   return withReach(path, (at) => lstatSync(at, { bigint: true, throwIfNoEntry: false }));
+}
+
+/** Attributes that are on one side only, or differ; without those that a system gives by itself. */
+function xattrDifferences(left: Uint8Array, right: Uint8Array): string[] {
+  const [a, b] = [left, right].map((path) => xattrsOf(path));
+  if (a === undefined || b === undefined) return [];
+  const names = [...new Set([...a.keys(), ...b.keys()])].sort();
+  return names
+    .filter((name) => a.get(name) !== b.get(name))
+    .map((name) => `different extended attribute ${displayPath([nameBytes(name)]).slice(1)}`);
+}
+
+/** Values by name, both with one char a byte. */
+function xattrsOf(path: Uint8Array): Map<string, string> | undefined {
+  const native = nativeCalls();
+  if (native === undefined) return undefined;
+  const found = withReach(path, (at) =>
+    readXattrs(native, { path: at, follow: false }, (message) => {
+      throw new Error(message);
+    }),
+  );
+  const all = (found ?? []).map(({ name, value }) => [nameKey(name), nameKey(value)] as const);
+  return new Map(all.filter(([name]) => isPersonal(name)));
 }
 
 function targetOf(path: Uint8Array): Uint8Array {

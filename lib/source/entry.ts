@@ -81,3 +81,12 @@ export function asUnreadable(entry: TreeEntry, why: string): TreeEntry {
 
 /** The root folder's name, which no folder lists. */
 export const rootName: Uint8Array = empty;
+
+/** The number that mknod takes and lstat gives for a device. */
+export function packDevice({ major, minor }: { readonly major: number; readonly minor: number }): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  if (process.platform === 'darwin') return (high << 24n) | low;
+  return (
+    ((high & 0xfffn) << 8n) | ((high & 0xffff_f000n) << 32n) | (low & 0xffn) | ((low & 0xffff_ff00n) << 12n)
+  );
+}

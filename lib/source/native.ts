@@ -2,10 +2,15 @@ import { lutimesSync, utimesSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 
+import type { NodeCalls } from './native-nodes.ts';
+import { bindNodes } from './native-nodes.ts';
+import type { XattrCalls } from './native-xattrs.ts';
+import { bindXattrs, terminated } from './native-xattrs.ts';
+
 type KoffiModule = typeof import('koffi');
 
 /** System calls that node:fs lacks. Paths are raw bytes without NUL. Each throws where the call fails. */
-export interface NativeCalls {
+export interface NativeCalls extends XattrCalls, NodeCalls {
   /** Sets the modification time to the ns and leaves the access time; never follows a last symlink unless told. */
   setMtime(path: Uint8Array, mtimeNs: bigint, follow: boolean): void;
   /** Makes a FIFO; the process's umask applies to the mode. */
@@ -84,13 +89,22 @@ function bind(koffi: KoffiModule, constants: Constants): NativeCalls {
   const little = endianness() === 'LE';
   times.setBigInt64(8, constants.omit, little);
 
-  function check(result: number, call: string): void {
-    if (result === 0) return;
+  function failure(call: string): NodeJS.ErrnoException {
     const code = names.get(koffi.errno()) ?? 'EUNKNOWN';
-    throw Object.assign(new Error(`${code}: ${call} failed`), { code, syscall: call });
+    return Object.assign(new Error(`${code}: ${call} failed`), { code, syscall: call });
   }
 
+  function check(result: number, call: string): void {
+    if (result !== 0) throw failure(call);
+  }
+
+  const calls = {
+    func: (prototype: string) => library.func(prototype) as (...args: unknown[]) => number,
+    failure,
+  };
   return {
+    ...bindXattrs(calls),
+    ...bindNodes(calls),
     setMtime(path, mtimeNs, follow) {
       const seconds = floorTo(mtimeNs, 1_000_000_000n);
       times.setBigInt64(16, seconds / 1_000_000_000n, little);
@@ -104,10 +118,4 @@ function bind(koffi: KoffiModule, constants: Constants): NativeCalls {
       check(mkfifo(terminated(path), mode), 'mkfifo');
     },
   };
-}
-
-function terminated(path: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(path.length + 1);
-  bytes.set(path);
-  return bytes;
 }

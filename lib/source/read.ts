@@ -7,6 +7,8 @@ import { KithError, systemCode } from '../base/errors.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
 import { entryOf } from './entry.ts';
+import type { TellLoss } from './extras.ts';
+import { withFileExtras } from './extras.ts';
 import { withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
 
@@ -30,6 +32,8 @@ export class SourceFile {
   /** As the file was when it was opened. */
   readonly opened: BigIntStats;
   #open = true;
+  /** Where a read met the end before the size it should have. */
+  #endedAt: number | undefined;
 
   /** @internal Use openForRead. */
   constructor(path: Uint8Array, handle: number, opened: BigIntStats) {
@@ -43,9 +47,37 @@ export class SourceFile {
     return Number(this.opened.size);
   }
 
-  /** The entry that the walk gave, with the size, times and the rest as they were when the file was opened. */
-  entry(walked: TreeEntry, accounts: Accounts): TreeEntry {
-    return entryOf(walked.name, this.opened, accounts);
+  /**
+   * The entry that the walk gave, with the size, times and the rest as they were when the file was opened, and with
+   * extended attributes and sparse map as they are now: best asked after reading. `tell` hears what is left out.
+   */
+  entry(walked: TreeEntry, accounts: Accounts, tell: TellLoss = () => undefined): TreeEntry {
+    const entry = entryOf(walked.name, this.opened, accounts);
+    return withFileExtras(entry, this.#handle, this.opened, tell, this.#endedAt);
+  }
+
+  /** Like read, in this thread. */
+  readNow(into: Uint8Array, position: number): number {
+    let filled = 0;
+    try {
+      while (filled < into.length) {
+        const count = readSync(this.#handle, into, filled, into.length - filled, position + filled);
+        if (count === 0) {
+          this.#endedAt = Math.min(this.#endedAt ?? this.size, position + filled);
+          break;
+        }
+        filled += count;
+      }
+    } catch (error) {
+      throw unreadable(this.#path, error);
+    }
+    return filled;
+  }
+
+  /** Whether it had this size and these times when it was opened. */
+  isAs(entry: TreeEntry): boolean {
+    const { size, mtimeNs, ctimeNs } = this.opened;
+    return Number(size) === entry.size && mtimeNs === entry.mtimeNs && ctimeNs === entry.ctimeNs;
   }
 
   /** Fills `into` from `position` on; gives the number of bytes read, which is less only at the end of the file. */
@@ -62,7 +94,10 @@ export class SourceFile {
       } catch (error) {
         throw unreadable(this.#path, error);
       }
-      if (count === 0) break;
+      if (count === 0) {
+        this.#endedAt = Math.min(this.#endedAt ?? this.size, position + filled);
+        break;
+      }
       filled += count;
     }
     return filled;

@@ -1,21 +1,13 @@
-import {
-  chmodSync,
-  constants,
-  closeSync,
-  fstatSync,
-  openSync,
-  renameSync,
-  symlinkSync,
-  unlinkSync,
-} from 'node:fs';
+import { renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import { viewAsBuffer } from '../base/bytes.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
+import { entryTypes } from '../format/tree-entry.ts';
+import { packDevice } from './entry.ts';
 import type { OpenFolder } from './folder-chain.ts';
-import { handlePath, oPath } from './path.ts';
 import type { MetadataSetter } from './restore-metadata.ts';
-import { grantedMode, setLinkMetadata } from './restore-metadata.ts';
+import { setLinkMetadata, setNodeMetadata } from './restore-metadata.ts';
 
-/** Puts a symlink in place of whatever but a folder has its name. The mtime is best effort: `failure` is why not. */
+/** Puts a symlink in place of whatever but a folder has its name. Its metadata are best effort: `failure` is why not. */
 export function writeSymlink(
   setter: MetadataSetter,
   folder: OpenFolder,
@@ -27,33 +19,39 @@ export function writeSymlink(
     throw new Error('the symlink has no usable target');
   }
   symlinkSync(viewAsBuffer(target), folder.at(temp));
-  return intoPlace(setter, folder, entry, temp);
+  return intoPlace(folder, entry, temp, (path) => setLinkMetadata(setter, path, entry));
 }
 
-/** The same for a FIFO; needs native calls. */
-export function writeFifo(
+/** The same for a FIFO or a device file, which only root can make; needs native calls. */
+export function writeNode(
   setter: MetadataSetter,
   folder: OpenFolder,
   entry: TreeEntry,
   temp: Uint8Array,
 ): { readonly failure?: unknown } {
-  if (setter.native === undefined) throw new Error('this machine has no way to make a FIFO from Node');
-  setter.native.makeFifo(folder.at(temp), 0o600);
-  return intoPlace(setter, folder, entry, temp, () => setFifoMode(setter, folder.at(temp), entry));
+  const { native } = setter;
+  const { device } = entry;
+  const what = entry.type === entryTypes.fifo ? 'a FIFO' : 'a device file';
+  if (native === undefined) throw new Error(`this machine has no way to make ${what} from Node`);
+  if (entry.type === entryTypes.fifo) native.makeFifo(folder.at(temp), 0o600);
+  else if (device === undefined) throw new Error('its device number is missing');
+  else {
+    const kind = entry.type === entryTypes.blockDevice ? 'block' : 'character';
+    native.makeDevice(folder.at(temp), kind, packDevice(device));
+  }
+  return intoPlace(folder, entry, temp, (path) => setNodeMetadata(setter, path, entry));
 }
 
 function intoPlace(
-  setter: MetadataSetter,
   folder: OpenFolder,
   entry: TreeEntry,
   temp: Uint8Array,
-  prepare: () => void = () => undefined,
+  setMetadata: (path: Buffer) => void,
 ): { readonly failure?: unknown } {
   try {
-    prepare();
     let failed: { readonly failure?: unknown } = {};
     try {
-      setLinkMetadata(setter, folder.at(temp), entry);
+      setMetadata(folder.at(temp));
     } catch (failure) {
       failed = { failure };
     }
@@ -62,17 +60,5 @@ function intoPlace(
   } catch (error) {
     unlinkSync(folder.at(temp));
     throw error;
-  }
-}
-
-/** chmod follows symlinks, so it is given a handle of the FIFO where there are such; opening one for real would wait. */
-function setFifoMode(setter: MetadataSetter, path: Buffer, entry: TreeEntry): void {
-  if (!setter.handles) return;
-  const handle = openSync(path, oPath | constants.O_NOFOLLOW);
-  try {
-    if (!fstatSync(handle).isFIFO()) throw new Error('something else was put there meanwhile');
-    chmodSync(viewAsBuffer(handlePath(handle)), grantedMode(entry, fstatSync(handle)));
-  } finally {
-    closeSync(handle);
   }
 }

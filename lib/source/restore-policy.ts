@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { lstatSync } from 'node:fs';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
+import { packDevice } from './entry.ts';
 import { floorTo } from './native.ts';
 
 /**
@@ -43,6 +44,11 @@ export function decide(
     return target !== undefined && linkTarget !== undefined && Buffer.compare(target, linkTarget) === 0
       ? 'same'
       : 'write';
+  }
+  if (entry.device !== undefined) {
+    const kind = existing.isBlockDevice() ? entryTypes.blockDevice : entryTypes.characterDevice;
+    const isDevice = existing.isBlockDevice() || existing.isCharacterDevice();
+    return isDevice && kind === entry.type && existing.rdev === packDevice(entry.device) ? 'same' : 'write';
   }
   return entry.type === entryTypes.fifo && existing.isFIFO() ? 'same' : 'write';
 }

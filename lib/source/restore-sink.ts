@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  ftruncateSync,
   openSync,
   renameSync,
   unlinkSync,
@@ -16,6 +17,7 @@ import type { TreeEntry } from '../format/tree-entry.ts';
 import type { OpenFolder } from './folder-chain.ts';
 import { nameBytes } from './path.ts';
 import { problemCode, reasonOf } from './problem.ts';
+import { partsToWrite } from './restore-holes.ts';
 import type { MetadataSetter } from './restore-metadata.ts';
 import { setFileMetadata } from './restore-metadata.ts';
 
@@ -56,7 +58,7 @@ export interface SinkPlace {
   readonly shown: string;
   readonly random: RandomSource;
   readonly setter: MetadataSetter;
-  /** Owner, mode or times that could not be set: the file is there nevertheless. */
+  /** Owner, attributes, mode or times that could not be set: the file is there nevertheless. */
   readonly onMetadataFailure: (error: unknown) => void;
   readonly onEnd: (end: SinkEnd) => void;
 }
@@ -81,19 +83,21 @@ export class FileSink {
     this.#handle = openSync(place.folder.at(this.#temp), flags, 0o600);
   }
 
-  /** Writes all of `bytes` at `offset`, in any order; the bytes may be reused once it resolves. */
+  /** Writes all of `bytes` at `offset`, in any order, but for zeros where the entry has a hole; the bytes may be reused once it resolves. */
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     this.#mustBeOpen();
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + bytes.length > this.#place.entry.size) {
       throw this.#fail(new KithError('damaged', `${this.#place.shown}: more bytes than its size allows`));
     }
     try {
-      for (let done = 0; done < bytes.length;) {
-        const rest = bytes.length - done;
-        done +=
-          rest <= syncWriteBytesMax
-            ? writeSync(this.#handle, bytes, done, rest, offset + done)
-            : (await writeFrom(this.#handle, bytes, done, rest, offset + done)).bytesWritten;
+      for (const { start, end } of partsToWrite(this.#place.entry.sparse, bytes, offset)) {
+        for (let done = start; done < end;) {
+          const rest = end - done;
+          done +=
+            rest <= syncWriteBytesMax
+              ? writeSync(this.#handle, bytes, done, rest, offset + done)
+              : (await writeFrom(this.#handle, bytes, done, rest, offset + done)).bytesWritten;
+        }
       }
     } catch (error) {
       throw this.#fail(error);
@@ -101,11 +105,13 @@ export class FileSink {
     this.#written += bytes.length;
   }
 
-  /** Sets owner, mode and mtime and gives the file its name. KithError `damaged` if bytes are missing. */
+  /** Sets owner, attributes, mode and mtime and gives the file its name. KithError `damaged` if bytes are missing. */
   async commit(): Promise<void> {
     this.#mustBeOpen();
     const { folder, entry, shown, setter } = this.#place;
     try {
+      // Where it ends in a hole, nothing was written up to its end.
+      if (entry.sparse !== undefined && this.#written === entry.size) ftruncateSync(this.#handle, entry.size);
       const stats = fstatSync(this.#handle, { bigint: true });
       if (this.#written !== entry.size || stats.size !== BigInt(entry.size)) {
         throw new KithError('damaged', `${shown}: ${this.#written} of ${entry.size} bytes are there`);

@@ -17,10 +17,14 @@ import { displayPath, nameBytes, nameFits, nameKey } from './path.ts';
 import type { OnProblem } from './problem.ts';
 import { problemCode, reasonOf } from './problem.ts';
 import { removeTree } from './remove-tree.ts';
-import { writeFifo, writeSymlink } from './restore-leaf.ts';
+import { writeNode, writeSymlink } from './restore-leaf.ts';
+import type { MetadataKind } from '../format/snapshot.ts';
+import { localAccounts } from './accounts.ts';
+import type { Accounts } from './accounts.ts';
 import type { MetadataSetter } from './restore-metadata.ts';
 import { metadataFits, setExistingMetadata, setFolderMetadata } from './restore-metadata.ts';
 import type { Decision, OverwritePolicy } from './restore-policy.ts';
+import { XattrFailure } from './restore-xattrs.ts';
 import { decide, givesWay, lookAt } from './restore-policy.ts';
 import { FileSink, tempName } from './restore-sink.ts';
 import { foldedInodes, inodeKey, inodesOf, openTarget, prepareExisting } from './restore-target.ts';
@@ -45,6 +49,12 @@ export interface RestoreWriterOptions {
   readonly deleteExtra?: ((components: readonly Uint8Array[], isFolder: boolean) => boolean) | undefined;
   /** Absolute paths of folders (kith's home and drives) that nothing is written into and nothing is removed from. */
   readonly neverRemove?: readonly Uint8Array[] | undefined;
+  /**
+   * Kinds of metadata that the snapshot has of every entry (Snapshot.metadata): extended attributes that it lacks are
+   * then removed from what is restored, inherited access control lists above all. None where left out.
+   */
+  readonly metadata?: readonly MetadataKind[] | undefined;
+  readonly accounts?: Accounts | undefined;
   readonly onProblem: OnProblem;
   readonly signal?: AbortSignal | undefined;
   /** For tests: the rest is what the machine has. */
@@ -111,6 +121,7 @@ export class RestoreWriter {
   readonly #sinks = new Set<FileSink>();
   readonly #groups = new HardlinkGroups();
   readonly #spared: ReadonlySet<string>;
+  readonly #xattrsTold = new Set<string>();
   #waitingSymlinks = 0;
   #closed = false;
 
@@ -119,7 +130,13 @@ export class RestoreWriter {
     this.#options = options;
     const native = options.native === 'none' ? undefined : (options.native ?? nativeCalls());
     const handles = options.useHandles ?? handlesWork;
-    this.#setter = { native, asRoot: process.geteuid?.() === 0, handles };
+    this.#setter = {
+      native,
+      asRoot: process.geteuid?.() === 0,
+      handles,
+      accounts: options.accounts ?? localAccounts(),
+      known: options.metadata ?? [],
+    };
     this.#grainNs = mtimeGrainNs(native ?? 'none');
     this.#random = options.random ?? systemRandom;
     this.#spared = inodesOf(options.neverRemove ?? []);
@@ -188,10 +205,10 @@ export class RestoreWriter {
     if (++this.#waitingSymlinks > waitingSymlinksMax) this.#makeSymlinks(frame);
   }
 
-  /** A FIFO, which is made; or a socket, a device, something unreadable, which is not, with a problem. */
+  /** A FIFO or device, which is made; or a socket or something unreadable, which is not: the latter is a problem. */
   async addOther(entry: TreeEntry): Promise<void> {
     if (!this.#admits(entry)) return;
-    if (entry.type !== entryTypes.fifo) {
+    if (!isNode(entry)) {
       const skipped = entry.type === entryTypes.socket;
       if (skipped) this.counts.skipped++;
       else this.#failed(entry, new Error(whyNot(entry)));
@@ -199,7 +216,7 @@ export class RestoreWriter {
     }
     const frame = this.#ready();
     if (frame === undefined) return;
-    this.#place(frame, entry, 'others', writeFifo);
+    this.#place(frame, entry, 'others', writeNode);
   }
 
   /** Says that the snapshot has this name in the current folder though it isn't restored: it stays with `--delete`. */
@@ -228,7 +245,7 @@ export class RestoreWriter {
       else if ((frame.modeBefore & 0o700) !== 0o700) chmodSync(folder.self(), frame.modeBefore);
     } catch (error) {
       if (isKithError(error, 'failed')) throw error;
-      this.#problem(shown, `its owner, mode or time could not be set: ${reasonOf(error)}`, error);
+      this.#metadataProblem(shown, error);
     } finally {
       folder.release();
     }
@@ -357,11 +374,16 @@ export class RestoreWriter {
     }
   }
 
-  /** Owner and mode of something that is otherwise as it should be. With more than one name it may be somebody else's. */
+  /** Owner, mode and attributes of something that is otherwise as it should be. With more than one name it may be somebody else's. */
   #refresh(entry: TreeEntry, existing: BigIntStats): void {
     const path = this.#openChain.folder.at(entry.name);
     if (existing.nlink !== 1n || !existing.isFile() || metadataFits(this.#setter, path, entry)) return;
-    setExistingMetadata(this.#setter, path, entry, existing);
+    try {
+      setExistingMetadata(this.#setter, path, entry, existing);
+    } catch (error) {
+      if (!(error instanceof XattrFailure)) throw error;
+      this.#metadataProblem(this.#shown(entry.name), error);
+    }
   }
 
   #kept(entry: TreeEntry, decision: 'same' | 'keep'): 'skipped' {
@@ -399,7 +421,7 @@ export class RestoreWriter {
         random: this.#random,
         setter: this.#setter,
         onMetadataFailure: (error) => {
-          this.#problem(shown, `its owner, mode or time could not be set: ${reasonOf(error)}`, error);
+          this.#metadataProblem(shown, error);
         },
         onEnd: (end) => {
           frame.sinks--;
@@ -435,10 +457,7 @@ export class RestoreWriter {
       }
       if (this.#options.dryRun !== true) {
         const done = write(this.#setter, this.#openChain.folder, entry, tempName(this.#random));
-        if (done.failure !== undefined) {
-          const why = `its owner or time could not be set: ${reasonOf(done.failure)}`;
-          this.#problem(this.#shown(entry.name), why, done.failure);
-        }
+        if (done.failure !== undefined) this.#metadataProblem(this.#shown(entry.name), done.failure);
       }
       this.counts[count]++;
     } catch (error) {
@@ -515,6 +534,16 @@ export class RestoreWriter {
     return 'skip';
   }
 
+  /** Attributes that this file system or user can't set are the same for all files: said once per kind of them. */
+  #metadataProblem(shown: string, error: unknown): void {
+    if (!(error instanceof XattrFailure)) {
+      this.#problem(shown, `its owner, mode or time could not be set: ${reasonOf(error)}`, error);
+    } else if (!this.#xattrsTold.has(error.kind)) {
+      this.#xattrsTold.add(error.kind);
+      this.#problem(shown, `${error.message}; others like it are not reported`, error);
+    }
+  }
+
   #problem(item: string, message: string, error: unknown): void {
     this.#options.onProblem({ item, message, code: problemCode(error) });
   }
@@ -523,5 +552,10 @@ export class RestoreWriter {
 function whyNot(entry: TreeEntry): string {
   if (entry.error !== undefined) return `the backup could not read it (${entry.error})`;
   if (entry.type === entryTypes.unreadable) return 'the backup could not read it';
-  return 'kith does not make device files';
+  return 'its kind is unknown to kith';
+}
+
+function isNode(entry: TreeEntry): boolean {
+  const { type } = entry;
+  return type === entryTypes.fifo || type === entryTypes.blockDevice || type === entryTypes.characterDevice;
 }

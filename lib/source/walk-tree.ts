@@ -15,11 +15,13 @@ import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
 import { entryFrom, rootName, unreadableEntry } from './entry.ts';
+import type { TellLoss } from './extras.ts';
+import { withXattrs } from './extras.ts';
 import type { IgnoreRules } from './ignore.ts';
 import { ignoreBytesMax, ignoreFileName, ignoreFilePath } from './ignore.ts';
 import type { FastLstat } from './native-stat.ts';
 import { fastLstat } from './native-stat.ts';
-import { handlePath, joinPath, nameBytes, oPath } from './path.ts';
+import { handlePath, joinPath, nameBytes, oPath, withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
 import type { SourceNode } from './source-set.ts';
 import type { StatNumbers } from './stat-numbers.ts';
@@ -62,7 +64,7 @@ interface Seen {
 /** Names looked at before native calls are loaded for the rest: that takes as long as some thousand lstats. */
 const namesBeforeNative = 2000;
 
-/** What a walk says of anything but a folder. Its path is put together when it is wanted: mostly nobody asks. */
+/** What a walk says of a file. Its path is put together when it is wanted: mostly nobody asks. */
 class WalkedEntry implements WalkEvent {
   readonly kind = 'entry' as const;
   readonly entry: TreeEntry;
@@ -132,7 +134,7 @@ export class TreeWalk {
   #begin(node: SourceNode): WalkEvent {
     const path = new Uint8Array([0x2f]);
     const stats = numbersOf(statSync('/', { bigint: true }));
-    const entry = entryFrom(rootName, stats, this.#accounts);
+    const entry = this.#withXattrs(entryFrom(rootName, stats, this.#accounts), path, path, false);
     const standing = {
       whole: node.isSource,
       rules: this.#options.ignore,
@@ -146,9 +148,10 @@ export class TreeWalk {
   #visit(frame: Frame, key: string): WalkEvent | undefined {
     const node = frame.node?.children.get(key);
     const name = nameBytes(key);
+    const leads = (node?.children.size ?? 0) > 0;
     let seen: Seen;
     try {
-      seen = this.#look(frame, key, name, (node?.children.size ?? 0) > 0);
+      seen = this.#look(frame, key, name, leads);
     } catch (error) {
       const path = joinPath(frame.path, name);
       if (node === undefined && frame.rules.excludes(path, false)) return undefined;
@@ -156,7 +159,8 @@ export class TreeWalk {
     }
     const { stats, linkTarget } = seen;
     const isFolder = stats.type === entryTypes.folder;
-    if (!isFolder && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
+    const isFile = stats.type === entryTypes.file;
+    if (isFile && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
       return new WalkedEntry(frame.path, entryFrom(name, stats, this.#accounts, linkTarget), stats.device);
     }
     const path = joinPath(frame.path, name);
@@ -167,9 +171,11 @@ export class TreeWalk {
         ? undefined
         : this.#unreadable(path, name, new Error('it is no longer a folder'));
     }
-    const entry = entryFrom(name, stats, this.#accounts, linkTarget);
-    if (!isFolder) return { kind: 'entry', path, entry, device: stats.device };
+    const bare = entryFrom(name, stats, this.#accounts, linkTarget);
     const access = frame.access === frame.path ? path : joinPath(frame.access, name);
+    // A file's are read when its bytes are: most files are as they were, and keep what is stored of them.
+    const entry = stats.type === entryTypes.file ? bare : this.#withXattrs(bare, access, path, leads);
+    if (!isFolder) return { kind: 'entry', path, entry, device: stats.device };
     return this.#enter(path, access, entry, stats.device, standing);
   }
 
@@ -195,6 +201,12 @@ export class TreeWalk {
       excludeLargerThan === undefined &&
       (oneFileSystem !== true || stats.device === frame.sourceDevice)
     );
+  }
+
+  #withXattrs(entry: TreeEntry, access: Uint8Array, path: Uint8Array, follow: boolean): TreeEntry {
+    return withXattrs(entry, { path: access, follow }, (message) => {
+      this.#options.onProblem({ item: displayText(path), message, code: 'failed' });
+    });
   }
 
   /** Whether and how a thing takes part; undefined for what is left out. */
@@ -325,10 +337,16 @@ export function lookAgain(
   path: Uint8Array,
   name: Uint8Array,
   accounts: Accounts,
+  tell: TellLoss = () => undefined,
 ): { readonly entry: TreeEntry; readonly device: bigint } {
   try {
     const { stats, linkTarget } = look(path, false);
-    return { entry: entryFrom(name, stats, accounts, linkTarget), device: stats.device };
+    const bare = entryFrom(name, stats, accounts, linkTarget);
+    const entry =
+      stats.type === entryTypes.file
+        ? bare
+        : withReach(path, (at) => withXattrs(bare, { path: at, follow: false }, tell));
+    return { entry, device: stats.device };
   } catch (error) {
     return { entry: unreadableEntry(name, `can't be read: ${reasonOf(error)}`), device: 0n };
   }

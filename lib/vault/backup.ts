@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
-import { displayText, equalBytes, fromHex, idKey, toHex, utf8 } from '../base/bytes.ts';
+import { displayText, equalBytes, fromHex, idKey, idOfKey, toHex, utf8 } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { blobKinds } from '../format/blob.ts';
@@ -10,23 +10,25 @@ import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { encodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
 import { entryTypes } from '../format/tree.ts';
-import { createChunker } from '../kernels/chunker.ts';
 import { BlobWriter } from '../pipeline/blob-writer.ts';
 import { PackBuilder } from '../pipeline/pack-builder.ts';
 import { Stages } from '../pipeline/stages.ts';
 import { automaticSpread, parseSpread, type Spread } from '../placement/spread.ts';
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
-import { walkBatches, walkSources, type WalkOptions } from '../source/walk.ts';
+import { lossInWords, readableMetadata } from '../source/extras.ts';
+import { walkBatches, walkSources, type WalkEvent, type WalkOptions } from '../source/walk.ts';
 import { currentEpoch } from '../trust/device.ts';
 import { BlobReader } from './blob-reader.ts';
 import { FileBackup, newFileCounts, type FileCounts } from './file-backup.ts';
-import { FileStorer } from './file-storer.ts';
+import { FileLanes } from './file-lanes.ts';
 import { indexPacks, recordIndex, type IndexPlan } from './index-blobs.ts';
-import { PackStore } from './pack-store.ts';
+import { PackStore, spareRowsOf } from './pack-store.ts';
 import { looksUnchanged, ParentTree } from './parent-tree.ts';
 import { resumePending, savePending, waitingAmong } from './pending.ts';
 import { dropLostPacks, packsKeptOnce, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
+import { SharedClaims } from '../workers/shared-claims.ts';
+import type { StorePool } from '../workers/store-pool.ts';
 import type { Session } from './session.ts';
 import { allSnapshots } from './snapshots.ts';
 import { ShardPlacer } from './shard-placer.ts';
@@ -69,7 +71,13 @@ class BackupRun {
   /** Packs without a single part to spare, from when there were fewer disks: what they hold is stored again. */
   #keptOnce: ReadonlyMap<string, Uint8Array> = new Map<string, Uint8Array>();
   readonly #counts: FileCounts = newFileCounts();
-  readonly #progress = { filesTotal: 0, bytesTotal: 0, scanned: false, current: '' };
+  readonly #progress = {
+    filesTotal: 0,
+    bytesTotal: 0,
+    bytesRead: 0,
+    scanned: false,
+    current: new Uint8Array(0) as Uint8Array,
+  };
   readonly #startNs: bigint;
   readonly #startMs: number;
 
@@ -97,6 +105,7 @@ class BackupRun {
       );
     }
     this.#warnOfLinks();
+    this.#warnOfLoss();
     // The walk's options are checked before anything is written: a folder that isn't there leaves no trace.
     await checkSources(walkOptions);
     const prepared = await prepareWrite(session, this.#onProblem, signal);
@@ -111,17 +120,21 @@ class BackupRun {
     if (spread.n > spread.k) this.#keptOnce = packsKeptOnce(session);
     const store = new PackStore({ session, placer, spread, stages: this.#stages, census });
     const writer = this.#writer(store, spread);
+    const lanes = this.#lanes(writer, store, spread);
     try {
-      const root = await this.#storeTree(prepared, writer, walkOptions);
-      const finished = await this.#finish(writer, store, root);
-      return await this.#publish({ prepared, placer, store, spread }, finished, writer.bytesAdded);
+      const stored = await this.#storeTree(prepared, writer, lanes, walkOptions);
+      const bytesAdded = writer.bytesAdded + stored.bytesAdded;
+      const finished = await this.#finish(writer, store, { root: stored.root, bytesAdded });
+      return await this.#publish({ prepared, placer, store, spread }, finished, bytesAdded);
     } catch (error) {
       // What reached its holders is kept on record, so that the next run goes on from there.
-      await writer.abandon();
+      await lanes.close();
       await store.settle().catch((settling: unknown) => {
         if (settling !== error) this.#tellNotSettled(settling);
       });
       throw error;
+    } finally {
+      await lanes.close();
     }
   }
 
@@ -161,6 +174,17 @@ class BackupRun {
     }
   }
 
+  /** Once: what no file's metadata can be complete without. */
+  #warnOfLoss(): void {
+    const lost = lossInWords(readableMetadata());
+    if (lost === undefined) return;
+    this.#onProblem({
+      item: 'this computer',
+      message: `kith can’t read ${lost} here, so they are not stored; everything else is`,
+      code: 'failed',
+    });
+  }
+
   #walkOptions(): WalkOptions {
     const { paths, excludes = [], excludeFiles = [], signal } = this.#options;
     if (paths.length === 0) throw new KithError('usage', 'name what to back up: kith backup PATH…');
@@ -187,99 +211,157 @@ class BackupRun {
   }
 
   #writer(store: PackStore, spread: Spread): BlobWriter {
-    const session = this.#session;
-    const { surroundings, namer, compressor, device } = session;
+    const { surroundings, namer, compressor, device } = this.#session;
     const epoch = currentEpoch(device);
     return new BlobWriter({
       namer,
       compressor,
       stages: this.#stages,
-      known: (blobId) => this.#isKnown(blobId),
-      newPack: () =>
+      claim: (blobId) => this.#claim(blobId),
+      newPack: (capacityBytes) =>
         new PackBuilder({
           k: spread.k,
           keyEpoch: epoch.keyEpoch,
           sealingKey: epoch.sealing,
           random: surroundings.random,
-          capacityBytes: surroundings.packBytes,
+          capacityBytes: capacityBytes ?? surroundings.packBytes,
         }),
-      onPack: (pack, builder) => store.commit(pack, builder),
+      onPack: (pack, builder) => {
+        store.take(pack, builder);
+        for (const { blobs } of pack.directory.frames)
+          for (const { blobId } of blobs) this.#claimed.delete(idKey(blobId));
+      },
+      room: () => store.room(),
+    });
+  }
+
+  /** Blobs that this thread has stored in packs that are still open. */
+  readonly #claimed = new Set<string>();
+
+  #claim(blobId: Uint8Array): boolean {
+    const key = idKey(blobId);
+    if (this.#claimed.has(key) || this.#isKnown(blobId)) return false;
+    this.#claimed.add(key);
+    return true;
+  }
+
+  #lanes(writer: BlobWriter, store: PackStore, spread: Spread): FileLanes {
+    const { surroundings, device } = this.#session;
+    const { threads, packBytes } = surroundings;
+    return new FileLanes({
+      writer,
+      cutKey: device.cutKey,
+      accounts: this.#accounts,
+      stages: this.#stages,
+      startPool: threads === 0 ? undefined : () => this.#startPool(store, spread, threads, packBytes),
+      room: () => store.room(),
+      onChunk: (blobId) => this.#isKnown(blobId),
+      onBytes: (bytes, { path }) => {
+        this.#progress.bytesRead += bytes;
+        this.#progress.current = path;
+        this.#tell('read');
+      },
+      signal: this.#options.signal,
+    });
+  }
+
+  /** Threads that know what the vault has, and what this thread has stored so far. */
+  async #startPool(
+    store: PackStore,
+    spread: Spread,
+    threads: number,
+    packBytes: number | undefined,
+  ): Promise<StorePool> {
+    const { StorePool } = await import('../workers/store-pool.ts');
+    const { index, device } = this.#session;
+    const claims = new SharedClaims({ expected: index.size + this.#claimed.size });
+    for (const id of index.ids(this.#keptOnce.values())) claims.claim(id);
+    for (const key of this.#claimed) claims.claim(idOfKey(key));
+    const { keyEpoch, sealing } = currentEpoch(device);
+    return new StorePool({
+      threads,
+      spread,
+      spare: spareRowsOf(spread),
+      packBytes,
+      keys: { blobIdKey: device.blobIdKey, cutKey: device.cutKey, keyEpoch, sealing },
+      claims,
+      onPack: (pack, directory, release) => store.send(pack, directory, release),
     });
   }
 
   /** True if the vault has the blob; its pack then belongs to what this snapshot needs. */
   #isKnown(blobId: Uint8Array): boolean {
     const place = this.#reader?.placeOf(blobId);
-    if (place === undefined || this.#keptOnce.has(idKey(place.packId))) return false;
-    this.#used.add(idKey(place.packId));
+    if (place === undefined) return false;
+    const key = idKey(place.packId);
+    if (this.#keptOnce.has(key)) return false;
+    this.#used.add(key);
     return true;
   }
 
-  async #storeTree(prepared: Prepared, writer: BlobWriter, walkOptions: WalkOptions): Promise<Content> {
+  async #storeTree(
+    prepared: Prepared,
+    writer: BlobWriter,
+    lanes: FileLanes,
+    walkOptions: WalkOptions,
+  ): Promise<{ root: Content; bytesAdded: number }> {
     const trees = new TreeReader(prepared.reader);
     const parent = this.#options.force === true ? undefined : await this.#parent(walkOptions.sources);
     this.#parentSnapshot = parent;
     const beside = new ParentTree(trees, parent?.snapshot.root, this.#onParentProblem);
-    const builder = new TreeBuilder(
-      { writer, isKnown: (blobId) => this.#isKnown(blobId) },
-      this.#session.device.cutKey,
-    );
     const files = new FileBackup({
-      storer: new FileStorer({
-        writer,
-        chunker: createChunker(this.#session.device.cutKey),
-        stages: this.#stages,
-      }),
+      lanes,
+      builder: new TreeBuilder(
+        { packer: writer.packer, isKnown: (blobId) => this.#isKnown(blobId) },
+        this.#session.device.cutKey,
+      ),
       trees,
-      accounts: this.#accounts,
       counts: this.#counts,
+      keptMetadata: parent?.snapshot.metadata ?? [],
       isKnown: (blobId) => this.#isKnown(blobId),
       onProblem: this.#onProblem,
       onParentProblem: this.#onParentProblem,
       onItem: this.#options.onItem,
-      onBytes: (path) => {
-        if (path !== undefined) this.#progress.current = displayText(path);
-        this.#tell('read');
-      },
-      signal: this.#options.signal,
     });
     const scan = this.#scanLater(walkOptions);
-    let root: Content | undefined;
+    let stored: { root: Content | undefined; bytesAdded: number };
     try {
       for await (const batch of this.#stages.each('walk', walkBatches(walkOptions))) {
         throwIfAborted(this.#options.signal);
         for (const event of batch) {
-          const { name } = event.entry;
-          if (event.kind === 'leave') {
-            beside.leave();
-            this.#counts.folders++;
-            root = await builder.leave(event.entry);
-            continue;
-          }
-          const before = beside.entry(name);
-          if (event.kind === 'enter') {
-            builder.enter(
-              event.entry,
-              before === undefined ? undefined : { entry: before, place: beside.place },
-            );
-            await beside.enter(name);
-            continue;
-          }
-          let entry = files.entryAtOnce(event, before);
-          if (entry === undefined) {
-            throwIfAborted(this.#options.signal);
-            entry = await files.entry(event, before);
-          }
-          const added = builder.add(entry, entry === before ? beside.place : undefined);
-          if (added !== undefined) await added;
+          const waiting = this.#take(event, files, beside);
+          if (waiting !== undefined) await waiting;
+          if (!files.isFull) continue;
+          await files.advance();
+          await writer.ready();
         }
+        await files.advance();
+        await writer.ready();
       }
+      stored = await files.finish();
     } finally {
       this.#progress.scanned = true;
       await scan.end();
     }
+    const { root, bytesAdded } = stored;
     if (root === undefined) throw new KithError('internal', 'the walk did not close its root');
-    return root;
+    return { root, bytesAdded };
+  }
+
+  /** One step of the walk, with what the parent has of it beside. A promise where the parent's trees must be read. */
+  #take(event: WalkEvent, files: FileBackup, beside: ParentTree): Promise<void> | undefined {
+    const { kind, entry } = event;
+    if (kind === 'leave') {
+      files.leave(entry);
+      beside.leave();
+      this.#counts.folders++;
+      return undefined;
+    }
+    const found = beside.entry(entry.name);
+    const before = found === undefined ? undefined : { entry: found, place: beside.place };
+    if (kind === 'entry') return files.entry(event, before);
+    files.enter(entry, before);
+    return beside.enter(entry.name);
   }
 
   #parentSnapshot: { readonly id: string; readonly snapshot: Snapshot } | undefined;
@@ -333,15 +415,15 @@ class BackupRun {
   }
 
   #tell(phase: Progress['phase']): void {
-    const { filesNew, filesChanged, filesUnmodified, bytesProcessed } = this.#counts;
-    const { filesTotal, bytesTotal, scanned, current } = this.#progress;
+    const { filesNew, filesChanged, filesUnmodified, bytesUnmodified } = this.#counts;
+    const { filesTotal, bytesTotal, bytesRead, scanned, current } = this.#progress;
     this.#options.onProgress?.({
       phase,
       filesDone: filesNew + filesChanged + filesUnmodified,
       filesTotal: scanned ? filesTotal : undefined,
-      bytesDone: bytesProcessed,
+      bytesDone: bytesUnmodified + bytesRead,
       bytesTotal: scanned ? bytesTotal : undefined,
-      current,
+      current: displayText(current),
     });
   }
 
@@ -349,11 +431,11 @@ class BackupRun {
   async #finish(
     writer: BlobWriter,
     store: PackStore,
-    root: Content,
+    { root, bytesAdded }: { readonly root: Content; readonly bytesAdded: number },
   ): Promise<{ bytes: Uint8Array; snapshot: Snapshot; plan: IndexPlan | undefined }> {
     const session = this.#session;
     this.#tell('publish');
-    await writer.drain();
+    writer.packer.flush();
     const plan = await indexPacks(session, writer, store.newPacks);
     const { clock } = session.surroundings;
     const { filesNew, filesChanged, filesUnmodified, folders, symlinks, others, unreadable, bytesProcessed } =
@@ -380,8 +462,9 @@ class BackupRun {
         others,
         unreadable,
         bytesProcessed,
-        bytesAdded: writer.bytesAdded,
+        bytesAdded,
       },
+      metadata: readableMetadata(),
     };
     const bytes = encodeSnapshot(snapshot);
     await writer.store(blobKinds.snapshot, bytes);

@@ -17,6 +17,8 @@ export interface CountedShard {
   readonly keeper: KnownHolder;
   /** Why it can't be whole, in words; undefined when nothing speaks against it. */
   readonly damaged: string | undefined;
+  /** True where `damaged` only says that the holder could not be asked, or doesn't give it: nothing is known of its bytes. */
+  readonly unasked: boolean;
 }
 
 const noShards: readonly number[] = [];
@@ -52,6 +54,8 @@ export class Census {
   readonly #packIds = new Map<string, Uint8Array>();
   /** Damaged ones that are of the right length. */
   readonly #partly = new Set<string>();
+  /** Those that were disregarded. */
+  readonly #unasked = new Set<string>();
   readonly #failed = new Set<string>();
   readonly #book: DamageBook | undefined;
 
@@ -123,8 +127,9 @@ export class Census {
     const counted: CountedShard[] = [];
     for (const code of this.#shards.get(key) ?? noShards) {
       const keeper = this.#holders[Math.floor(code / 256)];
-      if (keeper !== undefined)
-        counted.push({ index: code % 256, keeper, damaged: this.#damaged.get(`${key}${code}`) });
+      if (keeper === undefined || this.#failed.has(keeper.id)) continue;
+      const damaged = this.#damaged.get(`${key}${code}`);
+      counted.push({ index: code % 256, keeper, damaged, unasked: this.#unasked.has(`${key}${code}`) });
     }
     return counted;
   }
@@ -146,7 +151,14 @@ export class Census {
 
   /** Leaves a shard out of this operation: it could not be asked about, which says nothing of its bytes. */
   disregard(packId: Uint8Array, index: number, keeper: KnownHolder, reason: string): void {
-    this.#damaged.set(this.#shardKey(packId, index, keeper), reason);
+    const key = this.#shardKey(packId, index, keeper);
+    this.#damaged.set(key, reason);
+    this.#unasked.add(key);
+  }
+
+  /** A holder went away: what it listed counts from now on as what others have that are away. */
+  lose(keeper: KnownHolder): void {
+    this.#failed.add(keeper.id);
   }
 
   /**
@@ -164,12 +176,16 @@ export class Census {
     const key = this.#shardKey(packId, index, keeper);
     this.#damaged.set(key, reason);
     this.#partly.add(key);
+    this.#unasked.delete(key);
     this.#book?.add(keeper.id, packId, index);
   }
 
-  /** Forgets what was only remembered as damaged: every byte is about to be read. */
-  forgetRemembered(): void {
-    for (const [key, reason] of this.#damaged) if (reason === foundDamaged) this.#damaged.delete(key);
+  /** Forgets what was only remembered as damaged, of all packs or of these (by id key): every byte is about to be read. */
+  forgetRemembered(packs?: ReadonlySet<string>): void {
+    for (const [key, reason] of this.#damaged) {
+      if (reason !== foundDamaged) continue;
+      if (packs === undefined || packs.has(key.slice(0, 32))) this.#damaged.delete(key);
+    }
   }
 
   /** Notes a shard that was just put, or whose every byte was read and is right. */
@@ -180,6 +196,7 @@ export class Census {
     const code = number * 256 + index;
     this.#damaged.delete(`${key}${code}`);
     this.#partly.delete(`${key}${code}`);
+    this.#unasked.delete(`${key}${code}`);
     this.#book?.remove(keeper.id, packId, index);
     if (this.#shards.get(key)?.includes(code) !== true) this.#add(key, packId, index, number, undefined);
   }

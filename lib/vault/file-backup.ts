@@ -1,16 +1,17 @@
 import { displayText } from '../base/bytes.ts';
-import { isKithError, messageOf, type KithError } from '../base/errors.ts';
+import { isKithError, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
+import type { MetadataKind } from '../format/snapshot.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
-import type { Accounts } from '../source/accounts.ts';
 import { asUnreadable } from '../source/entry.ts';
-import { openForRead } from '../source/read.ts';
-import { lookAgain } from '../source/walk-tree.ts';
+import { readableMetadata } from '../source/extras.ts';
+import { unchangedEntry } from '../source/unchanged.ts';
 import type { WalkEvent } from '../source/walk.ts';
-import type { FileStorer } from './file-storer.ts';
+import type { FileLanes, FileTicket, StoredContent } from './file-lanes.ts';
 import { allKnownAtOnce, looksUnchanged } from './parent-tree.ts';
+import type { ParentEntry, TreeBuilder } from './tree-builder.ts';
 import type { TreeReader } from './tree-reader.ts';
-import { unchangedEntry } from './tree-runs.ts';
+import { standsAsBefore, type RunPlace } from './tree-runs.ts';
 import type { BackupOptions, Problem } from './types.ts';
 
 /** What a backup met so far. */
@@ -25,6 +26,8 @@ export interface FileCounts {
   /** Of those that are new or changed: they changed each time they were read. */
   changedWhileRead: number;
   bytesProcessed: number;
+  /** Of those, bytes of files that weren't read. */
+  bytesUnmodified: number;
 }
 
 export function newFileCounts(): FileCounts {
@@ -38,78 +41,124 @@ export function newFileCounts(): FileCounts {
     unreadable: 0,
     changedWhileRead: 0,
     bytesProcessed: 0,
+    bytesUnmodified: 0,
   };
 }
 
 /** What FileBackup works with. */
 export interface FileBackupOptions {
-  readonly storer: FileStorer;
+  readonly lanes: FileLanes;
+  readonly builder: TreeBuilder;
   readonly trees: TreeReader;
-  readonly accounts: Accounts;
   readonly counts: FileCounts;
+  /** Kinds of metadata that the parent snapshot was made with. */
+  readonly keptMetadata: readonly MetadataKind[];
   /** True if the vault has a blob; notes that this backup needs it. */
   readonly isKnown: (blobId: Uint8Array) => boolean;
   readonly onProblem: (problem: Problem) => void;
   /** Told when what the parent snapshot has can't be read. */
   readonly onParentProblem: (error: KithError) => void;
   readonly onItem: BackupOptions['onItem'] | undefined;
-  /** Called as bytes of a file are done; with its path if they were read. */
-  readonly onBytes: (path: Uint8Array | undefined) => void;
-  readonly signal: AbortSignal | undefined;
 }
 
-/** Times that a file is opened: it may be replaced or written to while it is read. */
-const attemptsMax = 3;
+/** Steps of the walk that may wait for files before them: some tens of megabytes. */
+const stepsMax = 50_000;
 
-/** Turns what a walk met into tree entries: unchanged files keep the content they had, others are read and stored. */
+/** A file that is being read, in its place in the walk. */
+interface FileStep {
+  readonly kind: 'file';
+  readonly event: WalkEvent;
+  readonly existed: boolean;
+  readonly ticket: FileTicket;
+}
+
+/** One step of the walk, in its place until all before it are done. */
+type Step =
+  | FileStep
+  /** With its place where the entry is the parent snapshot's own. */
+  | { readonly kind: 'entry'; readonly entry: TreeEntry; readonly place: RunPlace | undefined }
+  | { readonly kind: 'enter'; readonly entry: TreeEntry; readonly before: ParentEntry | undefined }
+  | { readonly kind: 'leave'; readonly entry: TreeEntry };
+
+/**
+ * Turns a walk into trees: unchanged files keep the content they had, others are given to the lanes, which end in any order; what
+ * comes after one that isn't stored yet waits in a queue, so that entries reach the tree builder in the order of the walk.
+ */
 export class FileBackup {
   readonly #options: FileBackupOptions;
+  /** The parent snapshot has all that can be known here of a file that is as it was. */
+  readonly #keepsAll: boolean;
+  #steps: Step[] = [];
+  #next = 0;
+  #root: Content | undefined;
 
   constructor(options: FileBackupOptions) {
     this.#options = options;
+    this.#keepsAll = readableMetadata().every((kind) => options.keptMetadata.includes(kind));
   }
 
-  /** The entry of anything but a folder; `before` is what the parent snapshot has under its name. */
-  async entry(event: WalkEvent, before: TreeEntry | undefined): Promise<TreeEntry> {
+  /** A folder begins; `before` is what the parent snapshot has under its name. */
+  enter(entry: TreeEntry, before: ParentEntry | undefined): void {
+    this.#steps.push({ kind: 'enter', entry, before });
+  }
+
+  /** It ends with its metadata as the walk knows it now. */
+  leave(entry: TreeEntry): void {
+    this.#steps.push({ kind: 'leave', entry });
+  }
+
+  /** Anything but a folder; `before` is what the parent snapshot has under its name. A promise where the parent's lists must be read. */
+  entry(event: WalkEvent, before: ParentEntry | undefined): Promise<void> | undefined {
     const { entry } = event;
-    if (entry.type !== entryTypes.file) return this.#count(entry);
-    if (
-      before?.content !== undefined &&
-      looksUnchanged(entry, before) &&
-      (await this.#allKnown(before.content))
-    ) {
-      return this.#keep(entry, before);
-    }
-    return this.#read(event, before !== undefined);
-  }
-
-  /**
-   * The same as `entry` where nothing need be read or waited for, and undefined where `entry` must be asked. Of what is as it was, the parent's
-   * own object.
-   */
-  entryAtOnce({ entry }: WalkEvent, before: TreeEntry | undefined): TreeEntry | undefined {
     if (entry.type !== entryTypes.file) {
-      const isAsBefore = before !== undefined && unchangedEntry(entry, before, false);
-      return this.#count(isAsBefore ? before : entry);
+      this.#count(entry);
+      const isAsBefore = before !== undefined && standsAsBefore(entry, before.entry, false);
+      if (isAsBefore) this.#steps.push({ kind: 'entry', ...before });
+      else this.#steps.push({ kind: 'entry', entry, place: undefined });
+      return undefined;
     }
-    if (before?.content === undefined || !looksUnchanged(entry, before)) return undefined;
-    if (allKnownAtOnce(before.content, this.#options.isKnown) !== true) return undefined;
-    return this.#keep(entry, before);
+    const content = before?.entry.content;
+    if (before === undefined || content === undefined || !looksUnchanged(entry, before.entry)) {
+      this.#read(event, before !== undefined);
+      return undefined;
+    }
+    const known = allKnownAtOnce(content, this.#options.isKnown);
+    if (known === undefined) {
+      return this.#allKnown(content).then((found) => this.#unchangedOrNot(event, before, found));
+    }
+    this.#unchangedOrNot(event, before, known);
+    return undefined;
   }
 
-  #keep(entry: TreeEntry, before: TreeEntry): TreeEntry {
-    const { counts } = this.#options;
+  #unchangedOrNot(event: WalkEvent, before: ParentEntry, known: boolean): void {
+    const { counts, keptMetadata } = this.#options;
+    if (!known) {
+      this.#read(event, true);
+      return;
+    }
     counts.filesUnmodified++;
-    counts.bytesProcessed += entry.size;
-    this.#options.onBytes(undefined);
-    return unchangedEntry(entry, before, true) ? before : { ...entry, content: before.content };
+    counts.bytesProcessed += event.entry.size;
+    counts.bytesUnmodified += event.entry.size;
+    if (this.#keepsAll && standsAsBefore(event.entry, before.entry, true)) {
+      this.#steps.push({ kind: 'entry', ...before });
+      return;
+    }
+    const { path } = event;
+    const tell = (message: string): void => this.#tellLoss(path, message);
+    const entry = unchangedEntry(event.entry, before.entry, { path, kept: keptMetadata, tell });
+    this.#steps.push({ kind: 'entry', entry, place: undefined });
   }
 
-  #count(entry: TreeEntry): TreeEntry {
+  #read(event: WalkEvent, existed: boolean): void {
+    const { path, entry, device } = event;
+    const ticket = this.#options.lanes.give({ path, entry, device });
+    this.#steps.push({ kind: 'file', event, existed, ticket });
+  }
+
+  #count(entry: TreeEntry): void {
     const { counts } = this.#options;
     if (entry.type === entryTypes.symlink) counts.symlinks++;
     else if (entry.type !== entryTypes.unreadable) counts.others++;
-    return entry;
   }
 
   /** True if the vault still has every blob of a content. */
@@ -126,71 +175,79 @@ export class FileBackup {
     }
   }
 
-  /** Reads a file; again if it was written to meanwhile, and looks again if another stands in its place. */
-  async #read(event: WalkEvent, existed: boolean): Promise<TreeEntry> {
+  /** True when `advance` must be called before anything else is given. */
+  get isFull(): boolean {
+    return this.#options.lanes.isFull || this.#steps.length - this.#next > stepsMax;
+  }
+
+  /** Has files begun once there are enough, builds trees as far as can be, and waits where too much would wait. */
+  async advance(): Promise<void> {
+    const { lanes } = this.#options;
+    if (lanes.isFull) await lanes.advance();
+    this.#build();
+    if (this.#steps.length - this.#next <= stepsMax) return;
+    await lanes.advance();
+    while (this.#steps.length - this.#next > stepsMax) {
+      this.#build();
+      await lanes.next();
+    }
+  }
+
+  /** Waits for all files. The root's content, and the bytes that threads found to be new. */
+  async finish(): Promise<{ readonly root: Content | undefined; readonly bytesAdded: number }> {
+    const { bytesAdded } = await this.#options.lanes.finish();
+    this.#build();
+    return { root: this.#root, bytesAdded };
+  }
+
+  #build(): void {
+    const { builder } = this.#options;
+    for (; this.#next < this.#steps.length; this.#next++) {
+      const step = this.#steps[this.#next];
+      if (step === undefined) break;
+      if (step.kind === 'file') {
+        if (step.ticket.result === undefined) break;
+        builder.add(this.#stored(step, step.ticket.result));
+      } else if (step.kind === 'entry') builder.add(step.entry, step.place);
+      else if (step.kind === 'enter') builder.enter(step.entry, step.before);
+      else this.#root = builder.leave(step.entry);
+    }
+    if (this.#next === this.#steps.length || this.#next > stepsMax / 2) {
+      this.#steps = this.#steps.slice(this.#next);
+      this.#next = 0;
+    }
+  }
+
+  /** The file is stored, part of what is known of it is not. */
+  #tellLoss(path: Uint8Array, message: string): void {
+    this.#options.onProblem({ item: displayText(path), message, code: 'failed' });
+  }
+
+  /** The entry of a file that was read, or of what became of it. */
+  #stored({ event, existed }: FileStep, result: StoredContent): TreeEntry {
+    const { counts, onItem, onProblem } = this.#options;
     const { path } = event;
-    const { counts, accounts } = this.#options;
-    const bytesBefore = counts.bytesProcessed;
-    let { entry, device } = event;
-    for (let attempt = 1; ; attempt++) {
-      counts.bytesProcessed = bytesBefore;
-      try {
-        const read = await this.#readOnce(path, entry, device);
-        if (read.changed && attempt < attemptsMax) continue;
-        if (read.changed) this.#tellChanged(path);
-        if (existed) counts.filesChanged++;
-        else counts.filesNew++;
-        this.#options.onItem?.({
-          action: existed ? 'changed' : 'new',
-          path: displayText(path),
-          bytes: read.entry.size,
-        });
-        return read.entry;
-      } catch (error) {
-        if (!isKithError(error, 'source-unreadable')) throw error;
-        counts.bytesProcessed = bytesBefore;
-        if (error.details['replaced'] === true && attempt < attemptsMax) {
-          ({ entry, device } = lookAgain(path, entry.name, accounts));
-          if (entry.type === entryTypes.file) continue;
-          if (entry.type !== entryTypes.unreadable && entry.type !== entryTypes.folder)
-            return this.#count(entry);
-        }
-        counts.unreadable++;
-        this.#options.onProblem({ item: displayText(path), message: messageOf(error), code: error.code });
-        return asUnreadable(event.entry, messageOf(error));
-      }
+    if (result.outcome === 'replaced') {
+      this.#count(result.entry);
+      return result.entry;
     }
-  }
-
-  async #readOnce(
-    path: Uint8Array,
-    entry: TreeEntry,
-    device: bigint,
-  ): Promise<{ entry: TreeEntry; changed: boolean }> {
-    const { storer, counts, accounts, onBytes, signal } = this.#options;
-    const file = openForRead(path, { inode: entry.inode, device });
-    try {
-      const { content, bytes } = await storer.store(
-        file,
-        (count) => {
-          counts.bytesProcessed += count;
-          onBytes(path);
-        },
-        signal,
-      );
-      const changed = file.state() === 'changed' || bytes !== file.size;
-      return { entry: { ...file.entry(entry, accounts), size: bytes, content }, changed };
-    } finally {
-      file.close();
+    if (result.outcome === 'unreadable') {
+      counts.unreadable++;
+      onProblem({ item: displayText(path), message: result.message, code: 'source-unreadable' });
+      return asUnreadable(event.entry, result.message);
     }
-  }
-
-  #tellChanged(path: Uint8Array): void {
-    this.#options.counts.changedWhileRead++;
-    this.#options.onProblem({
-      item: displayText(path),
-      message: `it changed each of the ${attemptsMax} times it was read; what is stored may be a mixture of old and new`,
-      code: 'source-changed',
-    });
+    if (result.changed) {
+      counts.changedWhileRead++;
+      const message = 'it changed each time it was read; what is stored may be a mixture of old and new';
+      onProblem({ item: displayText(path), message, code: 'source-changed' });
+    }
+    for (const loss of result.losses) this.#tellLoss(path, loss);
+    if (existed) counts.filesChanged++;
+    else counts.filesNew++;
+    counts.bytesProcessed += result.bytes;
+    const entry = { ...(result.entry ?? event.entry), size: result.bytes, content: result.content };
+    if (onItem !== undefined)
+      onItem({ action: existed ? 'changed' : 'new', path: displayText(path), bytes: entry.size });
+    return entry;
   }
 }

@@ -60,7 +60,7 @@ export function promptLogs(holder: Holder, msMax: number, signal: AbortSignal | 
 }
 
 /** KithError `interrupted` as soon as the signal fires; what comes later is dropped. */
-async function unlessAborted<T>(signal: AbortSignal | undefined, ask: () => Promise<T>): Promise<T> {
+export async function unlessAborted<T>(signal: AbortSignal | undefined, ask: () => Promise<T>): Promise<T> {
   throwIfAborted(signal);
   if (signal === undefined) return await ask();
   let onAbort: () => void = () => undefined;

@@ -8,6 +8,8 @@ import { allSnapshots, snapshotInfo } from './snapshots.ts';
 import type {
   BackupOptions,
   BackupSummary,
+  CheckOptions,
+  CheckSummary,
   ConfigEntry,
   DriveInfo,
   DriveOptions,
@@ -165,6 +167,11 @@ class Vault implements VaultApi {
   async repair(options: RepairOptions = {}): Promise<RepairSummary> {
     const { repair } = await import('./repair.ts');
     return await repair(this.#session, options);
+  }
+
+  async check(options: CheckOptions = {}): Promise<CheckSummary> {
+    const { check } = await import('./check.ts');
+    return await check(this.#session, options);
   }
 
   async configGet(key?: string): Promise<ConfigEntry[]> {

@@ -27,6 +27,7 @@ export const operationKinds: Readonly<Record<VaultMethod, 'read' | 'write'>> = {
   where: 'read',
   status: 'read',
   repair: 'write',
+  check: 'read',
   configGet: 'read',
   configSet: 'write',
 };

@@ -6,7 +6,8 @@ import { encodePackRecord, type Placement } from '../format/ledger-records.ts';
 import { logRoles } from '../format/segment.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import type { LogEntry } from '../catalog/log-book.ts';
-import { codePack, type CodedPack } from '../pipeline/coded-pack.ts';
+import { codeShards, signPack, type CodedPack, type UnsignedPack } from '../pipeline/coded-pack.ts';
+import type { PackDirectory } from '../format/pack-directory.ts';
 import type { PackBuilder, SealedPack } from '../pipeline/pack-builder.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import type { Spread } from '../placement/spread.ts';
@@ -15,9 +16,14 @@ import type { Session } from './session.ts';
 import type { ShardPlacer } from './shard-placer.ts';
 
 /** Packs that may be on their way to holders while the next is filled. */
-const packsInFlight = 2;
+export const packsInFlight = 3;
 /** Packs whose records are written to the ledger at once. What dies before is adopted from the holders later. */
 const packsPerRecordBatch = 16;
+
+/** Rows beyond a spread's own whose roots are signed as well. */
+export function spareRowsOf({ n }: Spread): number {
+  return Math.min(spareRowsDefault, rowCountMax - n);
+}
 
 /** Counts of what a backup stored. */
 export interface PackCounts {
@@ -40,7 +46,6 @@ export class PackStore {
   readonly #spread: Spread;
   readonly #stages: Stages;
   readonly #census: Census;
-  readonly #permits = new Semaphore(packsInFlight);
   readonly #underWay = new Set<Promise<void>>();
   readonly #recordLock = new Semaphore(1);
   readonly #newPacks: IndexedPack[] = [];
@@ -75,39 +80,41 @@ export class PackStore {
     return this.#newPacks;
   }
 
-  /** Takes a pack; resolves when its blobs count as known and the next may be filled. Errors of earlier packs are thrown here. */
-  async commit(pack: SealedPack, builder: PackBuilder): Promise<void> {
+  /** Resolves when a pack may be taken without more than packsInFlight being on their way. Errors of earlier packs are thrown here. */
+  async room(): Promise<void> {
+    while (this.#failure === undefined && this.#underWay.size >= packsInFlight)
+      await Promise.race(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure.error;
-    const { namer, compressor, surroundings, device } = this.#session;
-    const release = await this.#permits.acquire();
-    try {
-      const coded = this.#stages.run('encode', () =>
-        codePack(pack, {
-          n: this.#spread.n,
-          spare: Math.min(spareRowsDefault, rowCountMax - this.#spread.n),
-          coder: surroundings.coder,
-          signer: device,
-        }),
-      );
-      // Only now: the shards are views of the payload, and a bit that flipped before they were hashed would be signed for ever.
-      await this.#stages.wait('verify', () => builder.verify(pack, namer, compressor));
-      const indexed = { packId: coded.packId, directory: pack.directory };
-      this.#session.index.addPack(coded.packId, pack.directory);
-      this.#newPacks.push(indexed);
-      this.counts.packsNew++;
-      const task = this.#place(coded, indexed).catch((error: unknown) => {
+  }
+
+  /** Takes a sealed pack of this thread: codes it, opens it again, and sends it on its way. Its blobs count as known from then on. */
+  take(pack: SealedPack, builder: PackBuilder): void {
+    const { namer, compressor, surroundings } = this.#session;
+    const coded = this.#stages.run('encode', () =>
+      codeShards(pack, { n: this.#spread.n, spare: spareRowsOf(this.#spread), coder: surroundings.coder }),
+    );
+    // Only now: the shards are views of the payload, and a bit that flipped before they were hashed would be signed for ever.
+    this.#stages.run('verify', () => builder.verify(pack, namer, compressor));
+    this.send(coded, pack.directory);
+  }
+
+  /** Sends a pack on its way that was coded and verified elsewhere. `onDone` is called when its memory is no longer needed. */
+  send(unsigned: UnsignedPack, directory: PackDirectory, onDone?: () => void): void {
+    const coded = signPack(unsigned, this.#session.device);
+    const indexed = { packId: coded.packId, directory };
+    this.#session.index.addPack(coded.packId, directory);
+    this.#newPacks.push(indexed);
+    this.counts.packsNew++;
+    const task = this.#place(coded, indexed)
+      .catch((error: unknown) => {
         this.#session.index.removePack(coded.packId);
         this.#failure ??= { error };
-      });
-      this.#underWay.add(task);
-      void task.then(() => {
+      })
+      .finally(() => {
         this.#underWay.delete(task);
-        release();
+        onDone?.();
       });
-    } catch (error) {
-      release();
-      throw error;
-    }
+    this.#underWay.add(task);
   }
 
   async #place(coded: CodedPack, indexed: IndexedPack): Promise<void> {

@@ -8,6 +8,7 @@ import { contentIds, type Content } from '../format/content.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { Stages } from '../pipeline/stages.ts';
 import { allHolders, bringBack, holderNoun } from '../placement/words.ts';
+import { lossInWords } from '../source/extras.ts';
 import { insideSources, RestoreFilter } from '../source/include.ts';
 import { joinPath } from '../source/path.ts';
 import { RestoreWriter } from '../source/restore-writer.ts';
@@ -145,6 +146,7 @@ class RestoreRun {
   async write(): Promise<Omit<RestoreSummary, 'durationMs'>> {
     const { signal, dryRun, overwrite = 'always', target } = this.#options;
     const { content, entry } = await this.#start();
+    this.#tellLoss();
     const inside = insideSources(this.#resolved.found.snapshot.sources);
     const isLeaf = entry !== undefined && entry.type !== entryTypes.folder;
     // Where the target stands in the snapshot: what is restored of a folder is its content, of anything else itself.
@@ -163,6 +165,7 @@ class RestoreRun {
       neverRemove: [this.#session.home, ...this.#session.drives().map((drive) => drive.path)].map((path) =>
         utf8(resolve(path)),
       ),
+      metadata: this.#resolved.found.snapshot.metadata,
       onProblem: (problem) => this.#session.problem(problem),
     });
     try {
@@ -185,6 +188,15 @@ class RestoreRun {
     } finally {
       writer.close();
     }
+  }
+
+  /** What no entry of this snapshot has; older ones don't say. */
+  #tellLoss(): void {
+    const { metadata } = this.#resolved.found.snapshot;
+    const lost = metadata === undefined ? undefined : lossInWords(metadata);
+    if (lost === undefined) return;
+    const message = `it was made where kith could not read ${lost}: they don’t come back`;
+    this.#problem(`snapshot ${this.#resolved.found.id.slice(0, 8)}`, message, 'failed');
   }
 
   #problem(item: string, message: string, code: Problem['code']): void {

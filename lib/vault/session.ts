@@ -17,6 +17,7 @@ import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
 import { plainCoder, type ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
+import { defaultThreads } from '../workers/pool.ts';
 import { epochKeys, type DeviceKeys } from '../trust/device.ts';
 import { withEpochsOf } from '../trust/own-key-record.ts';
 import { openKeyStore } from '../trust/key-store.ts';
@@ -42,6 +43,8 @@ export interface Surroundings {
   readonly coder: ErasureCoder;
   /** Bytes at which a pack is full, where tests want several of little data; must hold the largest frame. */
   readonly packBytes?: number;
+  /** Threads that a large operation may start; 0 where all is to be done in the calling one. */
+  readonly threads: number;
 }
 
 /** The machine's own. */
@@ -50,6 +53,7 @@ export const systemSurroundings: Surroundings = {
   random: systemRandom,
   clock: systemClock,
   coder: plainCoder,
+  threads: defaultThreads(),
 };
 
 /** Bytes of the files that a home starts with, at most. */

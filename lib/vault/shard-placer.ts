@@ -25,6 +25,8 @@ export interface PackToPlace {
   readonly class: number;
   readonly keyEpoch: number;
   readonly manifest: Uint8Array;
+  /** True where leaf hashes of all shards given were computed from their payloads in this process just now (holders/holder.ts). */
+  readonly leavesAreFresh?: boolean;
 }
 
 /** Where shards went. */
@@ -272,16 +274,18 @@ export class ShardPlacer {
     const { holder } = keeper;
     const { packId, k, keyEpoch, manifest } = pack;
     const { index, payload, leaves } = shard;
-    const toPut = { packId, index, k, class: pack.class, keyEpoch, payload, leaves, manifest };
+    const { leavesAreFresh = false } = pack;
+    const ref = { packId, index, k, class: pack.class, keyEpoch };
+    const toPut = { ...ref, payload, leaves, manifest, leavesAreFresh };
     const tooSlow = new AbortController();
     const put = async (): Promise<void> => {
+      // A drive finds out at once whether there is room; a friend should, before the bytes are sent.
+      if (keeper.kind === 'drive') return await holder.put(toPut, undefined, this.#signal);
       const reservation = await inTime(holder, reserveMsMax, () => holder.reserve(shardBytes));
       try {
-        if (keeper.kind === 'drive') await holder.put(toPut, reservation, this.#signal);
-        else
-          await this.#putInTime(keeper, shardBytes, tooSlow, (signal) =>
-            holder.put(toPut, reservation, signal),
-          );
+        await this.#putInTime(keeper, shardBytes, tooSlow, (signal) =>
+          holder.put(toPut, reservation, signal),
+        );
       } finally {
         reservation.release();
       }

@@ -2,7 +2,7 @@ import { equalBytes } from '../base/bytes.ts';
 import { blobKinds } from '../format/blob.ts';
 import { ContentBuilder, type Content } from '../format/content.ts';
 import { encodeTree, TreeSplitter, type TreeEntry } from '../format/tree.ts';
-import type { BlobWriter } from '../pipeline/blob-writer.ts';
+import type { BlobPacker } from '../pipeline/blob-packer.ts';
 
 /** One tree blob of a folder as an earlier snapshot has it. */
 export interface TreeRun {
@@ -19,7 +19,7 @@ export interface RunPlace {
 
 /** What the runs of a folder go to. */
 export interface RunSink {
-  readonly writer: Pick<BlobWriter, 'store'>;
+  readonly packer: Pick<BlobPacker, 'store'>;
   /** True if the vault has a blob; notes that this backup needs it. */
   readonly isKnown: (blobId: Uint8Array) => boolean;
 }
@@ -29,7 +29,7 @@ export interface RunSink {
  * nothing is encoded, hashed or compressed for them. The content is the same, id for id, as if all had been split and encoded anew: a run
  * is kept only from an entry that begins one by its own name and size up to the next such entry or the folder's end.
  *
- * Memory: one run of entries; those of the parent are held by it anyway. No method is to be called before the last has resolved.
+ * Memory: one run of entries; those of the parent are held by it anyway.
  */
 export class FolderRuns {
   readonly #sink: RunSink;
@@ -43,25 +43,24 @@ export class FolderRuns {
   constructor(sink: RunSink, splitKey: Uint8Array) {
     this.#sink = sink;
     this.#splitter = new TreeSplitter(splitKey);
-    this.#content = new ContentBuilder((bytes) => sink.writer.store(blobKinds.list, bytes));
+    this.#content = new ContentBuilder((bytes) => sink.packer.store(blobKinds.list, bytes));
   }
 
   /**
-   * Adds the next entry; names must ascend. `place` where it is the parent's very object. Undefined when it is done at once, as it mostly is
-   * for an entry that is kept.
+   * Adds the next entry; names must ascend. `place` where it is the parent's very object.
    */
-  add(entry: TreeEntry, place?: RunPlace): Promise<void> | undefined {
+  add(entry: TreeEntry, place?: RunPlace): void {
     const isFirst = this.#isEmpty;
     this.#isEmpty = false;
     const kept = this.#kept;
     if (place !== undefined && place.index > 0 && kept !== undefined && follows(kept, place)) {
       kept.index++;
-      return undefined;
+      return;
     }
-    return this.#addApart(entry, place, isFirst);
+    this.#addApart(entry, place, isFirst);
   }
 
-  async #addApart(entry: TreeEntry, place: RunPlace | undefined, isFirst: boolean): Promise<void> {
+  #addApart(entry: TreeEntry, place: RunPlace | undefined, isFirst: boolean): void {
     const begins = isFirst || this.#splitter.begins(entry);
     const kept = this.#kept;
     if (kept !== undefined && place !== undefined && !begins && follows(kept, place)) {
@@ -70,35 +69,35 @@ export class FolderRuns {
       kept.index = 1;
       return;
     }
-    if (begins) await this.#closeRun();
-    else await this.#dissolve();
+    if (begins) this.#closeRun();
+    else this.#dissolve();
     const mayKeep = place?.index === 0 && (place.run === 0 || this.#splitter.begins(entry));
     if (begins && place !== undefined && mayKeep) {
       this.#kept = { from: place.run, runs: place.runs, run: place.run, index: 1 };
     } else {
-      await this.#split(entry);
+      this.#split(entry);
     }
   }
 
   /** The content of the folder. The object is used up. */
-  async finish(): Promise<Content> {
-    await this.#closeRun();
-    return await this.#content.finish();
+  finish(): Content {
+    this.#closeRun();
+    return this.#content.finish();
   }
 
   /** Ends what was gathered: here a run begins, or the folder ends. */
-  async #closeRun(): Promise<void> {
+  #closeRun(): void {
     const kept = this.#kept;
     if (kept !== undefined && kept.runs[kept.run]?.entries.length === kept.index && this.#isWhole(kept)) {
       this.#kept = undefined;
       for (const run of kept.runs.slice(kept.from, kept.run + 1)) {
-        if (this.#sink.isKnown(run.id)) await this.#content.add(run.id);
-        else await this.#store(run.entries);
+        if (this.#sink.isKnown(run.id)) this.#content.add(run.id);
+        else this.#store(run.entries);
       }
       return;
     }
-    await this.#dissolve();
-    for (const run of this.#splitter.finish()) await this.#store(run);
+    this.#dissolve();
+    for (const run of this.#splitter.finish()) this.#store(run);
   }
 
   /** False for some of the runs that one was cut into for its length: less of it may be cut elsewhere. */
@@ -116,22 +115,22 @@ export class FolderRuns {
   }
 
   /** Hands the kept entries to the splitter: they get a neighbour that they didn't have, or lost one. */
-  async #dissolve(): Promise<void> {
+  #dissolve(): void {
     const kept = this.#kept;
     if (kept === undefined) return;
     this.#kept = undefined;
     for (let at = kept.from; at <= kept.run; at++) {
       const entries = kept.runs[at]?.entries ?? [];
-      for (const entry of at === kept.run ? entries.slice(0, kept.index) : entries) await this.#split(entry);
+      for (const entry of at === kept.run ? entries.slice(0, kept.index) : entries) this.#split(entry);
     }
   }
 
-  async #split(entry: TreeEntry): Promise<void> {
-    for (const run of this.#splitter.add(entry)) await this.#store(run);
+  #split(entry: TreeEntry): void {
+    for (const run of this.#splitter.add(entry)) this.#store(run);
   }
 
-  async #store(run: readonly TreeEntry[]): Promise<void> {
-    await this.#content.add(await this.#sink.writer.store(blobKinds.tree, encodeTree(run)));
+  #store(run: readonly TreeEntry[]): void {
+    this.#content.add(this.#sink.packer.store(blobKinds.tree, encodeTree(run)));
   }
 }
 
@@ -152,7 +151,7 @@ function follows(
  * the walk tells. What a walk doesn't tell of a file (content, sparse map, extended attributes) is taken over with it, since ctime shows
  * any change of these. For a folder the content is compared: it must be that of `now`.
  */
-export function unchangedEntry(now: TreeEntry, before: TreeEntry, isFile: boolean): boolean {
+export function standsAsBefore(now: TreeEntry, before: TreeEntry, isFile: boolean): boolean {
   return (
     before.error === undefined &&
     now.error === undefined &&

@@ -292,6 +292,51 @@ export interface RepairSummary {
   readonly durationMs: number;
 }
 
+export interface CheckOptions extends Operation {
+  /** Reads every shard that is here, and opens all that is sealed in them. */
+  readonly readData?: boolean;
+  /** Reads a part only: `5%`, drawn at random, or `2/7`, the second of seven fixed parts. */
+  readonly readPart?: string;
+}
+
+export interface CheckSummary {
+  /** Published snapshots and waiting ones. */
+  readonly snapshots: number;
+  /** Ids of those that can't be restored whole, since blobs are damaged or gone for good. */
+  readonly snapshotsAffected: readonly string[];
+  /** Ids of those that can't be restored whole now, since too few holders are here. */
+  readonly snapshotsNotNow: readonly string[];
+  readonly packs: number;
+  /** Packs whose bytes were read. */
+  readonly packsRead: number;
+  /** Packs of which stored bytes fail. */
+  readonly packsDamaged: number;
+  /** Packs of which fewer than k shards are left with anybody. */
+  readonly packsLost: number;
+  readonly shardsRead: number;
+  readonly shardsDamaged: number;
+  /** Shards that nobody has, damaged ones left aside. */
+  readonly shardsMissing: number;
+  /** Shards that only holders have which are away. */
+  readonly shardsAway: number;
+  /** Shards that their holder could not be asked for, though it is here. */
+  readonly shardsUnread: number;
+  readonly blobs: number;
+  readonly blobsRead: number;
+  /** Blobs that nobody can give as they were stored. */
+  readonly blobsDamaged: number;
+  /** Blobs that snapshots need and that are in no pack. */
+  readonly blobsMissing: number;
+  /** Logs, key records and directories that are no good, here or at holders. */
+  readonly recordsDamaged: number;
+  readonly bytesRead: number;
+  /** Which part was read, in words; null if all or nothing. */
+  readonly part: string | null;
+  /** Holders that were not there, or went away, by name. */
+  readonly away: readonly string[];
+  readonly durationMs: number;
+}
+
 export interface DriveOptions {
   readonly path: string;
   readonly name?: string;
@@ -356,6 +401,8 @@ export interface VaultApi {
   where(what: string): Promise<WhereResult>;
   status(): Promise<StatusResult>;
   repair(options?: RepairOptions): Promise<RepairSummary>;
+  /** KithError `usage` for a part that is none. */
+  check(options?: CheckOptions): Promise<CheckSummary>;
   configGet(key?: string): Promise<ConfigEntry[]>;
   configSet(key: string, value: string): Promise<ConfigEntry>;
   close(): Promise<void>;

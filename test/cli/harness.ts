@@ -12,12 +12,12 @@ export const mainPath: string = findMain();
 function findMain(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (dirname(folder) !== folder) {
-    for (const path of [join(folder, 'cli', 'main.js'), join(folder, 'dist', 'cli', 'main.js')]) {
+    for (const path of [join(folder, 'cli', 'kith.cjs'), join(folder, 'dist', 'cli', 'kith.cjs')]) {
       if (existsSync(path)) return path;
     }
     folder = dirname(folder);
   }
-  throw new Error('cli/main.js is not built');
+  throw new Error('cli/kith.cjs is not built');
 }
 
 /** How a process ended and what it said. */

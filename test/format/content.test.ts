@@ -43,10 +43,10 @@ function decodeContent(bytes: Uint8Array): Content {
 class ListShelf {
   readonly lists = new Map<string, Uint8Array>();
 
-  readonly store = (bytes: Uint8Array): Promise<Uint8Array> => {
+  readonly store = (bytes: Uint8Array): Uint8Array => {
     const id = namer.idOf(blobKinds.list, bytes);
     this.lists.set(toHex(id), bytes);
-    return Promise.resolve(id);
+    return id;
   };
 
   readonly fetch = (id: Uint8Array): Promise<Uint8Array> => {
@@ -55,9 +55,9 @@ class ListShelf {
     return Promise.resolve(bytes);
   };
 
-  async build(ids: readonly Uint8Array[]): Promise<Content> {
+  build(ids: readonly Uint8Array[]): Content {
     const builder = new ContentBuilder(this.store);
-    for (const id of ids) await builder.add(id);
+    for (const id of ids) builder.add(id);
     return builder.finish();
   }
 
@@ -155,9 +155,9 @@ void describe('content and lists', () => {
 void describe('ContentBuilder', () => {
   void it('keeps few ids in the entry, and none for an empty file', async () => {
     const shelf = new ListShelf();
-    assert.deepEqual(await shelf.build([]), { level: 0, ids: [] });
+    assert.deepEqual(shelf.build([]), { level: 0, ids: [] });
     const ids = idsOf('few', 256);
-    assert.deepEqual(await shelf.build(ids), { level: 0, ids });
+    assert.deepEqual(shelf.build(ids), { level: 0, ids });
     assert.equal(shelf.lists.size, 0);
   });
 
@@ -166,7 +166,7 @@ void describe('ContentBuilder', () => {
     for (const count of [257, 1023, 1024, 1025, 100_000]) {
       const shelf = new ListShelf();
       const ids = all.slice(0, count);
-      const content = await shelf.build(ids);
+      const content = shelf.build(ids);
       assert.equal(content.level, 1);
       assert.ok(content.ids.length <= contentIdsMax);
       const found = await shelf.walk(content);
@@ -184,9 +184,9 @@ void describe('ContentBuilder', () => {
       ender[8] = i & 0xff;
       ender[9] = (i >> 8) & 0xff;
       ender[10] = i >> 16;
-      await builder.add(ender);
+      builder.add(ender);
     }
-    const content = await builder.finish();
+    const content = builder.finish();
     assert.equal(content.level, 2);
     let walked = 0;
     for (const id of shelf.flatten(content)) {
@@ -201,8 +201,8 @@ void describe('ContentBuilder', () => {
     const shelf = new ListShelf();
     const id = new Uint8Array(32).fill(1);
     const builder = new ContentBuilder(shelf.store);
-    for (let i = 0; i < listIdsMax + 1; i++) await builder.add(id);
-    const content = await builder.finish();
+    for (let i = 0; i < listIdsMax + 1; i++) builder.add(id);
+    const content = builder.finish();
     assert.equal(content.ids.length, 2);
     assert.equal((await shelf.walk(content)).length, listIdsMax + 1);
   });
@@ -210,9 +210,9 @@ void describe('ContentBuilder', () => {
   void it('changes at most two lists for a chunk that comes', async () => {
     const ids = randomIds(2, 50_000);
     const before = new ListShelf();
-    await before.build(ids);
+    before.build(ids);
     const after = new ListShelf();
-    await after.build([...ids.slice(0, 9000), idOf('new'), ...ids.slice(9000)]);
+    after.build([...ids.slice(0, 9000), idOf('new'), ...ids.slice(9000)]);
     const fresh = [...after.lists.keys()].filter((id) => !before.lists.has(id));
     assert.ok(before.lists.size > 8);
     assert.ok(fresh.length >= 1 && fresh.length <= 2, `${fresh.length} new lists`);
@@ -225,7 +225,7 @@ void describe('ContentBuilder', () => {
     for (let l = 0; l < 3; l++) {
       const lists: Uint8Array[] = [];
       for (let at = 0; at < level.length; at += 3) {
-        lists.push(await shelf.store(encodeList({ level: l, ids: level.slice(at, at + 3) })));
+        lists.push(shelf.store(encodeList({ level: l, ids: level.slice(at, at + 3) })));
       }
       level = lists;
     }
@@ -244,7 +244,7 @@ void describe('ContentBuilder', () => {
 
   void it('does not go where levels lie', async () => {
     const shelf = new ListShelf();
-    const leaf = await shelf.store(encodeList({ level: 0, ids: idsOf('x', 2) }));
+    const leaf = shelf.store(encodeList({ level: 0, ids: idsOf('x', 2) }));
     await assert.rejects(shelf.walk({ level: 2, ids: [leaf] }), isMalformed);
     assert.equal((await shelf.walk({ level: 1, ids: [leaf, leaf] })).length, 4);
   });

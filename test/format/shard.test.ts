@@ -107,7 +107,7 @@ void describe('manifest', () => {
       { k: 33 },
       { n: 2 },
       { n: 63 },
-      { class: 4 },
+      { class: 7 },
       { generation: 0 },
       { roots: [] },
     ];
@@ -166,7 +166,7 @@ void describe('shard file', () => {
   });
 
   void it('refuses numbers that cannot be', () => {
-    for (const change of [{ k: 0 }, { k: 33 }, { index: 64 }, { class: 4 }, { manifestBytes: 65537 }]) {
+    for (const change of [{ k: 0 }, { k: 33 }, { index: 64 }, { class: 7 }, { manifestBytes: 65537 }]) {
       assert.throws(() => encodeShardHead({ ...sampleShardHead, ...change }), RangeError);
     }
   });
@@ -184,7 +184,7 @@ void describe('shard file', () => {
       });
       assert.equal(shardFileBytes(head), manifestAt + 321);
     });
-    assert.throws(() => shardFileLayout({ class: 4, manifestBytes: 1 }), RangeError);
+    assert.throws(() => shardFileLayout({ class: 7, manifestBytes: 1 }), RangeError);
   });
 
   void it('has a name that says pack and index', () => {

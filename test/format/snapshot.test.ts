@@ -48,6 +48,7 @@ void describe('snapshot', () => {
       sources: fc.array(fc.uint8Array({ maxLength: 100 }), { maxLength: 5 }),
       excludes: fc.array(text, { maxLength: 5 }),
       tags: fc.array(text, { maxLength: 5 }),
+      metadata: fc.subarray(['xattrs', 'holes', 'trustedXattrs'] as const),
     });
     fc.assert(
       fc.property(change, (change) => {
@@ -60,9 +61,17 @@ void describe('snapshot', () => {
   void it('matches its golden vectors', () => {
     const file = 'snapshot.json';
     checkGolden(file, 'all fields', () => encodeSnapshot(sampleSnapshot), decodeSnapshot, encodeSnapshot);
+    const complete: Snapshot = { ...sampleSnapshot, metadata: ['xattrs', 'holes'] };
+    checkGolden(file, 'with metadata', () => encodeSnapshot(complete), decodeSnapshot, encodeSnapshot);
     checkGolden(file, 'first', () => encodeSnapshot(firstSnapshot), decodeSnapshot, encodeSnapshot);
     const id = snapshotId(encodeSnapshot(sampleSnapshot));
     assert.equal(toHex(id), toHex(goldenBytes(file, 'id of all fields', () => id)));
+  });
+
+  void it('leaves out kinds of metadata that this kith does not know', () => {
+    const bytes = encodeSnapshot({ ...sampleSnapshot, metadata: ['xattrs'] });
+    bytes[bytes.length - 1] = 0x80;
+    assert.deepEqual(decodeSnapshot(bytes).metadata, ['xattrs']);
   });
 
   void it('has an id that every byte counts for', () => {

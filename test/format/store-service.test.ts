@@ -59,13 +59,13 @@ function idIn(folder: number, name: string): Uint8Array {
 
 const ref = { packId: idIn(7, 'pack'), index: 5 };
 const segmentRef = { logKey: idOf('log'), firstIndex: 258 };
-const wholeBytes = shardFileBytes({ class: 1, manifestBytes: 300 });
+const wholeBytes = shardFileBytes({ class: 2, manifestBytes: 300 });
 const byId = (a: InventoryEntry, b: InventoryEntry): number => Buffer.compare(a.packId, b.packId);
 const entries: readonly InventoryEntry[] = [
   {
     packId: idIn(7, 'a'),
     index: 0,
-    class: 1,
+    class: 2,
     fileBytes: wholeBytes,
     sinceMs: 1_767_225_600_000,
     damaged: undefined,
@@ -106,7 +106,7 @@ const logs: readonly HeldLog[] = [
 const put = {
   ...ref,
   k: 3,
-  class: 1,
+  class: 2,
   keyEpoch: 4,
   reservation: 700,
   payloadBytes: 262144,
@@ -307,13 +307,13 @@ void describe('inventory pages', () => {
     ['twice', [a, a]],
     [
       'that are whole with a byte too few',
-      [{ ...whole, fileBytes: shardFileBytes({ class: 1, manifestBytes: 0 }) - 1 }],
+      [{ ...whole, fileBytes: shardFileBytes({ class: 2, manifestBytes: 0 }) - 1 }],
     ],
     [
       'that are whole with a byte too many',
-      [{ ...whole, fileBytes: shardFileBytes({ class: 1, manifestBytes: 65537 }) }],
+      [{ ...whole, fileBytes: shardFileBytes({ class: 2, manifestBytes: 65537 }) }],
     ],
-    ['of a class that is none', [{ ...whole, class: 4 }]],
+    ['of a class that is none', [{ ...whole, class: 7 }]],
   ];
   for (const [what, list] of lists) {
     void it(`refuse shards ${what}`, () => {

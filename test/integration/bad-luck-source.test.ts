@@ -18,8 +18,8 @@ import type { BackupSummary } from '../../lib/vault/index.ts';
 
 const spread = { k: 1, n: 1 };
 
-/** When b.txt is looked at and not yet opened; open and not yet read. */
-const moments = { seen: 0, open: 1 } as const;
+/** When b.txt is seen by the walk and not yet opened; open and not yet read; open once more. */
+const moments = { seen: 0, open: 1, again: 2 } as const;
 
 async function vaultOf(t: Parameters<typeof VaultFixture.create>[0]): Promise<VaultFixture> {
   const files = { 'a.txt': 'first', 'b.txt': 'second', 'c.txt': 'third' };
@@ -27,54 +27,57 @@ async function vaultOf(t: Parameters<typeof VaultFixture.create>[0]): Promise<Va
 }
 
 /**
- * Backs up while something happens to b.txt: `meddle` is called whenever the backup looks for an interruption after
- * a.txt was stored and before it is through with b.txt. The moments are counted.
+ * Backs up while something happens to b.txt: `meddle` is called once a.txt is stored, and whenever the backup looks for an
+ * interruption after that, which it does each time that a file is open. The moments are counted.
  */
 async function backupWhile(
   fixture: VaultFixture,
   meddle: (b: string, time: number) => void,
 ): Promise<Told<BackupSummary>> {
   const controller = new AbortController();
-  let armed = false;
+  const b = join(fixture.source, 'b.txt');
   let times = 0;
+  let armed = false;
   Object.defineProperty(controller.signal, 'aborted', {
     get: () => {
-      if (armed) meddle(join(fixture.source, 'b.txt'), times++);
+      if (armed) meddle(b, times++);
       return false;
     },
   });
   const told = await fixture.backup({
     signal: controller.signal,
-    onItem: ({ path }) => {
-      armed = path.endsWith('a.txt');
+    onProgress: ({ phase, current }) => {
+      if (phase !== 'read') return;
+      if (!armed && current?.endsWith('a.txt') === true) {
+        armed = true;
+        meddle(b, times++);
+      } else if (current?.endsWith('b.txt') === true) armed = false;
     },
   });
   assert.ok(times > moments.seen, 'the meddler had its chance');
   return told;
 }
 
-for (const moment of ['seen'] as const) {
-  test(`a file that vanishes once it is ${moment} is told; the rest is stored`, async (t) => {
-    const fixture = await vaultOf(t);
-    const { summary, problems } = await backupWhile(fixture, (b, time) => {
-      if (time === moments[moment]) rmSync(b);
-    });
-    assert.equal(summary.state, 'complete');
-    assert.equal(summary.filesNew, 2);
-    assert.equal(summary.filesUnreadable, 1);
-    assert.deepEqual(
-      problems.map(({ code }) => code),
-      ['source-unreadable'],
-    );
-    assert.match(problems[0]?.item ?? '', /b\.txt$/);
-    const { problems: atRestore, target } = await fixture.restore();
-    assert.deepEqual(
-      atRestore.map(({ code }) => code),
-      ['source-unreadable'],
-    );
-    assert.deepEqual(await readdir(join(target, fixture.source)), ['a.txt', 'c.txt']);
+test('a file that vanishes once it is seen is told; the rest is stored', async (t) => {
+  const fixture = await vaultOf(t);
+  const { summary, problems } = await backupWhile(fixture, (b, time) => {
+    if (time === moments.seen) rmSync(b);
   });
-}
+  assert.equal(summary.state, 'complete');
+  assert.equal(summary.filesNew, 2);
+  assert.equal(summary.filesUnreadable, 1);
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['source-unreadable'],
+  );
+  assert.match(problems[0]?.item ?? '', /b\.txt$/);
+  const { problems: atRestore, target } = await fixture.restore();
+  assert.deepEqual(
+    atRestore.map(({ code }) => code),
+    ['source-unreadable'],
+  );
+  assert.deepEqual(await readdir(join(target, fixture.source)), ['a.txt', 'c.txt']);
+});
 
 /** Restores and compares, but for the mtime of the folder in which something was replaced after it was listed. */
 async function restoresBut(fixture: VaultFixture): Promise<void> {

@@ -474,7 +474,7 @@ void test('a lazy folder is made with its first file, or never', async (t) => {
 
 void test('what can’t be made again is said, and does not stop the rest', async (t) => {
   const target = await tempFolder(t);
-  const { writer, problems } = writerFor(target);
+  const { writer, problems } = writerFor(target, { native: 'none' });
   await writer.addOther(entry('gone', { type: entryTypes.unreadable, error: 'permission denied' }));
   await writer.addOther(entry('disk', { type: entryTypes.blockDevice, device: { major: 8, minor: 0 } }));
   await writer.addOther(entry('socket', { type: entryTypes.socket }));

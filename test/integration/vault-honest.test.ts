@@ -25,11 +25,10 @@ for (const place of ['before', 'after'] as const) {
     };
     const coder: ErasureCoder = {
       ...plainCoder,
-      encodeRows: (k, data, rows) => {
+      encodeInto: (k, data, rows, outputs) => {
         if (place === 'before') flip(data[0]);
-        const coded = plainCoder.encodeRows(k, data, rows);
+        plainCoder.encodeInto(k, data, rows, outputs);
         if (place === 'after') flip(data[0]);
-        return coded;
       },
       reconstruct: (...args) => plainCoder.reconstruct(...args),
     };

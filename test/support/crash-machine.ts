@@ -76,6 +76,7 @@ export class CrashMachine {
       random: world.random,
       clock: world.clock,
       coder: plainCoder,
+      threads: 0,
       packBytes,
     };
   }

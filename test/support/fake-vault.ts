@@ -26,6 +26,7 @@ export function fakeVault(methods: Partial<VaultApi>): VaultApi {
     'where',
     'status',
     'repair',
+    'check',
     'configGet',
     'configSet',
   ];

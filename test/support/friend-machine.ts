@@ -84,7 +84,7 @@ export class FriendMachine {
 
   get #surroundings(): Surroundings {
     const { random, clock } = this.world;
-    return { disk: this.disk, random, clock, coder: plainCoder, packBytes };
+    return { disk: this.disk, random, clock, coder: plainCoder, packBytes, threads: 0 };
   }
 
   /** The disk that dies. */

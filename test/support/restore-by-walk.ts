@@ -1,6 +1,8 @@
 import { utf8 } from '../../lib/base/bytes.ts';
 import { entryTypes } from '../../lib/format/tree-entry.ts';
+import type { Accounts } from '../../lib/source/accounts.ts';
 import { localAccounts } from '../../lib/source/accounts.ts';
+import { readableMetadata } from '../../lib/source/extras.ts';
 import { IgnoreRules } from '../../lib/source/ignore.ts';
 import { splitPath } from '../../lib/source/path.ts';
 import type { SourceProblem } from '../../lib/source/problem.ts';
@@ -35,14 +37,14 @@ export async function restoreByWalk(
   const { problems = [] } = options;
   const onProblem = (problem: SourceProblem): void => void problems.push(problem);
   const accounts = localAccounts();
-  const writer = new RestoreWriter({ ...options, onProblem });
+  const writer = new RestoreWriter({ metadata: readableMetadata(), ...options, onProblem });
   const above = splitPath(utf8(source)).length;
   try {
     for await (const { kind, path, entry, device } of walkOf([source], { accounts, problems })) {
       if (splitPath(path).length <= above) continue;
       if (kind === 'enter') await writer.enterFolder(entry);
       else if (kind === 'leave') await writer.leaveFolder();
-      else if (entry.type === entryTypes.file) await copyFile(writer, path, { ...entry }, device);
+      else if (entry.type === entryTypes.file) await copyFile(writer, path, entry, device, accounts);
       else if (entry.type === entryTypes.symlink) await writer.addSymlink(entry);
       else await writer.addOther(entry);
     }
@@ -57,11 +59,12 @@ async function copyFile(
   path: Uint8Array,
   entry: WalkEvent['entry'],
   device: bigint,
+  accounts: Accounts,
 ): Promise<void> {
-  const sink = await writer.beginFile(entry);
-  if (typeof sink === 'string') return;
   const file = openForRead(path, { inode: entry.inode, device });
   try {
+    const sink = await writer.beginFile(file.entry(entry, accounts));
+    if (typeof sink === 'string') return;
     let offset = 0;
     for await (const bytes of file.chunks(new Uint8Array(64 * 1024))) {
       await sink.write(bytes, offset);

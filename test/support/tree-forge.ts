@@ -8,7 +8,7 @@ import { encodeSnapshot, snapshotId, type Snapshot } from '../../lib/format/snap
 import { encodeTree, entryTypes, type EntryType, type TreeEntry } from '../../lib/format/tree.ts';
 import { toHex } from '../../lib/base/bytes.ts';
 import { BlobWriter } from '../../lib/pipeline/blob-writer.ts';
-import { codePack } from '../../lib/pipeline/coded-pack.ts';
+import { codeShards, signPack } from '../../lib/pipeline/coded-pack.ts';
 import { PackBuilder } from '../../lib/pipeline/pack-builder.ts';
 import { Stages } from '../../lib/pipeline/stages.ts';
 import type { Spread } from '../../lib/placement/spread.ts';
@@ -65,9 +65,10 @@ export class TreeForge {
       namer: session.namer,
       compressor: session.compressor,
       stages: new Stages(),
-      known: () => false,
-      newPack: () => this.#newPack(),
-      onPack: (pack, builder) => store.commit(pack, builder),
+      claim: () => true,
+      newPack: (capacityBytes) => this.#newPack(capacityBytes),
+      onPack: (pack, builder) => store.take(pack, builder),
+      room: () => store.room(),
     });
   }
 
@@ -79,10 +80,10 @@ export class TreeForge {
     return new TreeForge(session, spread, placer, store);
   }
 
-  #newPack(): PackBuilder {
+  #newPack(capacityBytes?: number): PackBuilder {
     const { keyEpoch, sealing } = currentEpoch(this.#session.device);
     const { random } = this.#session.surroundings;
-    return new PackBuilder({ k: this.#spread.k, keyEpoch, sealingKey: sealing, random });
+    return new PackBuilder({ k: this.#spread.k, keyEpoch, sealingKey: sealing, random, capacityBytes });
   }
 
   /** Stores any bytes as a blob of any kind. */
@@ -113,17 +114,36 @@ export class TreeForge {
     readonly plainBytes: number;
     readonly body: Uint8Array;
   }): Promise<Uint8Array> {
-    const { kind, blobId, plainBytes, body } = options;
+    return await this.#ownPack({ compression: 1, ...options });
+  }
+
+  /** The same of a frame that isn't compressed: it opens, and its one blob may be something else than its name says. */
+  async plainFrame(options: {
+    readonly kind: BlobKind;
+    readonly blobId: Uint8Array;
+    readonly body: Uint8Array;
+  }): Promise<Uint8Array> {
+    return await this.#ownPack({ compression: 0, plainBytes: options.body.length, ...options });
+  }
+
+  async #ownPack(options: {
+    readonly compression: 0 | 1;
+    readonly kind: BlobKind;
+    readonly blobId: Uint8Array;
+    readonly plainBytes: number;
+    readonly body: Uint8Array;
+  }): Promise<Uint8Array> {
+    const { compression, kind, blobId, plainBytes, body } = options;
     const builder = this.#newPack();
     builder.add({
-      compression: 1,
+      compression,
       plainBytes,
       body,
       blobs: [{ kind, blobId, offsetInFrame: 0, length: plainBytes }],
     });
     const pack = builder.finish();
     const { coder } = this.#session.surroundings;
-    const coded = codePack(pack, { n: this.#spread.n, spare: 0, coder, signer: this.#session.device });
+    const coded = signPack(codeShards(pack, { n: this.#spread.n, spare: 0, coder }), this.#session.device);
     const { placed } = await this.#placer.place(coded, coded.shards, new Set());
     const record = encodePackRecord({ manifest: coded.manifest, placements: placed });
     await this.#session.logs.append(logRoles.ledger, [{ kind: recordKinds.pack, body: record }]);

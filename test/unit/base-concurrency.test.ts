@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { forEachLimited, mapLimited, Semaphore, throwIfAborted } from '../../lib/base/concurrency.ts';
+import {
+  forEachLimited,
+  mapLimited,
+  Semaphore,
+  SharedWork,
+  throwIfAborted,
+} from '../../lib/base/concurrency.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 
 /** Lets everything that can go on without outside help go on. */
@@ -165,5 +171,55 @@ void describe('throwIfAborted', () => {
       () => throwIfAborted(controller.signal),
       (error) => isKithError(error, 'interrupted'),
     );
+  });
+});
+
+void describe('SharedWork', () => {
+  void it('gives each caller a run that began after it asked, and all who ask meanwhile the same one', async () => {
+    const gates: Gate[] = [];
+    const shared = new SharedWork(async () => {
+      const number = gates.length;
+      const gate = new Gate();
+      gates.push(gate);
+      await gate.passed;
+      return number;
+    });
+    assert.ok(shared.idle);
+    const first = shared.run();
+    assert.equal(gates.length, 1, 'the first begins at once');
+    const others = [shared.run(), shared.run()];
+    await settle();
+    assert.equal(gates.length, 1, 'one at a time');
+    gates[0]?.open();
+    assert.equal(await first, 0);
+    await settle();
+    assert.equal(gates.length, 2);
+    const late = shared.run();
+    gates[1]?.open();
+    assert.deepEqual(await Promise.all(others), [1, 1]);
+    await settle();
+    gates[2]?.open();
+    assert.equal(await late, 2);
+    assert.ok(shared.idle);
+    const again = shared.run();
+    gates[3]?.open();
+    assert.equal(await again, 3);
+  });
+
+  void it('tells an error to those of its run only', async () => {
+    const results = [new Error('first'), undefined, new Error('third')];
+    const shared = new SharedWork(async () => {
+      const result = results.shift();
+      await settle();
+      if (result !== undefined) throw result;
+    });
+    const first = shared.run();
+    const second = [shared.run(), shared.run()];
+    await assert.rejects(first, /first/);
+    await Promise.all(second);
+    const third = shared.run();
+    const fourth = shared.run();
+    await assert.rejects(third, /third/);
+    await fourth;
   });
 });

@@ -183,6 +183,17 @@ void test('node disk: a large file in many parts comes back whole', async (t) =>
   assert.ok(Buffer.compare(await readFile(path), concatBytes(...parts)) === 0);
 });
 
+void test('node disk: bytes of shared memory are written like any other, empty parts and all', async (t) => {
+  const path = join(await tempFolder(t), 'file');
+  const shared = new Uint8Array(new SharedArrayBuffer(5_000_000), 7, 4_900_000).map((_, at) => at % 251);
+  const lent = new Uint8Array(new SharedArrayBuffer(shared.length));
+  lent.set(shared);
+  const small = Array.from({ length: 40 }, (_, at) => new Uint8Array(at % 3).fill(at));
+  const parts = [new Uint8Array(), utf8('head'), lent, ...small, new Uint8Array()];
+  await nodeDisk.write(path, parts, { sync: true, exclusive: true });
+  assert.deepEqual(new Uint8Array(await readFile(path)), concatBytes(...parts));
+});
+
 void test('node disk: a file of the given mode', async (t) => {
   const path = join(await tempFolder(t), 'key');
   await nodeDisk.write(path, [utf8('x')], { sync: false, mode: 0o600 });

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { equalBytes, toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { leafBytes } from '../../lib/base/limits.ts';
+import { leafHashes, verifyRange } from '../../lib/crypto/merkle.ts';
 import type { Disk } from '../../lib/disk/disk.ts';
 import { nodeDisk } from '../../lib/disk/node-disk.ts';
 import { driveMarkerFile, driveReadme } from '../../lib/format/drive-marker.ts';
@@ -521,4 +522,57 @@ void test('the fault holder fails, withholds, lies and goes away on demand', asy
     holder.calls.map((call) => `${call.operation} ${call.ordinal}`),
     ['get 0', 'get 1', 'get 2', 'get 3', 'stat 0', 'inventory 0'],
   );
+});
+
+void test('a shard whose bytes lie in shared memory is kept like any other', async (t) => {
+  const folder = await tempFolder(t);
+  const drive = await sampleDrive(nodeDisk, folder, vault);
+  const inShared = (bytes: Uint8Array): Uint8Array => {
+    const view = new Uint8Array(new SharedArrayBuffer(bytes.length + 9), 5, bytes.length);
+    view.set(bytes);
+    return view;
+  };
+  const lent = { ...shard, payload: inShared(shard.payload), leaves: inShared(shard.leaves) };
+  await drive.put(lent);
+  await drive.put(lent);
+  assert.equal(await drive.verify(shard), 'good');
+  const leafCount = shard.leaves.length / 32;
+  assert.deepEqual((await drive.get(shard, 0, leafCount))?.bytes, shard.payload);
+});
+
+void test('leaves that were computed just now spare a hash, and nothing else is believed with them', async () => {
+  const { disk, drive } = await filled();
+  const other = sampleShard(pack, 1);
+  const payload = other.payload.slice();
+  payload[100] = (payload[100] ?? 0) ^ 1;
+  await assert.rejects(drive.put({ ...other, payload }), rejectsWith('not-authentic'));
+  const leaves = other.leaves.slice();
+  leaves[0] = (leaves[0] ?? 0) ^ 1;
+  await assert.rejects(drive.put({ ...other, leaves, leavesAreFresh: true }), rejectsWith('not-authentic'));
+  const cut = payload.subarray(0, -1);
+  await assert.rejects(
+    drive.put({ ...other, payload: cut, leavesAreFresh: true }),
+    rejectsWith('not-authentic'),
+  );
+  const before = disk.files();
+  await drive.put({ ...other, leavesAreFresh: true });
+  assert.equal(disk.files().length, before.length + 1);
+  assert.equal(await drive.verify(other), 'good');
+  assert.equal(await drive.verify(shard), 'good');
+});
+
+void test('bytes as they are stored come with the proof that shows what they are', async () => {
+  const { disk, drive } = await filled();
+  const leafCount = shard.leaves.length / 32;
+  const asStored = { asStored: true };
+  const sound = await drive.get(shard, 0, leafCount, asStored);
+  assert.deepEqual(sound, { bytes: shard.payload, proof: new Uint8Array() });
+  spoil(disk, (bytes) => bytes.map((byte, at) => (at === 5000 ? byte ^ 1 : byte)));
+  await assert.rejects(drive.get(shard, 0, 1), rejectsWith('shard-damaged'));
+  const spoilt = await drive.get(shard, 0, leafCount, asStored);
+  const root = pack.roots[0] ?? new Uint8Array();
+  assert.ok(spoilt !== undefined);
+  assert.equal(verifyRange(leafHashes(spoilt.bytes, leafBytes), 0, leafCount, spoilt.proof, root), false);
+  spoil(disk, (bytes) => bytes.subarray(0, 5000));
+  await assert.rejects(drive.get(shard, 0, 1, asStored), rejectsWith('shard-damaged'));
 });

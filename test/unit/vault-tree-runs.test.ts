@@ -8,7 +8,7 @@ import type { Content } from '../../lib/format/content.ts';
 import {
   FolderRuns,
   sameContent,
-  unchangedEntry,
+  standsAsBefore,
   type RunPlace,
   type TreeRun,
 } from '../../lib/vault/tree-runs.ts';
@@ -22,12 +22,12 @@ class Store {
   readonly asked: string[] = [];
   stored = 0;
 
-  readonly writer = {
-    store: (kind: 1 | 2 | 3 | 4 | 5, bytes: Uint8Array): Promise<Uint8Array> => {
+  readonly packer = {
+    store: (kind: 1 | 2 | 3 | 4 | 5, bytes: Uint8Array): Uint8Array => {
       const id = namer.idOf(kind, bytes);
       if (!this.blobs.has(idKey(id))) this.stored++;
       this.blobs.set(idKey(id), bytes);
-      return Promise.resolve(id);
+      return id;
     },
   };
 
@@ -61,18 +61,14 @@ function fileOf(number: number, ids: number): TreeEntry {
   };
 }
 
-async function contentOf(
-  store: Store,
-  entries: readonly TreeEntry[],
-  runs: readonly TreeRun[] = [],
-): Promise<Content> {
+function contentOf(store: Store, entries: readonly TreeEntry[], runs: readonly TreeRun[] = []): Content {
   const places = new Map<TreeEntry, RunPlace>();
   for (const [run, { entries: own }] of runs.entries()) {
     for (const [index, entry] of own.entries()) places.set(entry, { runs, run, index });
   }
   const folder = new FolderRuns(store, splitKey);
-  for (const entry of entries) await folder.add(entry, places.get(entry));
-  return await folder.finish();
+  for (const entry of entries) folder.add(entry, places.get(entry));
+  return folder.finish();
 }
 
 function allOf(runs: readonly TreeRun[]): TreeEntry[] {
@@ -80,22 +76,22 @@ function allOf(runs: readonly TreeRun[]): TreeEntry[] {
 }
 
 describe('the runs of a folder', () => {
-  it('are the parent’s blobs where nothing has changed, and nothing is stored', async () => {
+  it('are the parent’s blobs where nothing has changed, and nothing is stored', () => {
     const store = new Store();
     const entries = Array.from({ length: 3000 }, (_, i) => fileOf(i, 20));
-    const before = await contentOf(store, entries);
+    const before = contentOf(store, entries);
     assert.ok(before.ids.length > 3, 'the folder has several runs');
     const runs = store.runsOf(before);
     store.stored = 0;
-    const after = await contentOf(store, allOf(runs), runs);
+    const after = contentOf(store, allOf(runs), runs);
     assert.ok(sameContent(before, after));
     assert.equal(store.stored, 0);
     assert.deepEqual(store.asked, before.ids.map(idKey), 'each is asked for, and so counts as needed');
   });
 
-  it('are stored again where the vault no longer has them', async () => {
+  it('are stored again where the vault no longer has them', () => {
     const store = new Store();
-    const before = await contentOf(
+    const before = contentOf(
       store,
       Array.from({ length: 3000 }, (_, i) => fileOf(i, 20)),
     );
@@ -103,34 +99,34 @@ describe('the runs of a folder', () => {
     const lost = before.ids[1] ?? new Uint8Array(0);
     store.blobs.delete(idKey(lost));
     store.stored = 0;
-    assert.ok(sameContent(before, await contentOf(store, allOf(runs), runs)));
+    assert.ok(sameContent(before, contentOf(store, allOf(runs), runs)));
     assert.equal(store.stored, 1);
     assert.ok(store.blobs.has(idKey(lost)));
   });
 
-  it('change one blob for one changed entry', async () => {
+  it('change one blob for one changed entry', () => {
     const store = new Store();
-    const before = await contentOf(
+    const before = contentOf(
       store,
       Array.from({ length: 3000 }, (_, i) => fileOf(i, 20)),
     );
     const runs = store.runsOf(before);
     store.stored = 0;
     const entries = allOf(runs).map((entry) => (entry.inode === 1500n ? { ...entry, mtimeNs: 9n } : entry));
-    await contentOf(store, entries, runs);
+    contentOf(store, entries, runs);
     assert.equal(store.stored, 1);
   });
 
-  it('are, whatever came, went or changed, id for id what splitting all anew gives', async () => {
+  it('are, whatever came, went or changed, id for id what splitting all anew gives', () => {
     const change = fc.record({
       at: fc.nat(599),
       what: fc.constantFrom('gone', 'changed', 'new before', 'tail gone'),
     });
     const sizes = fc.constantFrom(0, 30, 200);
-    await fc.assert(
-      fc.asyncProperty(fc.array(change, { maxLength: 6 }), sizes, async (changes, ids) => {
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 6 }), sizes, (changes, ids) => {
         const store = new Store();
-        const before = await contentOf(
+        const before = contentOf(
           store,
           Array.from({ length: 600 }, (_, i) => fileOf(2 * i + 1, ids)),
         );
@@ -147,16 +143,16 @@ describe('the runs of a folder', () => {
         entries = entries.filter(
           (entry, i) => i === 0 || idKey(entry.name) > idKey(entries[i - 1]?.name ?? entry.name),
         );
-        const kept = await contentOf(store, entries, runs);
-        const anew = await contentOf(new Store(), entries);
+        const kept = contentOf(store, entries, runs);
+        const anew = contentOf(new Store(), entries);
         assert.ok(sameContent(kept, anew));
       }),
       { numRuns: 25 },
     );
   });
 
-  it('of an empty folder are none', async () => {
-    assert.deepEqual(await contentOf(new Store(), []), { level: 0, ids: [] });
+  it('of an empty folder are none', () => {
+    assert.deepEqual(contentOf(new Store(), []), { level: 0, ids: [] });
   });
 });
 
@@ -170,7 +166,7 @@ describe('an entry that is just as it was', () => {
 
   it('is known by every field that a walk tells', () => {
     const walked: TreeEntry = { ...base, content: undefined };
-    assert.equal(unchangedEntry(walked, base, true), true);
+    assert.equal(standsAsBefore(walked, base, true), true);
     const others: Partial<TreeEntry>[] = [
       { name: utf8('other') },
       { type: entryTypes.fifo },
@@ -189,24 +185,24 @@ describe('an entry that is just as it was', () => {
       { error: 'e' },
     ];
     for (const other of others) {
-      assert.equal(unchangedEntry({ ...walked, ...other }, base, true), false, Object.keys(other).join());
+      assert.equal(standsAsBefore({ ...walked, ...other }, base, true), false, Object.keys(other).join());
     }
-    assert.equal(unchangedEntry(walked, { ...base, error: 'e' }, true), false);
+    assert.equal(standsAsBefore(walked, { ...base, error: 'e' }, true), false);
   });
 
   it('is, for a folder, one with the same content, and for a link one with the same target', () => {
     const folder: TreeEntry = { ...base, type: entryTypes.folder, size: 0, hardlink: undefined };
-    assert.equal(unchangedEntry(folder, { ...folder }, false), true);
-    assert.equal(unchangedEntry({ ...folder, content: { level: 0, ids: [] } }, folder, false), false);
+    assert.equal(standsAsBefore(folder, { ...folder }, false), true);
+    assert.equal(standsAsBefore({ ...folder, content: { level: 0, ids: [] } }, folder, false), false);
     assert.equal(
-      unchangedEntry({ ...folder, content: { level: 1, ids: folder.content?.ids ?? [] } }, folder, false),
+      standsAsBefore({ ...folder, content: { level: 1, ids: folder.content?.ids ?? [] } }, folder, false),
       false,
     );
     const xattrs = [{ name: utf8('user.a'), value: utf8('1') }];
-    assert.equal(unchangedEntry({ ...folder, xattrs }, folder, false), false);
-    assert.equal(unchangedEntry({ ...folder, xattrs }, { ...folder, xattrs: [...xattrs] }, false), true);
+    assert.equal(standsAsBefore({ ...folder, xattrs }, folder, false), false);
+    assert.equal(standsAsBefore({ ...folder, xattrs }, { ...folder, xattrs: [...xattrs] }, false), true);
     assert.equal(
-      unchangedEntry(
+      standsAsBefore(
         { ...folder, xattrs },
         { ...folder, xattrs: [{ name: utf8('user.a'), value: utf8('2') }] },
         false,
@@ -219,7 +215,7 @@ describe('an entry that is just as it was', () => {
       content: undefined,
       linkTarget: utf8('a'),
     };
-    assert.equal(unchangedEntry(link, { ...link, linkTarget: utf8('a') }, false), true);
-    assert.equal(unchangedEntry(link, { ...link, linkTarget: utf8('b') }, false), false);
+    assert.equal(standsAsBefore(link, { ...link, linkTarget: utf8('a') }, false), true);
+    assert.equal(standsAsBefore(link, { ...link, linkTarget: utf8('b') }, false), false);
   });
 });

@@ -44,8 +44,11 @@ import {
   type SegmentRef,
 } from './store-codec.ts';
 
-/** Bytes of puts on their way to one friend: enough to fill a line of 1 Gbit with 60 ms there and back. */
-const inFlightBytesMax: number = 8 * 1024 * 1024;
+/**
+ * Bytes of puts on their way to one friend: three shards of 4 MiB, so that one comes while another is verified there and a third waits
+ * for the disk. A friend holds 16 MiB of uploads for each of us.
+ */
+const inFlightBytesMax: number = 14 * 1024 * 1024;
 
 /** Pages of logs at most: a million segments. */
 const logPagesMax = 256;

@@ -1,0 +1,2 @@
+export { scanAll, scanFirst } from './gear';
+export { combineRows } from './reed-solomon';
