@@ -1,4 +1,5 @@
-import { allCommands, commandGroups } from './commands/index.ts';
+import { commandGroups } from './command-groups.ts';
+import { allCommands } from './commands/index.ts';
 
 /** Every word that may come first, aliases of groups included. */
 export function topWords(): string[] {
@@ -12,9 +13,4 @@ export function secondWords(group: string): string[] {
     const [first, second] = command.name.split(' ');
     return first === group && second !== undefined ? [second] : [];
   });
-}
-
-/** A group's own name for any of its aliases; other words as they are. */
-export function canonicalWord(word: string): string {
-  return commandGroups.find((group) => group.aliases.includes(word))?.name ?? word;
 }

@@ -1,6 +1,7 @@
 import { globalOptions } from './command.ts';
 import { secondWords, topWords } from './command-words.ts';
-import { allCommands, commandGroups } from './commands/index.ts';
+import { commandGroups } from './command-groups.ts';
+import { allCommands } from './commands/index.ts';
 import type { Command, OptionSpecs } from './command.ts';
 
 function optionWords(specs: OptionSpecs): string[] {

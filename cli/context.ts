@@ -106,6 +106,8 @@ interface Opened {
 
 /** Asks the daemon that runs in this home, if one does. */
 async function openDaemonsVault(context: Context): Promise<Opened | undefined> {
+  const { findSocket } = await import('../lib/api/socket-path.ts');
+  if ((await findSocket(context.home)) === undefined) return undefined;
   const { openRemoteVault } = await import('../lib/api/remote-vault.ts');
   const onProblem = (problem: Problem): void => context.output.problem(problem);
   const vault = await openRemoteVault(context.home, kithVersion(), onProblem);

@@ -1,6 +1,6 @@
 import { globalOptions } from './command.ts';
-import { canonicalWord } from './command-words.ts';
-import { allCommands, commandGroups } from './commands/index.ts';
+import { canonicalWord, commandGroups } from './command-groups.ts';
+import { allCommands } from './commands/index.ts';
 import { table } from './words.ts';
 import type { Command, OptionSpec, OptionSpecs } from './command.ts';
 

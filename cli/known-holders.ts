@@ -9,7 +9,7 @@ export interface KnownHolders {
 
 /** The disks and friends of a vault. */
 export async function knownHolders(vault: VaultApi): Promise<KnownHolders> {
-  const [drives, friends] = await Promise.all([vault.driveList(), vault.friendList()]);
+  const [drives, friends] = await Promise.all([vault.driveList({ brief: true }), vault.friendList()]);
   return { drives, friends };
 }
 

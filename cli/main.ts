@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { systemClock } from '../lib/base/clock.ts';
 import { makeContext } from './context.ts';
-import { commandHelp, helpFor } from './help.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { Output } from './output.ts';
 import { kithVersion } from './version.ts';
@@ -14,8 +13,9 @@ function makeOutput(json: boolean, quiet: boolean, verbose: boolean): Output {
 }
 
 /** Help and version are answered before anything is parsed: quickly, and whatever else is on the line. */
-function answeredAtOnce(options: readonly string[]): boolean {
+async function answeredAtOnce(options: readonly string[]): Promise<boolean> {
   if (options.length === 0 || options.includes('--help') || options.includes('-h')) {
+    const { helpFor } = await import('./help.ts');
     makeOutput(false, false, false).print(helpFor(options));
     return true;
   }
@@ -51,7 +51,7 @@ async function runCommand({ command, args }: ParsedLine, output: Output): Promis
 async function main(argv: readonly string[]): Promise<number> {
   const end = argv.indexOf('--');
   const options = end < 0 ? argv : argv.slice(0, end);
-  if (answeredAtOnce(options)) return 0;
+  if (await answeredAtOnce(options)) return 0;
   let parsed: ParsedLine;
   try {
     const { parseLine } = await import('./parse.ts');
@@ -62,6 +62,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const { command, args } = parsed;
   const output = makeOutput(args.flag('json'), args.flag('quiet'), args.flag('verbose'));
   if (args.flag('help')) {
+    const { commandHelp } = await import('./help.ts');
     output.print(commandHelp(command));
     return 0;
   }

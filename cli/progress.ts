@@ -1,4 +1,4 @@
-import { countOf, formatDuration, formatSize } from '../lib/base/units.ts';
+import { countOf, formatCount, formatDuration, formatSize } from '../lib/base/units.ts';
 import { columnsOf, shown } from './words.ts';
 import type { Clock } from '../lib/base/clock.ts';
 import type { Progress } from '../lib/vault/types.ts';
@@ -81,7 +81,7 @@ export function progressLine(measured: Measured, columns: number): string {
   if (share !== undefined) parts.unshift(`${Math.floor(share * 100)}%`.padStart(4));
   const { filesDone, filesTotal } = progress;
   if (filesTotal !== undefined && filesDone < filesTotal) {
-    parts.push(`${filesDone.toLocaleString('en-US')} of ${countOf(filesTotal, 'file')}`);
+    parts.push(`${formatCount(filesDone)} of ${countOf(filesTotal, 'file')}`);
   } else if (filesDone > 0) {
     parts.push(countOf(filesDone, 'file'));
   }

@@ -1,7 +1,7 @@
 import { parseSpread } from '../../lib/placement/spread.ts';
 import { resolve } from 'node:path';
 import { KithError } from '../../lib/base/errors.ts';
-import { countOf, formatDuration, formatSize, listOf } from '../../lib/base/units.ts';
+import { countOf, formatCount, formatDuration, formatSize, listOf } from '../../lib/base/units.ts';
 import { allHolders, holderNoun, type HolderCounts } from '../../lib/placement/words.ts';
 import { withOperation, withVault } from '../context.ts';
 import { seconds, spreadText } from '../json.ts';
@@ -52,9 +52,9 @@ function places({ drives, friends }: KnownHolders): string {
 function printSummary(output: Output, summary: BackupSummary, holders: KnownHolders): void {
   const files = countOf(summary.totalFilesProcessed, 'file');
   const parts = [
-    `${summary.filesNew.toLocaleString('en-US')} new`,
-    `${summary.filesChanged.toLocaleString('en-US')} changed`,
-    `${summary.filesUnmodified.toLocaleString('en-US')} as before`,
+    `${formatCount(summary.filesNew)} new`,
+    `${formatCount(summary.filesChanged)} changed`,
+    `${formatCount(summary.filesUnmodified)} as before`,
   ].join(', ');
   const time = formatDuration(summary.durationMs);
   const size = formatSize(summary.totalBytesProcessed);

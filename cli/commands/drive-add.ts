@@ -20,7 +20,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
       ...(quotaBytes !== undefined && { quotaBytes }),
       ...(household !== undefined && { household }),
     });
-    return { drive: added, count: (await vault.driveList()).length };
+    return { drive: added, count: (await vault.driveList({ brief: true })).length };
   });
   output.document(driveJson(drive));
   const free = drive.freeBytes === null ? '' : `, ${formatSize(drive.freeBytes)} free`;

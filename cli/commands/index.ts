@@ -24,7 +24,7 @@ import { snapshotsCommand } from './snapshots.ts';
 import { statusCommand } from './status.ts';
 import { upCommand } from './up.ts';
 import { whereCommand } from './where.ts';
-import type { Command, CommandGroup } from '../command.ts';
+import type { Command } from '../command.ts';
 
 /** Every command, in the order of the help. */
 export const allCommands: readonly Command[] = [
@@ -54,15 +54,4 @@ export const allCommands: readonly Command[] = [
   configGetCommand,
   configSetCommand,
   completionCommand,
-];
-
-/** First words that are no commands by themselves. */
-export const commandGroups: readonly CommandGroup[] = [
-  { name: 'friend', aliases: [], describe: 'People who keep your backups, and you theirs' },
-  {
-    name: 'drive',
-    aliases: ['disk'],
-    describe: 'Folders, USB disks and NAS mounts that hold what you back up',
-  },
-  { name: 'config', aliases: [], describe: 'Settings' },
 ];

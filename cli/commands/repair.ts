@@ -1,4 +1,4 @@
-import { countOf, formatSize } from '../../lib/base/units.ts';
+import { countOf, formatCount, formatSize } from '../../lib/base/units.ts';
 import { allHolders, holderNoun, type HolderCounts } from '../../lib/placement/words.ts';
 import { withOperation, withVault } from '../context.ts';
 import { seconds } from '../json.ts';
@@ -40,7 +40,7 @@ function summaryLines(summary: RepairSummary, holders: KnownHolders, dryRun: boo
   else {
     const sent = formatSize(summary.bytesSent);
     lines.push(
-      `${bad.toLocaleString('en-US')} missing or damaged, ${summary.shardsRebuilt.toLocaleString('en-US')} rebuilt; ${sent} sent.`,
+      `${formatCount(bad)} missing or damaged, ${formatCount(summary.shardsRebuilt)} rebuilt; ${sent} sent.`,
     );
   }
   if (summary.snapshotsPublished > 0) {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { systemClock } from '../../lib/base/clock.ts';
-import { formatSize } from '../../lib/base/units.ts';
+import { formatCount, formatSize } from '../../lib/base/units.ts';
 import { withVault } from '../context.ts';
 import { localTime, rfc3339, shown, table } from '../words.ts';
 import type { SnapshotInfo } from '../../lib/vault/types.ts';
@@ -57,7 +57,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     snapshot.shortId,
     localTime(snapshot.timeNs),
     shown(snapshot.hostname),
-    snapshot.summary.files.toLocaleString('en-US'),
+    formatCount(snapshot.summary.files),
     formatSize(snapshot.summary.bytes),
     snapshot.tags.map(shown).join(','),
     [stateWords[snapshot.state], snapshot.timeNs > now ? 'its time lies ahead: a clock was wrong' : '']

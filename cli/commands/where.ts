@@ -1,4 +1,4 @@
-import { countOf } from '../../lib/base/units.ts';
+import { countOf, formatCount } from '../../lib/base/units.ts';
 import { holderNoun } from '../../lib/placement/words.ts';
 import { withVault } from '../context.ts';
 import { spreadText } from '../json.ts';
@@ -45,7 +45,7 @@ function holderRows(packs: readonly PackPlace[]): string[][] {
   const names = [...counts.keys()].sort((a, b) => (a < b ? -1 : 1));
   return names.map((name) => [
     shown(name),
-    ...states.map((state) => (counts.get(name)?.get(state) ?? 0).toLocaleString('en-US')),
+    ...states.map((state) => formatCount(counts.get(name)?.get(state) ?? 0)),
   ]);
 }
 

@@ -41,6 +41,7 @@ const friendOptions = {
 
 const force = optional(fields({ force: flag }));
 
+type Brief = Parameters<VaultApi['driveList']>[0];
 type Force = { readonly force?: boolean };
 type SnapshotFilter = Parameters<VaultApi['snapshots']>[0];
 
@@ -56,7 +57,10 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     ],
     perform: (vault, { args }) => vault.driveAdd(args[0] as DriveOptions),
   },
-  driveList: { checks: [], perform: (vault) => vault.driveList() },
+  driveList: {
+    checks: [optional(fields({ brief: flag }))],
+    perform: (vault, { args }) => vault.driveList(given(args[0]) as Brief),
+  },
   driveRemove: {
     checks: [text, force],
     perform: (vault, { args }) => vault.driveRemove(args[0] as string, given(args[1]) as Force | undefined),

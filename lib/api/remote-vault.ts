@@ -71,8 +71,8 @@ export class RemoteVault implements VaultApi {
     return this.#call('driveAdd', [options]);
   }
 
-  driveList(): Promise<DriveInfo[]> {
-    return this.#call('driveList', []);
+  driveList(options?: { readonly brief?: boolean }): Promise<DriveInfo[]> {
+    return this.#call('driveList', [options]);
   }
 
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo> {

@@ -11,7 +11,7 @@ import {
   splitAppendKeys,
 } from '../format/append-keys.ts';
 import { attestLog, type LogRole } from '../format/segment.ts';
-import type { DeviceKeys } from '../trust/identity.ts';
+import type { DeviceKeys } from '../trust/device.ts';
 
 /** A log that this device appends to. */
 export interface AppendLog {

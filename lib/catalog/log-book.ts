@@ -11,7 +11,7 @@ import { recordKinds } from '../format/log-kinds.ts';
 import { openLogRecord, readRecordHead, sealLogRecord, unknownKindAction } from '../format/log-record.ts';
 import type { LogPosition } from '../format/log-position.ts';
 import { logRoles, type LogRole } from '../format/segment.ts';
-import { currentEpoch, epochKeys, type DeviceKeys } from '../trust/identity.ts';
+import { currentEpoch, epochKeys, type DeviceKeys } from '../trust/device.ts';
 import { newAppendLog, openAppendKeys, sealAppendKeys, type AppendLog } from './append-keys.ts';
 import type { CatalogState } from './catalog-state.ts';
 import type { LogCarrier, CarriedRecord, LogAuthority, LogHead, LogProblem } from './log-carrier.ts';

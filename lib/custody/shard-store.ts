@@ -4,7 +4,7 @@ import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { rangeProof } from '../crypto/merkle.ts';
-import type { DiskStat } from '../disk/disk.ts';
+import type { DiskEntry, DiskStat } from '../disk/disk.ts';
 import {
   checkShardPayload,
   parseShardFileName,
@@ -174,7 +174,7 @@ export class ShardStore {
   async *inventory(options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
     const strays: string[] = [];
     for (const folders of await this.#folders(strays)) {
-      yield* this.#listFolder(folders, options, strays);
+      yield* this.#listFolder(folders, await this.#folder.listInside(folders), options, strays);
       reportStrays(strays, options);
     }
     reportStrays(strays, options);
@@ -184,18 +184,19 @@ export class ShardStore {
   async *inventoryOf(firstByte: number, options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
     const folders = [...this.#vaultFolders, toHex(new Uint8Array([firstByte]))];
     const strays: string[] = [];
-    yield* this.#listFolder(folders, options, strays);
+    yield* this.#listFolder(folders, await this.#folder.list(folders), options, strays);
     reportStrays(strays, options);
   }
 
   async *#listFolder(
     folders: readonly string[],
+    entries: readonly DiskEntry[] | undefined,
     options: InventoryOptions,
     strays: string[],
   ): AsyncGenerator<InventoryEntry> {
     throwIfAborted(options.signal);
     const refs: ShardRef[] = [];
-    for (const { name, isFile } of (await this.#folder.list(folders)) ?? []) {
+    for (const { name, isFile } of entries ?? []) {
       const ref = isFile ? parseShardFileName(name) : undefined;
       if (ref === undefined || toHex(ref.packId).slice(0, 2) !== folders.at(-1)) {
         strays.push([...folders, name].join('/'));
@@ -203,7 +204,9 @@ export class ShardStore {
     }
     for (let at = 0; at < refs.length; at += headsAtOnce) {
       throwIfAborted(options.signal);
-      const some = await mapLimited(refs.slice(at, at + headsAtOnce), headsAtOnce, (ref) => this.#look(ref));
+      const some = await mapLimited(refs.slice(at, at + headsAtOnce), headsAtOnce, (ref) =>
+        this.#look(ref, options),
+      );
       for (const entry of some) if (entry !== undefined) yield entry;
     }
   }
@@ -229,12 +232,14 @@ export class ShardStore {
   }
 
   /** What a listing tells of one shard; undefined if it vanished meanwhile. */
-  async #look(ref: ShardRef): Promise<InventoryEntry | undefined> {
+  async #look(ref: ShardRef, { expected }: InventoryOptions): Promise<InventoryEntry | undefined> {
     const place = this.#placeOf(ref);
     const stat = await this.#folder.statAt(place);
     if (stat === undefined) return undefined;
     const { bytes: fileBytes, mtimeMs: sinceMs } = stat;
     const entry = { packId: ref.packId, index: ref.index, fileBytes, sinceMs };
+    const likeness = expected?.(ref.packId);
+    if (likeness?.fileBytes === fileBytes) return { ...entry, class: likeness.class, damaged: undefined };
     try {
       const bytes = await this.#folder.disk.read(this.#folder.pathOf(place), 0, shardHeadBytes);
       if (bytes === undefined) return undefined;

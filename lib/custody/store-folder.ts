@@ -123,6 +123,11 @@ export class StoreFolder {
       const stat = await this.disk.stat(join(this.#folder, ...folders.slice(0, depth)));
       if (stat?.isFolder !== true) return undefined;
     }
+    return await this.listInside(folders);
+  }
+
+  /** The same of a folder that a listing of the one above has just shown to be one. */
+  async listInside(folders: readonly string[]): Promise<DiskEntry[] | undefined> {
     const entries = await this.disk.list(join(this.#folder, ...folders));
     return entries?.sort((a, b) => (a.name < b.name ? -1 : 1));
   }

@@ -72,7 +72,8 @@ export class Daemon {
         const [entry] = await vault.configGet('repair.grace');
         return entry === undefined || entry.value === 'auto' ? undefined : parseDuration(entry.value);
       },
-      look: async () => (await vault.driveList()).map(({ id, available }) => ({ id, here: available })),
+      look: async () =>
+        (await vault.driveList({ brief: true })).map(({ id, available }) => ({ id, here: available })),
       repair: async (signal) =>
         repairedWords(await vault.repair({ quick: true, signal, onProblem: this.#heard })),
       exchangeWith: async (id, signal) => node?.exchangeWith(id, signal),

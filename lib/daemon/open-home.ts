@@ -1,18 +1,27 @@
 import { openVault } from '../vault/index.ts';
-import { KithNode } from './peer-node.ts';
-import type { OpenHome } from './home-port.ts';
+import type { Session } from '../vault/session.ts';
+import { NetworkOnDemand, type NetworkNode } from './network-on-demand.ts';
+import type { NetworkOptions, OpenHome } from './home-port.ts';
 
 /** Opens a home, and puts the network under its vault: friends are holders like disks. */
 export const openHome: OpenHome = async ({ home, passphrase, network, onProblem }) => {
-  let node: KithNode | undefined;
+  let node: NetworkNode | undefined;
   const vault = await openVault({
     home,
     ...(passphrase !== undefined && { passphrase }),
     onProblem,
     network: async (session) => {
-      node = await KithNode.make(session, network);
+      // A record that the device itself has signed keeps others from claiming its key.
+      await session.ownAddress.publish(session.name, session.ownAddress.endpoints);
+      node =
+        network === undefined ? new NetworkOnDemand(session, makeNode) : await makeNode(session, network);
       return node;
     },
   });
   return { vault, node };
 };
+
+async function makeNode(session: Session, network?: NetworkOptions): Promise<NetworkNode> {
+  const { KithNode } = await import('./peer-node.ts');
+  return await KithNode.make(session, network);
+}

@@ -87,8 +87,6 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   /** For an opened session; nothing listens or dials before `start`. */
   static async make(session: Session, options: NetworkOptions | undefined): Promise<KithNode> {
-    // A record that the device itself has signed keeps others from claiming its key.
-    await session.ownAddress.publish(session.name, session.ownAddress.endpoints);
     const node = new KithNode(session, options);
     if (options !== undefined) node.#hosting = await node.#openHosting();
     return node;

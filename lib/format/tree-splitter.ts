@@ -54,14 +54,23 @@ export class TreeSplitter {
     this.#hasher = Hasher.keyed(key);
   }
 
+  /** True for an entry that begins a run whatever stands before it. */
+  begins(entry: TreeEntry): boolean {
+    return this.#draw(entry) * treeBytesTarget < entryBytes(entry);
+  }
+
   /** Takes the next entry and gives the runs that are now complete, often none. */
   add(entry: TreeEntry): TreeEntry[][] {
     const bytes = entryBytes(entry);
-    const digest = this.#hasher.hash(purpose, entry.name);
-    const draw = new DataView(digest.buffer, digest.byteOffset).getUint32(0, true) / 2 ** 32;
+    const draw = this.#draw(entry);
     const done = draw * treeBytesTarget < bytes ? this.finish() : [];
     this.#run.push({ entry, bytes, draw });
     return done;
+  }
+
+  #draw(entry: TreeEntry): number {
+    const digest = this.#hasher.hash(purpose, entry.name);
+    return new DataView(digest.buffer, digest.byteOffset).getUint32(0, true) / 2 ** 32;
   }
 
   /** The runs that are left. An empty folder has none. */

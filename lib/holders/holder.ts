@@ -53,8 +53,20 @@ export interface InventoryProblem {
   readonly message: string;
 }
 
+/** What the file of any shard of a pack is like, by the manifest that the asker has. */
+export interface ExpectedFile {
+  readonly fileBytes: number;
+  readonly class: number;
+}
+
 export interface InventoryOptions {
   readonly signal?: AbortSignal;
+  /**
+   * A file of just this length is listed without being opened: of a terabyte's shards that saves most of the time. Its bytes are no more
+   * vouched for than those of any that is listed. Files of another length, and those of packs that this doesn't know, are looked into.
+   * A hint: a holder may look all the same.
+   */
+  readonly expected?: ((packId: Uint8Array) => ExpectedFile | undefined) | undefined;
   /** Told of files that are no shards; they are left alone. */
   readonly onProblem?: (problem: InventoryProblem) => void;
 }

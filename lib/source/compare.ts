@@ -5,11 +5,11 @@ import { utf8 } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { treeDepthMax } from '../base/limits.ts';
 import { entryTypes } from '../format/tree-entry.ts';
-import { typeOf } from './entry.ts';
 import { readXattrs } from './extras.ts';
 import { floorTo, nativeCalls } from './native.ts';
 import { displayPath, joinPath, nameBytes, nameKey, withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
+import { typeOf } from './stat-numbers.ts';
 import { isPersonal } from './xattr-names.ts';
 
 /** Bytes of each of two files in memory at a time. */

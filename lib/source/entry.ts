@@ -1,21 +1,11 @@
 import type { BigIntStats } from 'node:fs';
-import type { TreeEntry, EntryType } from '../format/tree-entry.ts';
+import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
+import type { StatNumbers } from './stat-numbers.ts';
+import { numbersOf } from './stat-numbers.ts';
 
 const empty = new Uint8Array(0);
-
-/** What a thing is by its lstat. */
-export function typeOf(stats: BigIntStats): EntryType {
-  if (stats.isFile()) return entryTypes.file;
-  if (stats.isDirectory()) return entryTypes.folder;
-  if (stats.isSymbolicLink()) return entryTypes.symlink;
-  if (stats.isFIFO()) return entryTypes.fifo;
-  if (stats.isSocket()) return entryTypes.socket;
-  if (stats.isBlockDevice()) return entryTypes.blockDevice;
-  if (stats.isCharacterDevice()) return entryTypes.characterDevice;
-  return entryTypes.unreadable;
-}
 
 /**
  * The entry of a thing without its content. `name` is kept, not copied. A symlink's target is passed along;
@@ -27,29 +17,34 @@ export function entryOf(
   accounts: Accounts,
   linkTarget?: Uint8Array,
 ): TreeEntry {
-  const type = typeOf(stats);
-  const uid = Number(stats.uid);
-  const gid = Number(stats.gid);
+  return entryFrom(name, numbersOf(stats), accounts, linkTarget);
+}
+
+/** The same from numbers. */
+export function entryFrom(
+  name: Uint8Array,
+  stats: StatNumbers,
+  accounts: Accounts,
+  linkTarget?: Uint8Array,
+): TreeEntry {
+  const { type, uid, gid, inode, links, device, birthtimeNs } = stats;
   const isDevice = type === entryTypes.blockDevice || type === entryTypes.characterDevice;
   return {
     name,
     type,
-    mode: Number(stats.mode & 0o7777n),
+    mode: stats.mode,
     uid,
     gid,
     user: accounts.user(uid),
     group: accounts.group(gid),
     mtimeNs: stats.mtimeNs,
     ctimeNs: stats.ctimeNs,
-    inode: stats.ino,
-    size: type === entryTypes.file ? Number(stats.size) : 0,
+    inode,
+    size: type === entryTypes.file ? stats.size : 0,
     linkTarget,
-    device: isDevice ? deviceNumber(stats.rdev) : undefined,
-    birthtimeNs: stats.birthtimeNs > 0n ? stats.birthtimeNs : undefined,
-    hardlink:
-      type !== entryTypes.folder && stats.nlink > 1n
-        ? { device: stats.dev, inode: stats.ino, links: Number(stats.nlink) }
-        : undefined,
+    device: isDevice ? stats.deviceNumber : undefined,
+    birthtimeNs: birthtimeNs > 0n ? birthtimeNs : undefined,
+    hardlink: type !== entryTypes.folder && links > 1 ? { device, inode, links } : undefined,
     error: type === entryTypes.unreadable ? 'its kind is unknown to kith' : undefined,
   };
 }
@@ -86,15 +81,6 @@ export function asUnreadable(entry: TreeEntry, why: string): TreeEntry {
 
 /** The root folder's name, which no folder lists. */
 export const rootName: Uint8Array = empty;
-
-function deviceNumber(rdev: bigint): { major: number; minor: number } {
-  if (process.platform === 'darwin') {
-    return { major: Number((rdev >> 24n) & 0xffn), minor: Number(rdev & 0xff_ffffn) };
-  }
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xffff_f000n);
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffff_ff00n);
-  return { major: Number(major), minor: Number(minor) };
-}
 
 /** The number that mknod takes and lstat gives for a device. */
 export function packDevice({ major, minor }: { readonly major: number; readonly minor: number }): bigint {

@@ -69,9 +69,14 @@ export class IgnoreRules {
     return new IgnoreRules(this.#excludes, this.#base, matcher, total);
   }
 
+  /** True where nothing is left out. */
+  get isEmpty(): boolean {
+    return this.#excludes.length === 0 && this.#matcher === undefined;
+  }
+
   /** Whether to leave a thing out. Folders above it must have been asked about before and not been left out. */
   excludes(path: Uint8Array, isFolder: boolean): boolean {
-    if (this.#excludes.length === 0 && this.#matcher === undefined) return false;
+    if (this.isEmpty) return false;
     const text = pathText(path);
     if (verdictOf(this.#excludes, text, isFolder) === true) return true;
     if (this.#matcher === undefined || text.length <= this.#base.length) return false;

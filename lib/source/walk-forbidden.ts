@@ -3,10 +3,11 @@ import { realpathSync, statSync } from 'node:fs';
 import { displayText, viewAsBuffer } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { nameKey, splitPath, withReach } from './path.ts';
+import type { StatNumbers } from './stat-numbers.ts';
 
-/** Folders that no walk enters, known by their path and, under whatever name they appear, by device and inode. */
+/** Folders that no walk enters (asked about folders only), known by their path and, under whatever name they appear, by device and inode. */
 export interface ForbiddenPlaces {
-  has(path: Uint8Array, stats: BigIntStats): boolean;
+  has(path: Uint8Array, stats: Pick<StatNumbers, 'device' | 'inode'>): boolean;
 }
 
 /** KithError `usage` if one of the sources lies in such a folder: it would back up its own backup. */
@@ -29,7 +30,7 @@ export function forbiddenPlaces(
     for (const path of [source, realPath(source)]) refuseInside(path, source, paths, inodes);
   }
   return {
-    has: (path, stats) => stats.isDirectory() && (inodes.has(inodeKey(stats)) || paths.has(nameKey(path))),
+    has: (path, { device, inode }) => inodes.has(`${device}:${inode}`) || paths.has(nameKey(path)),
   };
 }
 

@@ -1,4 +1,3 @@
-import type { BigIntStats } from 'node:fs';
 import {
   closeSync,
   constants,
@@ -15,14 +14,18 @@ import { treeDepthMax } from '../base/limits.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes } from '../format/tree-entry.ts';
 import type { Accounts } from './accounts.ts';
-import { entryOf, rootName, unreadableEntry } from './entry.ts';
+import { entryFrom, rootName, unreadableEntry } from './entry.ts';
 import type { TellLoss } from './extras.ts';
 import { withXattrs } from './extras.ts';
 import type { IgnoreRules } from './ignore.ts';
 import { ignoreBytesMax, ignoreFileName, ignoreFilePath } from './ignore.ts';
+import type { FastLstat } from './native-stat.ts';
+import { fastLstat } from './native-stat.ts';
 import { handlePath, joinPath, nameBytes, oPath, withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
 import type { SourceNode } from './source-set.ts';
+import type { StatNumbers } from './stat-numbers.ts';
+import { numbersOf } from './stat-numbers.ts';
 import type { ForbiddenPlaces } from './walk-forbidden.ts';
 import { tagThatEmpties } from './walk-tags.ts';
 import type { WalkEvent, WalkOptions } from './walk.ts';
@@ -54,8 +57,29 @@ interface Frame extends Standing {
 }
 
 interface Seen {
-  readonly stats: BigIntStats;
+  readonly stats: StatNumbers;
   readonly linkTarget: Uint8Array | undefined;
+}
+
+/** Names looked at before native calls are loaded for the rest: that takes as long as some thousand lstats. */
+const namesBeforeNative = 2000;
+
+/** What a walk says of anything but a folder. Its path is put together when it is wanted: mostly nobody asks. */
+class WalkedEntry implements WalkEvent {
+  readonly kind = 'entry' as const;
+  readonly entry: TreeEntry;
+  readonly device: bigint;
+  readonly #folder: Uint8Array;
+
+  constructor(folder: Uint8Array, entry: TreeEntry, device: bigint) {
+    this.#folder = folder;
+    this.entry = entry;
+    this.device = device;
+  }
+
+  get path(): Uint8Array {
+    return joinPath(this.#folder, this.entry.name);
+  }
 }
 
 /**
@@ -67,6 +91,10 @@ export class TreeWalk {
   readonly #forbidden: ForbiddenPlaces;
   readonly #accounts: Accounts;
   readonly #frames: Frame[] = [];
+  #fast: FastLstat | undefined;
+  /** The frame whose folder `#fast` has. */
+  #fastFrame: Frame | undefined;
+  #namesSeen = 0;
   #root: SourceNode | undefined;
 
   constructor(root: SourceNode, forbidden: ForbiddenPlaces, options: WalkOptions, accounts: Accounts) {
@@ -105,44 +133,74 @@ export class TreeWalk {
 
   #begin(node: SourceNode): WalkEvent {
     const path = new Uint8Array([0x2f]);
-    const stats = statSync('/', { bigint: true });
-    const entry = this.#withXattrs(entryOf(rootName, stats, this.#accounts), path, path, false);
+    const stats = numbersOf(statSync('/', { bigint: true }));
+    const entry = this.#withXattrs(entryFrom(rootName, stats, this.#accounts), path, path, false);
     const standing = {
       whole: node.isSource,
       rules: this.#options.ignore,
-      sourceDevice: node.isSource ? stats.dev : undefined,
+      sourceDevice: node.isSource ? stats.device : undefined,
       node,
     };
-    return this.#enter(path, path, entry, stats.dev, standing);
+    return this.#enter(path, path, entry, stats.device, standing);
   }
 
   /** Looks at one name of a folder: an event, or undefined for what is left out. */
   #visit(frame: Frame, key: string): WalkEvent | undefined {
-    const name = nameBytes(key);
-    const path = joinPath(frame.path, name);
-    const access = frame.access === frame.path ? path : joinPath(frame.access, name);
     const node = frame.node?.children.get(key);
+    const name = nameBytes(key);
     const leads = (node?.children.size ?? 0) > 0;
     let seen: Seen;
     try {
-      seen = look(access, leads);
+      seen = this.#look(frame, key, name, leads);
     } catch (error) {
+      const path = joinPath(frame.path, name);
       if (node === undefined && frame.rules.excludes(path, false)) return undefined;
       return this.#unreadable(path, name, error);
     }
     const { stats, linkTarget } = seen;
-    if (this.#forbidden.has(path, stats)) return undefined;
+    const isFolder = stats.type === entryTypes.folder;
+    if (!isFolder && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
+      return new WalkedEntry(frame.path, entryFrom(name, stats, this.#accounts, linkTarget), stats.device);
+    }
+    const path = joinPath(frame.path, name);
+    if (isFolder && this.#forbidden.has(path, stats)) return undefined;
     const standing = this.#standing(frame, path, stats, node);
     if (standing === undefined) {
       return node === undefined
         ? undefined
         : this.#unreadable(path, name, new Error('it is no longer a folder'));
     }
-    const bare = entryOf(name, stats, this.#accounts, linkTarget);
+    const bare = entryFrom(name, stats, this.#accounts, linkTarget);
     // A file's are read when its bytes are: most files are as they were, and keep what is stored of them.
-    const entry = stats.isFile() ? bare : this.#withXattrs(bare, access, path, leads);
-    if (!stats.isDirectory()) return { kind: 'entry', path, entry, device: stats.dev };
-    return this.#enter(path, access, entry, stats.dev, standing);
+    if (stats.type === entryTypes.file) return { kind: 'entry', path, entry: bare, device: stats.device };
+    const access = frame.access === frame.path ? path : joinPath(frame.access, name);
+    const entry = this.#withXattrs(bare, access, path, leads);
+    if (!isFolder) return { kind: 'entry', path, entry, device: stats.device };
+    return this.#enter(path, access, entry, stats.device, standing);
+  }
+
+  /** lstat, or for a folder on the way to a source, where a symlink is followed, stat. */
+  #look(frame: Frame, key: string, name: Uint8Array, follow: boolean): Seen {
+    if (++this.#namesSeen === namesBeforeNative) this.#fast = fastLstat();
+    if (this.#fast !== undefined && !follow) {
+      if (this.#fastFrame !== frame) {
+        this.#fastFrame = frame;
+        this.#fast.enter(frame.access);
+      }
+      const stats = this.#fast.lstat(key);
+      if (stats !== undefined && stats.type !== entryTypes.symlink) return { stats, linkTarget: undefined };
+    }
+    return look(joinPath(frame.access, name), follow);
+  }
+
+  /** True where nothing but a folder's own rules could leave a thing out, and there are none. */
+  #takesAll(frame: Frame, stats: StatNumbers): boolean {
+    const { excludeLargerThan, oneFileSystem } = this.#options;
+    return (
+      frame.rules.isEmpty &&
+      excludeLargerThan === undefined &&
+      (oneFileSystem !== true || stats.device === frame.sourceDevice)
+    );
   }
 
   #withXattrs(entry: TreeEntry, access: Uint8Array, path: Uint8Array, follow: boolean): TreeEntry {
@@ -155,33 +213,35 @@ export class TreeWalk {
   #standing(
     frame: Frame,
     path: Uint8Array,
-    stats: BigIntStats,
+    stats: StatNumbers,
     node: SourceNode | undefined,
   ): Standing | undefined {
-    const isFolder = stats.isDirectory();
+    const isFolder = stats.type === entryTypes.folder;
     const inherited = { rules: frame.rules, sourceDevice: frame.sourceDevice, node };
     if (frame.whole && !this.#leftOut(frame, path, stats)) {
       return {
         ...inherited,
-        sourceDevice: node?.isSource === true ? stats.dev : frame.sourceDevice,
+        sourceDevice: node?.isSource === true ? stats.device : frame.sourceDevice,
         whole: true,
       };
     }
     if (node?.isSource === true) {
       // Named by a person: taken whatever the rules of a source around it say.
       const rules = this.#options.ignore.startingAt(path);
-      return { whole: true, rules, sourceDevice: stats.dev, node };
+      return { whole: true, rules, sourceDevice: stats.device, node };
     }
     const leads = isFolder && node !== undefined && node.children.size > 0;
     return leads ? { ...inherited, whole: false } : undefined;
   }
 
-  #leftOut(frame: Frame, path: Uint8Array, stats: BigIntStats): boolean {
+  #leftOut(frame: Frame, path: Uint8Array, stats: StatNumbers): boolean {
     const { excludeLargerThan, oneFileSystem } = this.#options;
-    if (oneFileSystem === true && !stats.isDirectory() && stats.dev !== frame.sourceDevice) return true;
-    if (excludeLargerThan !== undefined && stats.isFile() && stats.size > BigInt(excludeLargerThan))
+    const isFolder = stats.type === entryTypes.folder;
+    if (oneFileSystem === true && !isFolder && stats.device !== frame.sourceDevice) return true;
+    if (excludeLargerThan !== undefined && stats.type === entryTypes.file && stats.size > excludeLargerThan) {
       return true;
-    return frame.rules.excludes(path, stats.isDirectory());
+    }
+    return frame.rules.excludes(path, isFolder);
   }
 
   #enter(
@@ -250,13 +310,12 @@ export class TreeWalk {
   }
 }
 
-/** lstat, or for a folder on the way to a source, where a symlink is followed, stat. */
-function look(access: Uint8Array, leads: boolean): Seen {
+function look(access: Uint8Array, follow: boolean): Seen {
   const at = viewAsBuffer(access);
   const stats = lstatSync(at, { bigint: true });
-  if (!stats.isSymbolicLink()) return { stats, linkTarget: undefined };
-  if (leads) return { stats: statSync(at, { bigint: true }), linkTarget: undefined };
-  return { stats, linkTarget: new Uint8Array(readlinkSync(at, 'buffer')) };
+  if (!stats.isSymbolicLink()) return { stats: numbersOf(stats), linkTarget: undefined };
+  if (follow) return { stats: numbersOf(statSync(at, { bigint: true })), linkTarget: undefined };
+  return { stats: numbersOf(stats), linkTarget: new Uint8Array(readlinkSync(at, 'buffer')) };
 }
 
 function reached(frame: Frame): Frame {
@@ -282,11 +341,12 @@ export function lookAgain(
 ): { readonly entry: TreeEntry; readonly device: bigint } {
   try {
     const { stats, linkTarget } = look(path, false);
-    const bare = entryOf(name, stats, accounts, linkTarget);
-    const entry = stats.isFile()
-      ? bare
-      : withReach(path, (at) => withXattrs(bare, { path: at, follow: false }, tell));
-    return { entry, device: stats.dev };
+    const bare = entryFrom(name, stats, accounts, linkTarget);
+    const entry =
+      bare.type === entryTypes.file
+        ? bare
+        : withReach(path, (at) => withXattrs(bare, { path: at, follow: false }, tell));
+    return { entry, device: stats.device };
   } catch (error) {
     return { entry: unreadableEntry(name, `can't be read: ${reasonOf(error)}`), device: 0n };
   }

@@ -1,4 +1,4 @@
-import { equalBytes, toHex } from '../base/bytes.ts';
+import { toHex } from '../base/bytes.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { newPhrase, rootOfPhrase } from '../crypto/phrase.ts';
 import type { RandomSource } from '../crypto/random.ts';
@@ -7,20 +7,11 @@ import { boxKeyPair, signKeyPair, wipeKeyPair } from '../crypto/sign.ts';
 import { decodeCertificate, encodeCertificate, signCertificate } from '../format/certificate.ts';
 import type { Certificate } from '../format/certificate.ts';
 import type { EpochKeys } from '../format/epoch-keys.ts';
-import {
-  decodeKeyRecord,
-  encodeKeyRecord,
-  keyRecordCovers,
-  mergeKeyRecords,
-  nextRevision,
-  openEnvelope,
-  sealEpoch,
-  signKeyRecord,
-  verifyKeyRecord,
-} from '../format/key-record.ts';
+import { mergeKeyRecords, nextRevision, openEnvelope, sealEpoch } from '../format/key-record.ts';
 import type { KeyRecordContent } from '../format/key-record.ts';
 import { keyStoreTags } from '../format/key-store.ts';
 import { orderEpochs } from './device.ts';
+import { readKeyRecord, signedKeyRecord, type NewDevice } from './own-key-record.ts';
 import type { DeviceKeys } from './device.ts';
 import {
   dedupKeysOfRoot,
@@ -33,6 +24,7 @@ import {
 import type { SecretWitness } from './root-keys.ts';
 
 export { currentEpoch, doorstepKeys, epochKeys } from './device.ts';
+export { adoptKeyRecord, withEpochsOf, type NewDevice } from './own-key-record.ts';
 export type { DeviceKeys } from './device.ts';
 export { vaultIdOfRoot } from './root-keys.ts';
 
@@ -47,13 +39,6 @@ export interface DeviceOptions {
   readonly nowNs: () => bigint;
   /** For tests: is told of every secret made from the phrase. All are zeroed when the call has ended. */
   readonly witness?: SecretWitness;
-}
-
-/** A device and the key record that names it. */
-export interface NewDevice {
-  readonly device: DeviceKeys;
-  /** Encoded and signed: goes into the log and to every holder. */
-  readonly keyRecord: Uint8Array;
 }
 
 /** The identity's certificate for a device's public keys. The root is the caller's to wipe. */
@@ -122,10 +107,6 @@ export function prepareDevice(root: Secret, options: DeviceOptions): PreparedDev
   };
 }
 
-function signed(content: KeyRecordContent, device: DeviceKeys): Uint8Array {
-  return encodeKeyRecord(signKeyRecord(content, device.deviceId, device.deviceSecretKey));
-}
-
 /**
  * A new identity with its first device and epoch 0. The root and the identity's secret key are zeroed before this
  * returns; the phrase is a string that JavaScript can't wipe: show it and let it go.
@@ -144,16 +125,10 @@ export function createIdentity(options: DeviceOptions): NewDevice & { readonly p
       certificates: [certificate],
       envelopes: [envelope],
     };
-    return { phrase, device, keyRecord: signed(content, device) };
+    return { phrase, device, keyRecord: signedKeyRecord(content, device) };
   } finally {
     root.wipe();
   }
-}
-
-function readKeyRecord(vaultId: Uint8Array, bytes: Uint8Array): KeyRecordContent {
-  const record = decodeKeyRecord(bytes);
-  verifyKeyRecord(record, vaultId);
-  return record;
 }
 
 /**
@@ -228,7 +203,7 @@ export function completeDevice(
   };
   return {
     device,
-    keyRecord: signed(mergeKeyRecords(known, added), device),
+    keyRecord: signedKeyRecord(mergeKeyRecords(known, added), device),
     epochsUnopened: found.filter((keys) => keys === undefined).length,
     recordsRefused: refused,
   };
@@ -264,33 +239,4 @@ export async function recoverIdentity(
   } finally {
     root.wipe();
   }
-}
-
-/** The device with every epoch that its key record seals to it: those that another device began since the key store was written. */
-export function withEpochsOf(device: DeviceKeys, keyRecord: Uint8Array): DeviceKeys {
-  const { vaultId, boxKeys } = device;
-  const found = readKeyRecord(vaultId, keyRecord).envelopes.map((envelope) =>
-    openEnvelope(vaultId, envelope, boxKeys),
-  );
-  const epochs = orderEpochs(vaultId, [...device.epochs, ...found.filter((keys) => keys !== undefined)]);
-  return { ...device, epochs };
-}
-
-/**
- * Takes what other copies of the key record know into a device's own: their certificates, and epochs that are sealed to
- * this device. `keyRecord` is `ours` itself where that already had everything, else the union signed by this device.
- * KithError `not-authentic` or `malformed` for a copy that is not genuine; then nothing of it is taken.
- */
-export function adoptKeyRecord(device: DeviceKeys, ours: Uint8Array, theirs: Uint8Array): NewDevice {
-  const { vaultId } = device;
-  const own = readKeyRecord(vaultId, ours);
-  const other = readKeyRecord(vaultId, theirs);
-  if (equalBytes(ours, theirs) || keyRecordCovers(own, other)) return { device, keyRecord: ours };
-  const merged = mergeKeyRecords(own, other);
-  const found = merged.envelopes.map((envelope) => openEnvelope(vaultId, envelope, device.boxKeys));
-  const epochs = orderEpochs(vaultId, [...device.epochs, ...found.filter((keys) => keys !== undefined)]);
-  return {
-    device: { ...device, epochs },
-    keyRecord: signed({ ...merged, revision: nextRevision(merged) }, device),
-  };
 }

@@ -17,8 +17,8 @@ import { automaticSpread, parseSpread, type Spread } from '../placement/spread.t
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
 import { lossInWords, readableMetadata } from '../source/extras.ts';
-import { walkSources, type WalkOptions } from '../source/walk.ts';
-import { currentEpoch } from '../trust/identity.ts';
+import { walkBatches, walkSources, type WalkOptions } from '../source/walk.ts';
+import { currentEpoch } from '../trust/device.ts';
 import { BlobReader } from './blob-reader.ts';
 import { FileBackup, newFileCounts, type FileCounts } from './file-backup.ts';
 import { FileLanes } from './file-lanes.ts';
@@ -49,6 +49,9 @@ export async function backup(session: Session, options: BackupOptions): Promise<
   const run = new BackupRun(session, options);
   return session.writing(options.onProblem, () => run.run());
 }
+
+/** How long a backup goes on before what there is to do is counted, for the percentage. */
+const scanAfterMs = 5000;
 
 /** What publishing works with. */
 interface PublishParts {
@@ -308,7 +311,10 @@ class BackupRun {
     const beside = new ParentTree(trees, parent?.snapshot.root, this.#onParentProblem);
     const files = new FileBackup({
       lanes,
-      builder: new TreeBuilder(writer.packer, this.#session.device.cutKey),
+      builder: new TreeBuilder(
+        { packer: writer.packer, isKnown: (blobId) => this.#isKnown(blobId) },
+        this.#session.device.cutKey,
+      ),
       trees,
       counts: this.#counts,
       keptMetadata: parent?.snapshot.metadata ?? [],
@@ -317,21 +323,29 @@ class BackupRun {
       onParentProblem: this.#onParentProblem,
       onItem: this.#options.onItem,
     });
-    const scan = this.#options.onProgress === undefined ? undefined : this.#scan(walkOptions);
+    const scan = this.#scanLater(walkOptions);
     let stored: { root: Content | undefined; bytesAdded: number };
     try {
-      for await (const event of this.#stages.each('walk', walkSources(walkOptions))) {
+      for await (const batch of this.#stages.each('walk', walkBatches(walkOptions))) {
         throwIfAborted(this.#options.signal);
-        const { kind, entry } = event;
-        if (kind === 'entry') {
-          await files.entry(event, beside.entry(entry.name));
-        } else {
-          files.folder(kind, entry);
-          if (kind === 'enter') await beside.enter(entry.name);
-          else {
+        for (const event of batch) {
+          const { kind, entry } = event;
+          if (kind === 'leave') {
             beside.leave();
             this.#counts.folders++;
+            files.leave(entry);
+            continue;
           }
+          const found = beside.entry(entry.name);
+          const before = found === undefined ? undefined : { entry: found, place: beside.place };
+          if (kind === 'enter') {
+            files.enter(entry, before);
+            await beside.enter(entry.name);
+          } else {
+            const waiting = files.entry(event, before);
+            if (waiting !== undefined) await waiting;
+          }
+          if (files.isFull) await files.advance();
         }
         await files.advance();
         await writer.ready();
@@ -339,7 +353,7 @@ class BackupRun {
       stored = await files.finish();
     } finally {
       this.#progress.scanned = true;
-      await scan;
+      await scan.end();
     }
     const { root, bytesAdded } = stored;
     if (root === undefined) throw new KithError('internal', 'the walk did not close its root');
@@ -361,14 +375,34 @@ class BackupRun {
     return same.at(-1);
   }
 
+  /**
+   * Counts what there is to do for the percentage, but only once the backup has taken a while: counting costs as much as the backup of a tree
+   * in which little has changed.
+   */
+  #scanLater(walkOptions: WalkOptions): { end(): Promise<void> } {
+    let scan: Promise<void> | undefined;
+    const begin = (): void => {
+      scan = this.#scan(walkOptions);
+    };
+    const timer = this.#options.onProgress === undefined ? undefined : setTimeout(begin, scanAfterMs);
+    return {
+      end: async () => {
+        clearTimeout(timer);
+        await scan;
+      },
+    };
+  }
+
   /** Counts what there is to do, beside the work itself. */
   async #scan(walkOptions: WalkOptions): Promise<void> {
     try {
-      for await (const event of walkSources({ ...walkOptions, onProblem: () => undefined })) {
+      for await (const batch of walkBatches({ ...walkOptions, onProblem: () => undefined })) {
         if (this.#progress.scanned) return;
-        if (event.entry.type !== entryTypes.file || event.kind !== 'entry') continue;
-        this.#progress.filesTotal++;
-        this.#progress.bytesTotal += event.entry.size;
+        for (const { entry } of batch) {
+          if (entry.type !== entryTypes.file) continue;
+          this.#progress.filesTotal++;
+          this.#progress.bytesTotal += entry.size;
+        }
       }
       this.#progress.scanned = true;
     } catch {

@@ -2,9 +2,14 @@ import { idKey } from '../base/bytes.ts';
 import { mapLimited, throwIfAborted } from '../base/concurrency.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { rowCountMax } from '../base/limits.ts';
+import type { KnownPack } from '../catalog/pack-table.ts';
+import { shardFileBytes } from '../format/shard-file.ts';
+import type { ExpectedFile, InventoryOptions } from '../holders/holder.ts';
 import type { DamageBook } from './damage-book.ts';
 import type { KnownHolder } from './known-holder.ts';
 import type { Problem } from './types.ts';
+
+type Expected = NonNullable<InventoryOptions['expected']>;
 
 /** A shard that a holder says it has, by its listing. */
 export interface CountedShard {
@@ -64,13 +69,17 @@ export class Census {
   static async take(
     holders: readonly KnownHolder[],
     onProblem: (problem: Problem) => void,
-    options: { readonly signal?: AbortSignal | undefined; readonly damage?: DamageBook } = {},
+    options: {
+      readonly signal?: AbortSignal | undefined;
+      readonly damage?: DamageBook;
+      readonly expected?: Expected;
+    } = {},
   ): Promise<{ census: Census; failed: KnownHolder[] }> {
-    const { signal, damage } = options;
+    const { signal, damage, expected } = options;
     const census = new Census(holders, damage);
     const lists = await mapLimited(holders, listedAtOnce, async (keeper) => {
       try {
-        return await listOf(keeper, onProblem, signal, damage);
+        return await listOf(keeper, onProblem, { signal, damage, expected });
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
         onProblem({ item: keeper.name, message: messageOf(error), code: error.code });
@@ -198,17 +207,44 @@ export class Census {
   }
 }
 
+interface ListOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly damage: DamageBook | undefined;
+  readonly expected: Expected | undefined;
+}
+
+/** What files of packs that the vault knows must be like; each pack is looked up once. */
+export function expectedFiles(pack: (packId: Uint8Array) => KnownPack | undefined): Expected {
+  const known = new Map<string, ExpectedFile | undefined>();
+  return (packId) => {
+    const key = idKey(packId);
+    if (known.has(key)) return known.get(key);
+    const found = pack(packId);
+    const file =
+      found === undefined
+        ? undefined
+        : {
+            class: found.manifest.class,
+            fileBytes: shardFileBytes({
+              class: found.manifest.class,
+              manifestBytes: found.manifestBytes.length,
+            }),
+          };
+    known.set(key, file);
+    return file;
+  };
+}
+
 async function listOf(
   keeper: KnownHolder,
   onProblem: (problem: Problem) => void,
-  signal: AbortSignal | undefined,
-  damage: DamageBook | undefined,
+  { signal, damage, expected }: ListOptions,
 ): Promise<Listed[]> {
   const tooSlow = new AbortController();
   const timer = keeper.kind === 'drive' ? undefined : setTimeout(() => tooSlow.abort(), listMsMax);
   try {
     const signals = signal === undefined ? [tooSlow.signal] : [signal, tooSlow.signal];
-    return await readList(keeper, onProblem, AbortSignal.any(signals), damage);
+    return await readList(keeper, onProblem, { signal: AbortSignal.any(signals), damage, expected });
   } catch (error) {
     if (!tooSlow.signal.aborted || signal?.aborted === true) throw error;
     throw new KithError('holder-unavailable', 'it took too long to list what it has', { cause: error });
@@ -220,13 +256,13 @@ async function listOf(
 async function readList(
   keeper: KnownHolder,
   onProblem: (problem: Problem) => void,
-  signal: AbortSignal,
-  damage: DamageBook | undefined,
+  { signal, damage, expected }: ListOptions & { readonly signal: AbortSignal },
 ): Promise<Listed[]> {
   const listed: Listed[] = [];
   const seen = new Set<string>();
   const entries = keeper.holder.inventory({
     signal,
+    expected,
     onProblem: ({ name, message }) =>
       onProblem({ item: `${keeper.name}: ${name}`, message, code: 'malformed' }),
   });

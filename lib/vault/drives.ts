@@ -19,9 +19,12 @@ import { refuseIfNeeded } from './removal.ts';
 import { idBytes, type KnownDrive, type Session } from './session.ts';
 import type { DriveInfo, DriveOptions } from './types.ts';
 
-/** What a drive is and how full, as it is now; how many shards it has by a census that listed it, or else a listing. */
-export async function driveInfo(drive: KnownDrive, census?: Census): Promise<DriveInfo> {
-  const base = {
+const notCounted = { usedBytes: null, freeBytes: null, shards: null } as const;
+
+function baseInfo(
+  drive: KnownDrive,
+): Pick<DriveInfo, 'id' | 'name' | 'path' | 'household' | 'whole' | 'quotaBytes'> {
+  return {
     id: drive.id,
     name: drive.name,
     path: drive.path,
@@ -29,15 +32,18 @@ export async function driveInfo(drive: KnownDrive, census?: Census): Promise<Dri
     whole: drive.whole,
     quotaBytes: drive.quotaBytes ?? null,
   };
+}
+
+/** What a drive is and how full, as it is now; how many shards it has by a census that listed it, or else a listing. */
+export async function driveInfo(drive: KnownDrive, census?: Census): Promise<DriveInfo> {
+  const base = baseInfo(drive);
   const availability = await drive.holder.check();
   if (!availability.available) {
     return {
       ...base,
       available: false,
       reason: availability.reason,
-      usedBytes: null,
-      freeBytes: null,
-      shards: null,
+      ...notCounted,
     };
   }
   try {
@@ -57,9 +63,7 @@ export async function driveInfo(drive: KnownDrive, census?: Census): Promise<Dri
       ...base,
       available: false,
       reason: messageOf(error),
-      usedBytes: null,
-      freeBytes: null,
-      shards: null,
+      ...notCounted,
     };
   }
 }
@@ -76,8 +80,14 @@ export async function driveInfos(drives: readonly KnownDrive[], census?: Census)
   return await mapLimited(drives, holdersAtOnce, (drive) => driveInfo(drive, census));
 }
 
-export async function driveList(session: Session): Promise<DriveInfo[]> {
-  return await driveInfos(session.drives());
+/** `brief`: nothing is counted, so that how full they are is null. */
+export async function driveList(session: Session, brief = false): Promise<DriveInfo[]> {
+  if (!brief) return await driveInfos(session.drives());
+  return await mapLimited(session.drives(), holdersAtOnce, async (drive) => {
+    const found = await drive.holder.check();
+    const isHere = found.available;
+    return { ...baseInfo(drive), ...notCounted, available: isHere, reason: isHere ? null : found.reason };
+  });
 }
 
 function driveOf(session: Session, id: string): KnownDrive | undefined {

@@ -4,12 +4,14 @@ import type { Content } from '../format/content.ts';
 import type { MetadataKind } from '../format/snapshot.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { asUnreadable } from '../source/entry.ts';
+import { readableMetadata } from '../source/extras.ts';
 import { unchangedEntry } from '../source/unchanged.ts';
 import type { WalkEvent } from '../source/walk.ts';
 import type { FileLanes, FileTicket, StoredContent } from './file-lanes.ts';
-import { looksUnchanged } from './parent-tree.ts';
-import type { TreeBuilder } from './tree-builder.ts';
+import { allKnownAtOnce, looksUnchanged } from './parent-tree.ts';
+import type { ParentEntry, TreeBuilder } from './tree-builder.ts';
 import type { TreeReader } from './tree-reader.ts';
+import { isAsBefore, type RunPlace } from './tree-runs.ts';
 import type { BackupOptions, Problem } from './types.ts';
 
 /** What a backup met so far. */
@@ -71,7 +73,11 @@ interface FileStep {
 }
 
 /** One step of the walk, in its place until all before it are done. */
-type Step = FileStep | { readonly kind: 'enter' | 'entry' | 'leave'; readonly entry: TreeEntry };
+type Step =
+  | FileStep
+  | { readonly kind: 'enter'; readonly entry: TreeEntry; readonly before: ParentEntry | undefined }
+  | { readonly kind: 'entry'; readonly entry: TreeEntry; readonly place: RunPlace | undefined }
+  | { readonly kind: 'leave'; readonly entry: TreeEntry };
 
 /**
  * Turns a walk into trees: unchanged files keep the content they had, others are given to the lanes, which end in any order; what
@@ -82,52 +88,70 @@ export class FileBackup {
   #steps: Step[] = [];
   #next = 0;
   #root: Content | undefined;
+  /** The parent's entries have all that could be read now. */
+  readonly #keepsAll: boolean;
 
   constructor(options: FileBackupOptions) {
     this.#options = options;
+    this.#keepsAll = readableMetadata().every((kind) => options.keptMetadata.includes(kind));
   }
 
-  /** A folder begins, or ends with its metadata as the walk knows it now. */
-  folder(kind: 'enter' | 'leave', entry: TreeEntry): void {
-    this.#steps.push({ kind, entry });
+  /** True if `advance` has something to do. */
+  get isFull(): boolean {
+    return this.#options.lanes.isFull || this.#steps.length - this.#next > stepsMax;
+  }
+
+  /** A folder begins; `before` is what the parent snapshot has of it. */
+  enter(entry: TreeEntry, before: ParentEntry | undefined): void {
+    this.#steps.push({ kind: 'enter', entry, before });
+  }
+
+  /** The folder ends, with its metadata as the walk knows it now. */
+  leave(entry: TreeEntry): void {
+    this.#steps.push({ kind: 'leave', entry });
   }
 
   /** Anything but a folder; `before` is what the parent snapshot has under its name. A promise where the parent's lists must be read. */
-  entry(event: WalkEvent, before: TreeEntry | undefined): Promise<void> | undefined {
+  entry(event: WalkEvent, before: ParentEntry | undefined): Promise<void> | undefined {
     const { entry } = event;
     if (entry.type !== entryTypes.file) {
       this.#count(entry);
-      this.#steps.push({ kind: 'entry', entry });
+      const isSame = before !== undefined && isAsBefore(entry, before.entry, false);
+      this.#push(isSame ? before.entry : entry, isSame ? before.place : undefined);
       return undefined;
     }
-    const content = before?.content;
-    if (before === undefined || content === undefined || !looksUnchanged(entry, before)) {
+    const content = before?.entry.content;
+    if (before === undefined || content === undefined || !looksUnchanged(entry, before.entry)) {
       this.#read(event, before !== undefined);
-    } else if (content.level > 0) {
-      return this.#allKnown(content).then((known) => this.#unchangedOrNot(event, before, known));
-    } else {
-      this.#unchangedOrNot(
-        event,
-        before,
-        content.ids.every((id) => this.#options.isKnown(id)),
-      );
+      return undefined;
     }
+    const known = allKnownAtOnce(content, this.#options.isKnown);
+    if (known === undefined)
+      return this.#allKnown(content).then((all) => this.#unchangedOrNot(event, before, all));
+    this.#unchangedOrNot(event, before, known);
     return undefined;
   }
 
-  #unchangedOrNot(event: WalkEvent, before: TreeEntry, known: boolean): void {
+  #push(entry: TreeEntry, place: RunPlace | undefined): void {
+    this.#steps.push({ kind: 'entry', entry, place });
+  }
+
+  #unchangedOrNot(event: WalkEvent, before: ParentEntry, known: boolean): void {
     const { counts, keptMetadata } = this.#options;
-    const { path } = event;
+    const { path, entry } = event;
     if (!known) {
       this.#read(event, true);
       return;
     }
     counts.filesUnmodified++;
-    counts.bytesProcessed += event.entry.size;
-    counts.bytesUnmodified += event.entry.size;
+    counts.bytesProcessed += entry.size;
+    counts.bytesUnmodified += entry.size;
+    if (this.#keepsAll && isAsBefore(entry, before.entry, true)) {
+      this.#push(before.entry, before.place);
+      return;
+    }
     const tell = (message: string): void => this.#tellLoss(path, message);
-    const entry = unchangedEntry(event.entry, before, { path, kept: keptMetadata, tell });
-    this.#steps.push({ kind: 'entry', entry });
+    this.#push(unchangedEntry(entry, before.entry, { path, kept: keptMetadata, tell }), undefined);
   }
 
   #read(event: WalkEvent, existed: boolean): void {
@@ -184,8 +208,8 @@ export class FileBackup {
       if (step.kind === 'file') {
         if (step.ticket.result === undefined) break;
         builder.add(this.#stored(step, step.ticket.result));
-      } else if (step.kind === 'entry') builder.add(step.entry);
-      else if (step.kind === 'enter') builder.enter(step.entry);
+      } else if (step.kind === 'entry') builder.add(step.entry, step.place);
+      else if (step.kind === 'enter') builder.enter(step.entry, step.before);
       else this.#root = builder.leave(step.entry);
     }
     if (this.#next === this.#steps.length || this.#next > stepsMax / 2) {

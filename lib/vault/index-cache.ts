@@ -8,7 +8,7 @@ import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { decodeIndexBlob, encodeIndexBlobs, type IndexedPack } from '../format/index-blob.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
-import type { DeviceKeys } from '../trust/identity.ts';
+import type { DeviceKeys } from '../trust/device.ts';
 
 /** A cache file at most; one index blob, sealed. */
 const cacheFileBytesMax = 16 * 1024 * 1024;

@@ -2,18 +2,9 @@ import { KithError } from '../base/errors.ts';
 import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
-import { backup } from './backup.ts';
-import { check } from './check.ts';
-import { driveAdd, driveList, driveRemove } from './drives.ts';
-import { exchangeWithAll } from './exchange.ts';
-import { card, friendAdd, friendList, friendPing, friendRemove, friendSet, friendShow } from './friends.ts';
-import { list } from './list.ts';
-import { repair } from './repair.ts';
-import { restore } from './restore.ts';
 import { Session } from './session.ts';
 import { Settings } from './settings.ts';
 import { allSnapshots, snapshotInfo } from './snapshots.ts';
-import { status } from './status.ts';
 import type {
   BackupOptions,
   BackupSummary,
@@ -36,17 +27,25 @@ import type {
   VaultApi,
   WhereResult,
 } from './types.ts';
-import { where } from './where.ts';
 
-export { initVault } from './init.ts';
-export { recoverVault } from './recover.ts';
-export { exchangeWith } from './exchange.ts';
 export { noNetwork } from './no-network.ts';
 export { operationKinds, type VaultMethod } from './operation-kinds.ts';
 export { Session, systemSurroundings, type Surroundings } from './session.ts';
 export type * from './friend-network.ts';
 export type * from './known-holder.ts';
 export type * from './types.ts';
+
+/** As initVault in init.ts, whose code is loaded when it is called. */
+export const initVault: typeof import('./init.ts').initVault = async (options) =>
+  (await import('./init.ts')).initVault(options);
+
+/** As exchangeWith in exchange.ts, whose code is loaded when it is called. */
+export const exchangeWith: typeof import('./exchange.ts').exchangeWith = async (...args) =>
+  (await import('./exchange.ts')).exchangeWith(...args);
+
+/** As recoverVault in recover.ts, whose code is loaded when it is called. */
+export const recoverVault: typeof import('./recover.ts').recoverVault = async (options) =>
+  (await import('./recover.ts')).recoverVault(options);
 
 /** Opens a home for this process. Errors as Session.open. */
 export async function openVault(
@@ -60,7 +59,7 @@ export function vaultOf(session: Session): VaultApi {
   return new Vault(session);
 }
 
-/** The owner's use cases over one session. */
+/** The owner's use cases over one session. Each loads its code when it is first called: a command starts sooner. */
 class Vault implements VaultApi {
   readonly #session: Session;
 
@@ -76,48 +75,59 @@ class Vault implements VaultApi {
     return this.#session.name;
   }
 
-  driveAdd(options: DriveOptions): Promise<DriveInfo> {
-    return driveAdd(this.#session, options);
+  async driveAdd(options: DriveOptions): Promise<DriveInfo> {
+    const { driveAdd } = await import('./drives.ts');
+    return await driveAdd(this.#session, options);
   }
 
-  driveList(): Promise<DriveInfo[]> {
-    return driveList(this.#session);
+  async driveList(options: { readonly brief?: boolean } = {}): Promise<DriveInfo[]> {
+    const { driveList } = await import('./drives.ts');
+    return await driveList(this.#session, options.brief === true);
   }
 
-  driveRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<DriveInfo> {
-    return driveRemove(this.#session, nameOrId, options.force === true);
+  async driveRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<DriveInfo> {
+    const { driveRemove } = await import('./drives.ts');
+    return await driveRemove(this.#session, nameOrId, options.force === true);
   }
 
-  card(): Promise<string> {
-    return card(this.#session);
+  async card(): Promise<string> {
+    const { card } = await import('./friends.ts');
+    return await card(this.#session);
   }
 
-  friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
-    return friendAdd(this.#session, text, options);
+  async friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
+    const { friendAdd } = await import('./friends.ts');
+    return await friendAdd(this.#session, text, options);
   }
 
-  friendList(): Promise<FriendInfo[]> {
-    return friendList(this.#session);
+  async friendList(): Promise<FriendInfo[]> {
+    const { friendList } = await import('./friends.ts');
+    return await friendList(this.#session);
   }
 
-  friendShow(nameOrId: string): Promise<FriendInfo> {
-    return friendShow(this.#session, nameOrId);
+  async friendShow(nameOrId: string): Promise<FriendInfo> {
+    const { friendShow } = await import('./friends.ts');
+    return await friendShow(this.#session, nameOrId);
   }
 
-  friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo> {
-    return friendSet(this.#session, nameOrId, options);
+  async friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo> {
+    const { friendSet } = await import('./friends.ts');
+    return await friendSet(this.#session, nameOrId, options);
   }
 
-  friendRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<FriendInfo> {
-    return friendRemove(this.#session, nameOrId, options.force === true);
+  async friendRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<FriendInfo> {
+    const { friendRemove } = await import('./friends.ts');
+    return await friendRemove(this.#session, nameOrId, options.force === true);
   }
 
-  friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
-    return friendPing(this.#session, nameOrId, options.signal);
+  async friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
+    const { friendPing } = await import('./friends.ts');
+    return await friendPing(this.#session, nameOrId, options.signal);
   }
 
-  backup(options: BackupOptions): Promise<BackupSummary> {
-    return backup(this.#session, options);
+  async backup(options: BackupOptions): Promise<BackupSummary> {
+    const { backup } = await import('./backup.ts');
+    return await backup(this.#session, options);
   }
 
   async snapshots(
@@ -134,28 +144,34 @@ class Vault implements VaultApi {
       );
   }
 
-  list(what: string): AsyncIterable<ListedEntry> {
-    return list(this.#session, what);
+  async *list(what: string): AsyncGenerator<ListedEntry> {
+    const { list } = await import('./list.ts');
+    yield* list(this.#session, what);
   }
 
-  restore(options: RestoreOptions): Promise<RestoreSummary> {
-    return restore(this.#session, options);
+  async restore(options: RestoreOptions): Promise<RestoreSummary> {
+    const { restore } = await import('./restore.ts');
+    return await restore(this.#session, options);
   }
 
-  where(what: string): Promise<WhereResult> {
-    return where(this.#session, what);
+  async where(what: string): Promise<WhereResult> {
+    const { where } = await import('./where.ts');
+    return await where(this.#session, what);
   }
 
-  status(): Promise<StatusResult> {
-    return status(this.#session);
+  async status(): Promise<StatusResult> {
+    const { status } = await import('./status.ts');
+    return await status(this.#session);
   }
 
-  repair(options: RepairOptions = {}): Promise<RepairSummary> {
-    return repair(this.#session, options);
+  async repair(options: RepairOptions = {}): Promise<RepairSummary> {
+    const { repair } = await import('./repair.ts');
+    return await repair(this.#session, options);
   }
 
-  check(options: CheckOptions = {}): Promise<CheckSummary> {
-    return check(this.#session, options);
+  async check(options: CheckOptions = {}): Promise<CheckSummary> {
+    const { check } = await import('./check.ts');
+    return await check(this.#session, options);
   }
 
   async configGet(key?: string): Promise<ConfigEntry[]> {
@@ -166,6 +182,7 @@ class Vault implements VaultApi {
   async configSet(key: string, value: string): Promise<ConfigEntry> {
     const session = this.#session;
     Settings.check(key, value);
+    const { exchangeWithAll } = await import('./exchange.ts');
     await exchangeWithAll(session);
     const current = session.settings.entry(key);
     if (current.origin === 'kith.toml') {

@@ -8,7 +8,8 @@ import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { decodeKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
-import { adoptKeyRecord, type DeviceKeys } from '../trust/identity.ts';
+import type { DeviceKeys } from '../trust/device.ts';
+import { adoptKeyRecord } from '../trust/own-key-record.ts';
 import type { Problem } from './types.ts';
 import { promptLogs } from './in-time.ts';
 

@@ -10,7 +10,7 @@ import { decodeManifest, verifyManifest, type Manifest } from '../format/manifes
 import { initDrive, openDrive, readDriveMarker } from '../holders/drive.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { CodedPack } from '../pipeline/coded-pack.ts';
-import type { DeviceKeys } from '../trust/identity.ts';
+import type { DeviceKeys } from '../trust/device.ts';
 
 /** A pack that waits: too few holders have acknowledged shards of it. */
 export interface QueuedPack {

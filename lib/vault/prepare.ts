@@ -1,7 +1,7 @@
 import { idKey } from '../base/bytes.ts';
 import { adoptUnknown, completeIndex, type Adoption } from './adopt.ts';
 import { BlobReader } from './blob-reader.ts';
-import { Census } from './census.ts';
+import { Census, expectedFiles } from './census.ts';
 import { packHealth, readableParts } from './health.ts';
 import { noteSeen } from './seen.ts';
 import type { AwayHolder, KnownHolder } from './known-holder.ts';
@@ -32,7 +32,11 @@ async function prepareFrom(
   onProblem: (problem: Problem) => void,
   signal: AbortSignal | undefined,
 ): Promise<Prepared> {
-  const { census, failed } = await Census.take(here, onProblem, { signal, damage: session.damage });
+  const { census, failed } = await Census.take(here, onProblem, {
+    signal,
+    damage: session.damage,
+    expected: expectedFiles((packId) => session.state.pack(packId)),
+  });
   const present = here.filter((keeper) => !failed.includes(keeper));
   const gone = [...away, ...failed.map((keeper) => ({ keeper, reason: 'it failed while it was listed' }))];
   const reader = new BlobReader(

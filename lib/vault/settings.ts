@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { parse as parseToml } from 'smol-toml';
 import { textOf } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { parseDuration, parseSize } from '../base/units.ts';
@@ -134,7 +133,8 @@ export class Settings {
       const text = textOf(bytes);
       if (text === undefined) throw new KithError('usage', `${path} is not UTF-8 text`);
       try {
-        flatten(parseToml(text), '', toml);
+        const { parse } = await import('smol-toml');
+        flatten(parse(text), '', toml);
       } catch (cause) {
         throw new KithError('usage', `${path}: ${messageOf(cause)}`, { cause });
       }

@@ -1,14 +1,20 @@
 import { compareBytes, equalBytes } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
-import { blobKinds } from '../format/blob.ts';
-import { ContentBuilder, type Content } from '../format/content.ts';
-import { encodeTree, TreeSplitter, type TreeEntry } from '../format/tree.ts';
-import type { BlobPacker } from '../pipeline/blob-packer.ts';
+import type { Content } from '../format/content.ts';
+import type { TreeEntry } from '../format/tree.ts';
+import { FolderRuns, isAsBefore, type RunPlace, type RunSink } from './tree-runs.ts';
+
+/** An entry of the parent snapshot with its place. */
+export interface ParentEntry {
+  readonly entry: TreeEntry;
+  readonly place: RunPlace;
+}
 
 interface OpenFolder {
   readonly entry: TreeEntry;
-  readonly splitter: TreeSplitter;
-  readonly content: ContentBuilder;
+  readonly runs: FolderRuns;
+  /** What the parent snapshot has of the folder, and where. */
+  readonly before: ParentEntry | undefined;
   last: Uint8Array | undefined;
 }
 
@@ -17,38 +23,33 @@ interface OpenFolder {
  * Memory: one run of entries (at most 1 MiB encoded) for each folder on the path.
  */
 export class TreeBuilder {
-  readonly #packer: BlobPacker;
+  readonly #sink: RunSink;
   readonly #splitKey: Uint8Array;
   readonly #open: OpenFolder[] = [];
 
   /** `splitKey`: the key that decides where large folders are cut. */
-  constructor(packer: BlobPacker, splitKey: Uint8Array) {
-    this.#packer = packer;
+  constructor(sink: RunSink, splitKey: Uint8Array) {
+    this.#sink = sink;
     this.#splitKey = splitKey;
   }
 
-  enter(entry: TreeEntry): void {
-    this.#open.push({
-      entry,
-      splitter: new TreeSplitter(this.#splitKey),
-      content: new ContentBuilder((bytes) => this.#packer.store(blobKinds.list, bytes)),
-      last: undefined,
-    });
+  /** `before`: what the parent snapshot has of the folder itself. */
+  enter(entry: TreeEntry, before?: ParentEntry): void {
+    const runs = new FolderRuns(this.#sink, this.#splitKey);
+    this.#open.push({ entry, runs, before, last: undefined });
   }
 
-  /** Adds an entry to the innermost open folder. Names must ascend. */
-  add(entry: TreeEntry): void {
+  /**
+   * Adds an entry to the innermost open folder. Names must ascend. `place` where it is the parent snapshot's very object.
+   */
+  add(entry: TreeEntry, place?: RunPlace): void {
     const folder = this.#open.at(-1);
     if (folder === undefined) throw new KithError('internal', 'an entry without a folder');
     if (folder.last !== undefined && compareBytes(folder.last, entry.name) >= 0) {
       throw new KithError('internal', 'a walk gave names out of order');
     }
     folder.last = entry.name;
-    for (const run of folder.splitter.add(entry)) this.#store(folder, run);
-  }
-
-  #store(folder: OpenFolder, run: readonly TreeEntry[]): void {
-    folder.content.add(this.#packer.store(blobKinds.tree, encodeTree(run)));
+    folder.runs.add(entry, place);
   }
 
   /**
@@ -60,10 +61,12 @@ export class TreeBuilder {
     if (folder === undefined || !equalBytes(folder.entry.name, entry.name)) {
       throw new KithError('internal', 'a walk left a folder that it was not in');
     }
-    for (const run of folder.splitter.finish()) this.#store(folder, run);
-    const content = folder.content.finish();
+    const content = folder.runs.finish();
     if (this.#open.length === 0) return content;
-    this.add({ ...entry, content });
+    const now = { ...entry, content };
+    const { before } = folder;
+    if (before !== undefined && isAsBefore(now, before.entry, false)) this.add(before.entry, before.place);
+    else this.add(now);
     return undefined;
   }
 }

@@ -5,6 +5,7 @@ import { blobKinds } from '../format/blob.ts';
 import { contentIds, decodeList, type Content } from '../format/content.ts';
 import { decodeTree, entryTypes, type TreeEntry } from '../format/tree.ts';
 import type { BlobReader } from './blob-reader.ts';
+import type { TreeRun } from './tree-runs.ts';
 
 /** An entry of a snapshot with the names that lead to it from the root. */
 export interface PlacedEntry {
@@ -22,18 +23,23 @@ export class TreeReader {
 
   /** A folder's entries in order, one tree blob in memory at a time. Order and uniqueness are checked across blobs. */
   async *entries(content: Content): AsyncGenerator<TreeEntry, void, undefined> {
+    for await (const { entries } of this.runs(content)) for (const entry of entries) yield entry;
+  }
+
+  /** The same, a tree blob at a time. */
+  async *runs(content: Content): AsyncGenerator<TreeRun, void, undefined> {
     let last: Uint8Array | undefined;
     for await (const id of contentIds(content, this.#blobs.list)) {
-      const tree = decodeTree(await this.#blobs.read(blobKinds.tree, id));
+      const entries = decodeTree(await this.#blobs.read(blobKinds.tree, id));
+      const first = entries[0];
       // Nobody stores one; a list of lists of them would keep a reader busy for ever.
-      if (tree.length === 0) throw new KithError('malformed', 'a folder has a tree without entries');
-      for (const entry of tree) {
-        if (last !== undefined && compareBytes(last, entry.name) >= 0) {
-          throw new KithError('malformed', 'a folder’s entries are out of order');
-        }
-        last = entry.name;
-        yield entry;
+      if (first === undefined) throw new KithError('malformed', 'a folder has a tree without entries');
+      // Inside a blob the decoder sees to it.
+      if (last !== undefined && compareBytes(last, first.name) >= 0) {
+        throw new KithError('malformed', 'a folder’s entries are out of order');
       }
+      last = entries.at(-1)?.name;
+      yield { id, entries };
     }
   }
 

@@ -374,7 +374,8 @@ export interface VaultApi {
   readonly id: string;
   readonly name: string;
   driveAdd(options: DriveOptions): Promise<DriveInfo>;
-  driveList(): Promise<DriveInfo[]>;
+  /** `brief`: only who they are and whether they are here. Counting what they hold takes longer the more that is. */
+  driveList(options?: { readonly brief?: boolean }): Promise<DriveInfo[]>;
   /** Forgets a drive. KithError `failed` if snapshots could then not be restored, unless forced. */
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
   /** This identity's card as one line of text, `kith:card:…`. */

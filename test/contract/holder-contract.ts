@@ -4,7 +4,7 @@ import { copyBytes, equalBytes, toHex } from '../../lib/base/bytes.ts';
 import { isKithError, type ErrorCode } from '../../lib/base/errors.ts';
 import { classBytes, leafBytes } from '../../lib/base/limits.ts';
 import { leafHashes, verifyRange } from '../../lib/crypto/merkle.ts';
-import type { Holder, InventoryEntry, ShardToPut } from '../../lib/holders/holder.ts';
+import type { Holder, InventoryEntry, InventoryOptions, ShardToPut } from '../../lib/holders/holder.ts';
 import {
   sampleKeyRecord,
   sampleLog,
@@ -35,9 +35,9 @@ export function rejectsWith(code: ErrorCode): (error: unknown) => true {
 }
 
 /** All of an inventory. */
-export async function inventoryOf(holder: Holder): Promise<InventoryEntry[]> {
+export async function inventoryOf(holder: Holder, options: InventoryOptions = {}): Promise<InventoryEntry[]> {
   const entries: InventoryEntry[] = [];
-  for await (const entry of holder.inventory()) entries.push(entry);
+  for await (const entry of holder.inventory(options)) entries.push(entry);
   return entries;
 }
 

@@ -77,6 +77,11 @@ test('two drives whose paths were exchanged are taken for unplugged, and come ba
   await fixture.use(async (vault) => {
     await vault.driveAdd({ path: fixture.drive(1) });
     assert.equal((await vault.driveList()).filter((drive) => drive.available).length, 3);
+    const brief = await vault.driveList({ brief: true });
+    assert.deepEqual(
+      brief.map(({ id, available, shards }) => ({ id, available, shards })),
+      (await vault.driveList()).map(({ id, available }) => ({ id, available, shards: null })),
+    );
   });
   assert.equal((await fixture.repair()).summary.shardsMissing, 0);
 });

@@ -369,6 +369,28 @@ void test('damaged shards are told from missing ones, and replaced', async (t) =
   }
 });
 
+void test('a listing opens no file that is as long as it must be, and every other', async (t) => {
+  const expected = (packId: Uint8Array): { fileBytes: number; class: number } | undefined =>
+    equalBytes(packId, pack.packId) ? { fileBytes: pack.fileBytes, class: shard.class } : undefined;
+  const { disk, drive } = await filled();
+  spoil(disk, flipAt(0));
+  const [whole] = await inventoryOf(drive, { expected });
+  assert.equal(whole?.index, 0);
+  assert.equal(whole.fileBytes, pack.fileBytes);
+  assert.equal(whole.class, shard.class);
+  assert.equal(whole.damaged, undefined);
+  const [unknown] = await inventoryOf(drive, { expected: () => undefined });
+  assert.ok(unknown?.damaged !== undefined, 'of a pack that the asker does not know it is looked into');
+  for (const [what, damage] of damages.slice(0, 6)) {
+    await t.test(what, async () => {
+      const each = await filled();
+      damage(each.disk);
+      const [entry] = await inventoryOf(each.drive, { expected });
+      assert.ok(entry?.damaged !== undefined);
+    });
+  }
+});
+
 void test('a manifest with a bad signature is damage, for verify', async () => {
   const { disk, drive } = await filled();
   spoil(disk, flipAt(pack.fileBytes - 1));

@@ -1,0 +1,30 @@
+import type { Command } from './command.ts';
+
+/** Every command by its name, loaded when it is wanted: a line that asks for one waits for no other. */
+export const commandLoaders: Readonly<Record<string, () => Promise<Command>>> = {
+  backup: async () => (await import('./commands/backup.ts')).backupCommand,
+  card: async () => (await import('./commands/card.ts')).cardCommand,
+  completion: async () => (await import('./commands/completion.ts')).completionCommand,
+  'config get': async () => (await import('./commands/config-get.ts')).configGetCommand,
+  'config set': async () => (await import('./commands/config-set.ts')).configSetCommand,
+  down: async () => (await import('./commands/down.ts')).downCommand,
+  'drive add': async () => (await import('./commands/drive-add.ts')).driveAddCommand,
+  'drive list': async () => (await import('./commands/drive-list.ts')).driveListCommand,
+  'drive remove': async () => (await import('./commands/drive-remove.ts')).driveRemoveCommand,
+  'friend add': async () => (await import('./commands/friend-add.ts')).friendAddCommand,
+  'friend list': async () => (await import('./commands/friend-list.ts')).friendListCommand,
+  'friend ping': async () => (await import('./commands/friend-ping.ts')).friendPingCommand,
+  'friend remove': async () => (await import('./commands/friend-remove.ts')).friendRemoveCommand,
+  'friend set': async () => (await import('./commands/friend-set.ts')).friendSetCommand,
+  'friend show': async () => (await import('./commands/friend-show.ts')).friendShowCommand,
+  init: async () => (await import('./commands/init.ts')).initCommand,
+  log: async () => (await import('./commands/log.ts')).logCommand,
+  ls: async () => (await import('./commands/ls.ts')).lsCommand,
+  recover: async () => (await import('./commands/recover.ts')).recoverCommand,
+  repair: async () => (await import('./commands/repair.ts')).repairCommand,
+  restore: async () => (await import('./commands/restore.ts')).restoreCommand,
+  snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand,
+  status: async () => (await import('./commands/status.ts')).statusCommand,
+  up: async () => (await import('./commands/up.ts')).upCommand,
+  where: async () => (await import('./commands/where.ts')).whereCommand,
+};
