@@ -94,24 +94,40 @@ export function openFrame(
   additional: Uint8Array,
   sealed: Uint8Array,
 ): Uint8Array | undefined {
+  const pieces = openFramePieces(suite, key, ordinal, additional, sealed);
+  return pieces === undefined ? undefined : concatBytes(...pieces);
+}
+
+/** Like openFrame, in pieces whose bytes in a row are the plaintext: for those who only pass over it. Fresh arrays. */
+export function openFramePieces(
+  suite: Suite,
+  key: Uint8Array,
+  ordinal: number,
+  additional: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array[] | undefined {
   if (sealed.length < tagBytes) return undefined;
-  const plain = new Uint8Array(sealed.length - tagBytes);
+  const plainBytes = sealed.length - tagBytes;
+  const pieces: Uint8Array[] = [];
   try {
     if (suite === suites.xchacha20Poly1305) {
+      const plain = new Uint8Array(plainBytes);
+      pieces.push(plain);
       const nonce = ordinalNonce(ordinal, 24);
       sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, additional, nonce, key);
-      return plain;
+      return pieces;
     }
     const decipher = createDecipheriv('aes-256-gcm', key, ordinalNonce(ordinal, 12));
     decipher.setAAD(additional);
-    decipher.setAuthTag(sealed.subarray(plain.length));
-    for (let from = 0; from < plain.length; from += sliceBytes) {
-      plain.set(decipher.update(sealed.subarray(from, Math.min(from + sliceBytes, plain.length))), from);
+    decipher.setAuthTag(sealed.subarray(plainBytes));
+    for (let from = 0; from < plainBytes; from += sliceBytes) {
+      pieces.push(decipher.update(sealed.subarray(from, Math.min(from + sliceBytes, plainBytes))));
     }
     decipher.final();
-    return plain;
+    return pieces;
   } catch {
-    plain.fill(0);
+    // What didn't prove itself isn't left lying about.
+    for (const piece of pieces) piece.fill(0);
     return undefined;
   }
 }

@@ -7,6 +7,14 @@ import { writeId } from './fields.ts';
 export const blobKinds = { data: 1, tree: 2, list: 3, index: 4, snapshot: 5 } as const;
 export type BlobKind = (typeof blobKinds)[keyof typeof blobKinds];
 
+const kindBytes: Readonly<Record<BlobKind, Uint8Array>> = {
+  1: new Uint8Array([1]),
+  2: new Uint8Array([2]),
+  3: new Uint8Array([3]),
+  4: new Uint8Array([4]),
+  5: new Uint8Array([5]),
+};
+
 /** The kind with this number, or undefined. */
 export function blobKindOf(number: number): BlobKind | undefined {
   return Object.values(blobKinds).find((kind) => kind === number);
@@ -21,9 +29,9 @@ export class BlobNamer {
     this.#hasher = Hasher.keyed(blobIdKey);
   }
 
-  /** The 32-byte id of a blob; a fresh array. */
-  idOf(kind: BlobKind, bytes: Uint8Array): Uint8Array {
-    return this.#hasher.hash(new Uint8Array([kind]), bytes);
+  /** The 32-byte id of a blob, given whole or in parts; a fresh array. */
+  idOf(kind: BlobKind, ...parts: Uint8Array[]): Uint8Array {
+    return this.#hasher.hash(kindBytes[kind], ...parts);
   }
 }
 

@@ -13,3 +13,10 @@ export function createKernelMemory(bytes: number): WebAssembly.Memory {
   if (!(pages <= pagesMax)) throw new RangeError(`no memory of ${bytes} bytes`);
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 }
+
+/** A memory's bytes. RangeError for a memory that isn't shared. */
+export function sharedBufferOf(memory: WebAssembly.Memory): SharedArrayBuffer {
+  const { buffer } = memory;
+  if (!(buffer instanceof SharedArrayBuffer)) throw new RangeError('the memory is not shared');
+  return buffer;
+}

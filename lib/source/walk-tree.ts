@@ -64,7 +64,7 @@ interface Seen {
 /** Names looked at before native calls are loaded for the rest: that takes as long as some thousand lstats. */
 const namesBeforeNative = 2000;
 
-/** What a walk says of a file. Its path is put together when it is wanted: mostly nobody asks. */
+/** What a walk says of anything but a folder. Its path is put together when it is wanted: mostly nobody asks. */
 class WalkedEntry implements WalkEvent {
   readonly kind = 'entry' as const;
   readonly entry: TreeEntry;
@@ -159,8 +159,7 @@ export class TreeWalk {
     }
     const { stats, linkTarget } = seen;
     const isFolder = stats.type === entryTypes.folder;
-    const isFile = stats.type === entryTypes.file;
-    if (isFile && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
+    if (!isFolder && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
       return new WalkedEntry(frame.path, entryFrom(name, stats, this.#accounts, linkTarget), stats.device);
     }
     const path = joinPath(frame.path, name);
@@ -172,9 +171,10 @@ export class TreeWalk {
         : this.#unreadable(path, name, new Error('it is no longer a folder'));
     }
     const bare = entryFrom(name, stats, this.#accounts, linkTarget);
-    const access = frame.access === frame.path ? path : joinPath(frame.access, name);
     // A file's are read when its bytes are: most files are as they were, and keep what is stored of them.
-    const entry = stats.type === entryTypes.file ? bare : this.#withXattrs(bare, access, path, leads);
+    if (stats.type === entryTypes.file) return { kind: 'entry', path, entry: bare, device: stats.device };
+    const access = frame.access === frame.path ? path : joinPath(frame.access, name);
+    const entry = this.#withXattrs(bare, access, path, leads);
     if (!isFolder) return { kind: 'entry', path, entry, device: stats.device };
     return this.#enter(path, access, entry, stats.device, standing);
   }
@@ -343,7 +343,7 @@ export function lookAgain(
     const { stats, linkTarget } = look(path, false);
     const bare = entryFrom(name, stats, accounts, linkTarget);
     const entry =
-      stats.type === entryTypes.file
+      bare.type === entryTypes.file
         ? bare
         : withReach(path, (at) => withXattrs(bare, { path: at, follow: false }, tell));
     return { entry, device: stats.device };

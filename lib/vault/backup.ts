@@ -17,7 +17,7 @@ import { automaticSpread, parseSpread, type Spread } from '../placement/spread.t
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import { IgnoreRules, readExcludeFile } from '../source/ignore.ts';
 import { lossInWords, readableMetadata } from '../source/extras.ts';
-import { walkBatches, walkSources, type WalkEvent, type WalkOptions } from '../source/walk.ts';
+import { walkBatches, walkSources, type WalkOptions } from '../source/walk.ts';
 import { currentEpoch } from '../trust/device.ts';
 import { BlobReader } from './blob-reader.ts';
 import { FileBackup, newFileCounts, type FileCounts } from './file-backup.ts';
@@ -329,11 +329,23 @@ class BackupRun {
       for await (const batch of this.#stages.each('walk', walkBatches(walkOptions))) {
         throwIfAborted(this.#options.signal);
         for (const event of batch) {
-          const waiting = this.#take(event, files, beside);
-          if (waiting !== undefined) await waiting;
-          if (!files.isFull) continue;
-          await files.advance();
-          await writer.ready();
+          const { kind, entry } = event;
+          if (kind === 'leave') {
+            beside.leave();
+            this.#counts.folders++;
+            files.leave(entry);
+            continue;
+          }
+          const found = beside.entry(entry.name);
+          const before = found === undefined ? undefined : { entry: found, place: beside.place };
+          if (kind === 'enter') {
+            files.enter(entry, before);
+            await beside.enter(entry.name);
+          } else {
+            const waiting = files.entry(event, before);
+            if (waiting !== undefined) await waiting;
+          }
+          if (files.isFull) await files.advance();
         }
         await files.advance();
         await writer.ready();
@@ -346,22 +358,6 @@ class BackupRun {
     const { root, bytesAdded } = stored;
     if (root === undefined) throw new KithError('internal', 'the walk did not close its root');
     return { root, bytesAdded };
-  }
-
-  /** One step of the walk, with what the parent has of it beside. A promise where the parent's trees must be read. */
-  #take(event: WalkEvent, files: FileBackup, beside: ParentTree): Promise<void> | undefined {
-    const { kind, entry } = event;
-    if (kind === 'leave') {
-      files.leave(entry);
-      beside.leave();
-      this.#counts.folders++;
-      return undefined;
-    }
-    const found = beside.entry(entry.name);
-    const before = found === undefined ? undefined : { entry: found, place: beside.place };
-    if (kind === 'entry') return files.entry(event, before);
-    files.enter(entry, before);
-    return beside.enter(entry.name);
   }
 
   #parentSnapshot: { readonly id: string; readonly snapshot: Snapshot } | undefined;

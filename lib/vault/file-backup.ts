@@ -11,7 +11,7 @@ import type { FileLanes, FileTicket, StoredContent } from './file-lanes.ts';
 import { allKnownAtOnce, looksUnchanged } from './parent-tree.ts';
 import type { ParentEntry, TreeBuilder } from './tree-builder.ts';
 import type { TreeReader } from './tree-reader.ts';
-import { standsAsBefore, type RunPlace } from './tree-runs.ts';
+import { isAsBefore, type RunPlace } from './tree-runs.ts';
 import type { BackupOptions, Problem } from './types.ts';
 
 /** What a backup met so far. */
@@ -75,9 +75,8 @@ interface FileStep {
 /** One step of the walk, in its place until all before it are done. */
 type Step =
   | FileStep
-  /** With its place where the entry is the parent snapshot's own. */
-  | { readonly kind: 'entry'; readonly entry: TreeEntry; readonly place: RunPlace | undefined }
   | { readonly kind: 'enter'; readonly entry: TreeEntry; readonly before: ParentEntry | undefined }
+  | { readonly kind: 'entry'; readonly entry: TreeEntry; readonly place: RunPlace | undefined }
   | { readonly kind: 'leave'; readonly entry: TreeEntry };
 
 /**
@@ -86,23 +85,28 @@ type Step =
  */
 export class FileBackup {
   readonly #options: FileBackupOptions;
-  /** The parent snapshot has all that can be known here of a file that is as it was. */
-  readonly #keepsAll: boolean;
   #steps: Step[] = [];
   #next = 0;
   #root: Content | undefined;
+  /** The parent's entries have all that could be read now. */
+  readonly #keepsAll: boolean;
 
   constructor(options: FileBackupOptions) {
     this.#options = options;
     this.#keepsAll = readableMetadata().every((kind) => options.keptMetadata.includes(kind));
   }
 
-  /** A folder begins; `before` is what the parent snapshot has under its name. */
+  /** True if `advance` has something to do. */
+  get isFull(): boolean {
+    return this.#options.lanes.isFull || this.#steps.length - this.#next > stepsMax;
+  }
+
+  /** A folder begins; `before` is what the parent snapshot has of it. */
   enter(entry: TreeEntry, before: ParentEntry | undefined): void {
     this.#steps.push({ kind: 'enter', entry, before });
   }
 
-  /** It ends with its metadata as the walk knows it now. */
+  /** The folder ends, with its metadata as the walk knows it now. */
   leave(entry: TreeEntry): void {
     this.#steps.push({ kind: 'leave', entry });
   }
@@ -112,9 +116,8 @@ export class FileBackup {
     const { entry } = event;
     if (entry.type !== entryTypes.file) {
       this.#count(entry);
-      const isAsBefore = before !== undefined && standsAsBefore(entry, before.entry, false);
-      if (isAsBefore) this.#steps.push({ kind: 'entry', ...before });
-      else this.#steps.push({ kind: 'entry', entry, place: undefined });
+      const isSame = before !== undefined && isAsBefore(entry, before.entry, false);
+      this.#push(isSame ? before.entry : entry, isSame ? before.place : undefined);
       return undefined;
     }
     const content = before?.entry.content;
@@ -123,30 +126,32 @@ export class FileBackup {
       return undefined;
     }
     const known = allKnownAtOnce(content, this.#options.isKnown);
-    if (known === undefined) {
-      return this.#allKnown(content).then((found) => this.#unchangedOrNot(event, before, found));
-    }
+    if (known === undefined)
+      return this.#allKnown(content).then((all) => this.#unchangedOrNot(event, before, all));
     this.#unchangedOrNot(event, before, known);
     return undefined;
   }
 
+  #push(entry: TreeEntry, place: RunPlace | undefined): void {
+    this.#steps.push({ kind: 'entry', entry, place });
+  }
+
   #unchangedOrNot(event: WalkEvent, before: ParentEntry, known: boolean): void {
     const { counts, keptMetadata } = this.#options;
+    const { path, entry } = event;
     if (!known) {
       this.#read(event, true);
       return;
     }
     counts.filesUnmodified++;
-    counts.bytesProcessed += event.entry.size;
-    counts.bytesUnmodified += event.entry.size;
-    if (this.#keepsAll && standsAsBefore(event.entry, before.entry, true)) {
-      this.#steps.push({ kind: 'entry', ...before });
+    counts.bytesProcessed += entry.size;
+    counts.bytesUnmodified += entry.size;
+    if (this.#keepsAll && isAsBefore(entry, before.entry, true)) {
+      this.#push(before.entry, before.place);
       return;
     }
-    const { path } = event;
     const tell = (message: string): void => this.#tellLoss(path, message);
-    const entry = unchangedEntry(event.entry, before.entry, { path, kept: keptMetadata, tell });
-    this.#steps.push({ kind: 'entry', entry, place: undefined });
+    this.#push(unchangedEntry(entry, before.entry, { path, kept: keptMetadata, tell }), undefined);
   }
 
   #read(event: WalkEvent, existed: boolean): void {
@@ -173,11 +178,6 @@ export class FileBackup {
       this.#options.onParentProblem(error);
       return false;
     }
-  }
-
-  /** True when `advance` must be called before anything else is given. */
-  get isFull(): boolean {
-    return this.#options.lanes.isFull || this.#steps.length - this.#next > stepsMax;
   }
 
   /** Has files begun once there are enough, builds trees as far as can be, and waits where too much would wait. */

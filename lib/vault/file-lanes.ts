@@ -4,7 +4,7 @@ import { hashBytes } from '../crypto/hash.ts';
 import { blobKinds } from '../format/blob.ts';
 import { ContentBuilder, inlineIdsMax, type Content } from '../format/content.ts';
 import type { TreeEntry } from '../format/tree.ts';
-import { createChunker } from '../kernels/chunker.ts';
+import { threadKernels } from '../kernels/process-kernels.ts';
 import type { BlobWriter } from '../pipeline/blob-writer.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import type { Accounts } from '../source/accounts.ts';
@@ -160,7 +160,7 @@ export class FileLanes {
     const { writer, cutKey, accounts, stages, signal, room } = this.#options;
     this.#inline ??= new StoreLane({
       packer: writer.packer,
-      chunker: createChunker(cutKey),
+      chunker: threadKernels().chunker(cutKey),
       accounts,
       stages,
       memory: new Uint8Array(laneReadBytes),

@@ -118,11 +118,15 @@ export class PackStore {
   }
 
   async #place(coded: CodedPack, indexed: IndexedPack): Promise<void> {
-    const result = await this.#stages.wait('place', () => this.#placer.place(coded, coded.shards, new Set()));
+    // Hashed a moment ago from this very memory, which stays as it is until all puts have settled.
+    const toPlace = { ...coded, leavesAreFresh: true };
+    const result = await this.#stages.wait('place', () =>
+      this.#placer.place(toPlace, coded.shards, new Set()),
+    );
     const placed: Placement[] = [...result.placed];
     let { bytesSent } = result;
     for (const keeper of this.#placer.wholeHolders) {
-      const whole = await this.#placer.placeAt(coded, coded.shards.slice(0, coded.k), keeper);
+      const whole = await this.#placer.placeAt(toPlace, coded.shards.slice(0, coded.k), keeper);
       placed.push(...whole.placed);
       bytesSent += whole.bytesSent;
     }

@@ -15,11 +15,12 @@ import { isTempName } from '../disk/write-durably.ts';
 import { BlobNamer } from '../format/blob.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
-import { plainCoder, type ErasureCoder } from '../kernels/reed-solomon.ts';
+import { threadKernels } from '../kernels/process-kernels.ts';
+import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
-import { defaultThreads } from '../workers/pool.ts';
 import { epochKeys, type DeviceKeys } from '../trust/device.ts';
 import { withEpochsOf } from '../trust/own-key-record.ts';
+import { defaultThreads } from '../workers/pool.ts';
 import { openKeyStore } from '../trust/key-store.ts';
 import { OwnAddress } from '../trust/own-address.ts';
 import { DamageBook } from './damage-book.ts';
@@ -52,7 +53,9 @@ export const systemSurroundings: Surroundings = {
   disk: nodeDisk,
   random: systemRandom,
   clock: systemClock,
-  coder: plainCoder,
+  get coder() {
+    return threadKernels().coder;
+  },
   threads: defaultThreads(),
 };
 

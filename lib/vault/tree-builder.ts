@@ -2,7 +2,7 @@ import { compareBytes, equalBytes } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
 import type { TreeEntry } from '../format/tree.ts';
-import { FolderRuns, standsAsBefore, type RunPlace, type RunSink } from './tree-runs.ts';
+import { FolderRuns, isAsBefore, type RunPlace, type RunSink } from './tree-runs.ts';
 
 /** An entry of the parent snapshot with its place. */
 export interface ParentEntry {
@@ -13,7 +13,7 @@ export interface ParentEntry {
 interface OpenFolder {
   readonly entry: TreeEntry;
   readonly runs: FolderRuns;
-  /** What the parent snapshot has of the folder itself. */
+  /** What the parent snapshot has of the folder, and where. */
   readonly before: ParentEntry | undefined;
   last: Uint8Array | undefined;
 }
@@ -33,12 +33,15 @@ export class TreeBuilder {
     this.#splitKey = splitKey;
   }
 
+  /** `before`: what the parent snapshot has of the folder itself. */
   enter(entry: TreeEntry, before?: ParentEntry): void {
     const runs = new FolderRuns(this.#sink, this.#splitKey);
     this.#open.push({ entry, runs, before, last: undefined });
   }
 
-  /** Adds an entry to the innermost open folder. Names must ascend. `place` where it is the parent snapshot's very object. */
+  /**
+   * Adds an entry to the innermost open folder. Names must ascend. `place` where it is the parent snapshot's very object.
+   */
   add(entry: TreeEntry, place?: RunPlace): void {
     const folder = this.#open.at(-1);
     if (folder === undefined) throw new KithError('internal', 'an entry without a folder');
@@ -62,8 +65,7 @@ export class TreeBuilder {
     if (this.#open.length === 0) return content;
     const now = { ...entry, content };
     const { before } = folder;
-    if (before !== undefined && standsAsBefore(now, before.entry, false))
-      this.add(before.entry, before.place);
+    if (before !== undefined && isAsBefore(now, before.entry, false)) this.add(before.entry, before.place);
     else this.add(now);
     return undefined;
   }

@@ -151,7 +151,7 @@ function follows(
  * the walk tells. What a walk doesn't tell of a file (content, sparse map, extended attributes) is taken over with it, since ctime shows
  * any change of these. For a folder the content is compared: it must be that of `now`.
  */
-export function standsAsBefore(now: TreeEntry, before: TreeEntry, isFile: boolean): boolean {
+export function isAsBefore(now: TreeEntry, before: TreeEntry, isFile: boolean): boolean {
   return (
     before.error === undefined &&
     now.error === undefined &&

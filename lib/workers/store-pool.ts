@@ -2,6 +2,9 @@ import { classBytes, leafBytes } from '../base/limits.ts';
 import { KithError } from '../base/errors.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { decodePackDirectory, type PackDirectory } from '../format/pack-directory.ts';
+import { createKernelMemory, sharedBufferOf } from '../kernels/kernel-memory.ts';
+import { compiledKernels } from '../kernels/process-kernels.ts';
+import { kernelScratchBytes } from '../kernels/scratch.ts';
 import type { CodedShard, UnsignedPack } from '../pipeline/coded-pack.ts';
 import type { Spread } from '../placement/spread.ts';
 import { WorkPool, type WorkThread } from './pool.ts';
@@ -38,15 +41,16 @@ export interface StorePoolOptions {
 export class StorePool {
   readonly #options: StorePoolOptions;
   readonly #layout: StoreLayout;
-  readonly #memory: SharedArrayBuffer;
+  readonly #buffer: SharedArrayBuffer;
   readonly #slots: SlotTable;
   readonly #pool: WorkPool;
 
   constructor(options: StorePoolOptions) {
     const { threads, spread, spare, packBytes, keys, claims } = options;
     this.#options = options;
-    this.#layout = layoutFor({ threads, spread, spare, packBytes, scratchBytes: 0 });
-    this.#memory = new SharedArrayBuffer(this.#layout.totalBytes);
+    this.#layout = layoutFor({ threads, spread, spare, packBytes, scratchBytes: kernelScratchBytes });
+    const memory = createKernelMemory(this.#layout.totalBytes);
+    this.#buffer = sharedBufferOf(memory);
     this.#slots = new SlotTable(this.#layout.slots);
     this.#pool = new WorkPool({
       kind: 'store',
@@ -54,7 +58,8 @@ export class StorePool {
       setup: (lane): StoreSetup => ({
         lane,
         layout: this.#layout,
-        memory: this.#memory,
+        memory,
+        kernels: compiledKernels(),
         slots: this.#slots.buffer,
         claims: claims.buffers,
         keys,
@@ -113,7 +118,7 @@ export class StorePool {
     const leafHashBytes = (payloadBytes / leafBytes) * hashBytes;
     const shards: CodedShard[] = rowsAt.map((at, index) => ({
       index,
-      payload: new Uint8Array(this.#memory, at, payloadBytes),
+      payload: new Uint8Array(this.#buffer, at, payloadBytes),
       leaves: leaves.subarray(index * leafHashBytes, (index + 1) * leafHashBytes),
     }));
     const rootList = Array.from({ length: roots.length / hashBytes }, (_, i) =>

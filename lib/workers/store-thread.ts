@@ -3,8 +3,8 @@ import { KithError } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { BlobNamer } from '../format/blob.ts';
 import { encodePackDirectory } from '../format/pack-directory.ts';
-import { createChunker } from '../kernels/chunker.ts';
-import { plainCoder } from '../kernels/reed-solomon.ts';
+import type { CompiledKernels } from '../kernels/kernel-module.ts';
+import { loadKernels, type Kernels } from '../kernels/kernels.ts';
 import { BlobPacker } from '../pipeline/blob-packer.ts';
 import { codeShards } from '../pipeline/coded-pack.ts';
 import { createCompressor } from '../pipeline/compress.ts';
@@ -12,6 +12,7 @@ import { PackBuilder, type SealedPack } from '../pipeline/pack-builder.ts';
 import { Stages } from '../pipeline/stages.ts';
 import type { Spread } from '../placement/spread.ts';
 import { localAccounts } from '../source/accounts.ts';
+import { sharedBufferOf } from '../kernels/kernel-memory.ts';
 import { SharedClaims } from './shared-claims.ts';
 import { StoreLane } from './store-lane.ts';
 import { laneMemory, SlotTable, slotMemory, type StoreLayout } from './store-memory.ts';
@@ -30,7 +31,8 @@ export interface StoreKeys {
 export interface StoreSetup {
   readonly lane: number;
   readonly layout: StoreLayout;
-  readonly memory: SharedArrayBuffer;
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: CompiledKernels | undefined;
   readonly slots: SharedArrayBuffer;
   readonly claims: readonly SharedArrayBuffer[];
   readonly keys: StoreKeys;
@@ -50,6 +52,8 @@ class StoreThread implements WorkHandler {
   readonly #claims: SharedClaims;
   readonly #slots: SlotTable;
   readonly #spares: Uint8Array;
+  readonly #buffer: SharedArrayBuffer;
+  readonly #kernels: Kernels;
   readonly #stages = new Stages();
   readonly #namer: BlobNamer;
   readonly #compressor = createCompressor();
@@ -63,7 +67,10 @@ class StoreThread implements WorkHandler {
     this.#claims = new SharedClaims({ buffers: setup.claims });
     this.#slots = new SlotTable(setup.slots);
     this.#namer = new BlobNamer(setup.keys.blobIdKey);
-    const memory = laneMemory(setup.layout, setup.memory, setup.lane);
+    // Kernels know their memory by this thread's own buffer of it.
+    this.#buffer = sharedBufferOf(setup.memory);
+    const memory = laneMemory(setup.layout, this.#buffer, setup.lane);
+    this.#kernels = loadKernels(setup.kernels, setup.memory, memory.scratchAt);
     this.#spares = memory.spares;
     this.#packer = new BlobPacker({
       namer: this.#namer,
@@ -76,7 +83,7 @@ class StoreThread implements WorkHandler {
     });
     this.#lane = new StoreLane({
       packer: this.#packer,
-      chunker: createChunker(setup.keys.cutKey),
+      chunker: this.#kernels.chunker(setup.keys.cutKey),
       accounts: localAccounts(),
       stages: this.#stages,
       memory: memory.reading,
@@ -100,10 +107,10 @@ class StoreThread implements WorkHandler {
   }
 
   #newPack(): PackBuilder {
-    const { layout, memory, keys, spread } = this.#setup;
+    const { layout, keys, spread } = this.#setup;
     const slot = this.#stages.run('turn', () => this.#slots.take());
     if (slot === undefined) throw new KithError('interrupted', 'the backup was given up');
-    const slotBytes = slotMemory(layout, memory, slot);
+    const slotBytes = slotMemory(layout, this.#buffer, slot);
     const builder = new PackBuilder({
       k: spread.k,
       keyEpoch: keys.keyEpoch,
@@ -127,7 +134,7 @@ class StoreThread implements WorkHandler {
       codeShards(pack, {
         n: spread.n,
         spare,
-        coder: plainCoder,
+        coder: this.#kernels.coder,
         memory: (row, bytes) => {
           const [memory, at] = row < spread.n ? [open.memory, row] : [this.#spares, row - spread.n];
           return memory.subarray(at * bytes, (at + 1) * bytes);

@@ -8,7 +8,7 @@ import type { Content } from '../../lib/format/content.ts';
 import {
   FolderRuns,
   sameContent,
-  standsAsBefore,
+  isAsBefore,
   type RunPlace,
   type TreeRun,
 } from '../../lib/vault/tree-runs.ts';
@@ -166,7 +166,7 @@ describe('an entry that is just as it was', () => {
 
   it('is known by every field that a walk tells', () => {
     const walked: TreeEntry = { ...base, content: undefined };
-    assert.equal(standsAsBefore(walked, base, true), true);
+    assert.equal(isAsBefore(walked, base, true), true);
     const others: Partial<TreeEntry>[] = [
       { name: utf8('other') },
       { type: entryTypes.fifo },
@@ -185,24 +185,24 @@ describe('an entry that is just as it was', () => {
       { error: 'e' },
     ];
     for (const other of others) {
-      assert.equal(standsAsBefore({ ...walked, ...other }, base, true), false, Object.keys(other).join());
+      assert.equal(isAsBefore({ ...walked, ...other }, base, true), false, Object.keys(other).join());
     }
-    assert.equal(standsAsBefore(walked, { ...base, error: 'e' }, true), false);
+    assert.equal(isAsBefore(walked, { ...base, error: 'e' }, true), false);
   });
 
   it('is, for a folder, one with the same content, and for a link one with the same target', () => {
     const folder: TreeEntry = { ...base, type: entryTypes.folder, size: 0, hardlink: undefined };
-    assert.equal(standsAsBefore(folder, { ...folder }, false), true);
-    assert.equal(standsAsBefore({ ...folder, content: { level: 0, ids: [] } }, folder, false), false);
+    assert.equal(isAsBefore(folder, { ...folder }, false), true);
+    assert.equal(isAsBefore({ ...folder, content: { level: 0, ids: [] } }, folder, false), false);
     assert.equal(
-      standsAsBefore({ ...folder, content: { level: 1, ids: folder.content?.ids ?? [] } }, folder, false),
+      isAsBefore({ ...folder, content: { level: 1, ids: folder.content?.ids ?? [] } }, folder, false),
       false,
     );
     const xattrs = [{ name: utf8('user.a'), value: utf8('1') }];
-    assert.equal(standsAsBefore({ ...folder, xattrs }, folder, false), false);
-    assert.equal(standsAsBefore({ ...folder, xattrs }, { ...folder, xattrs: [...xattrs] }, false), true);
+    assert.equal(isAsBefore({ ...folder, xattrs }, folder, false), false);
+    assert.equal(isAsBefore({ ...folder, xattrs }, { ...folder, xattrs: [...xattrs] }, false), true);
     assert.equal(
-      standsAsBefore(
+      isAsBefore(
         { ...folder, xattrs },
         { ...folder, xattrs: [{ name: utf8('user.a'), value: utf8('2') }] },
         false,
@@ -215,7 +215,7 @@ describe('an entry that is just as it was', () => {
       content: undefined,
       linkTarget: utf8('a'),
     };
-    assert.equal(standsAsBefore(link, { ...link, linkTarget: utf8('a') }, false), true);
-    assert.equal(standsAsBefore(link, { ...link, linkTarget: utf8('b') }, false), false);
+    assert.equal(isAsBefore(link, { ...link, linkTarget: utf8('a') }, false), true);
+    assert.equal(isAsBefore(link, { ...link, linkTarget: utf8('b') }, false), false);
   });
 });
