@@ -21,6 +21,7 @@ export const commandLoaders: Readonly<Record<string, () => Promise<Command>>> = 
   log: async () => (await import('./commands/log.ts')).logCommand,
   ls: async () => (await import('./commands/ls.ts')).lsCommand,
   recover: async () => (await import('./commands/recover.ts')).recoverCommand,
+  check: async () => (await import('./commands/check.ts')).checkCommand,
   repair: async () => (await import('./commands/repair.ts')).repairCommand,
   restore: async () => (await import('./commands/restore.ts')).restoreCommand,
   snapshots: async () => (await import('./commands/snapshots.ts')).snapshotsCommand,

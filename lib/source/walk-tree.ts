@@ -64,7 +64,7 @@ interface Seen {
 /** Names looked at before native calls are loaded for the rest: that takes as long as some thousand lstats. */
 const namesBeforeNative = 2000;
 
-/** What a walk says of anything but a folder. Its path is put together when it is wanted: mostly nobody asks. */
+/** What a walk says of a file. Its path is put together when it is wanted: mostly nobody asks. */
 class WalkedEntry implements WalkEvent {
   readonly kind = 'entry' as const;
   readonly entry: TreeEntry;
@@ -159,7 +159,8 @@ export class TreeWalk {
     }
     const { stats, linkTarget } = seen;
     const isFolder = stats.type === entryTypes.folder;
-    if (!isFolder && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
+    const isFile = stats.type === entryTypes.file;
+    if (isFile && node === undefined && frame.whole && this.#takesAll(frame, stats)) {
       return new WalkedEntry(frame.path, entryFrom(name, stats, this.#accounts, linkTarget), stats.device);
     }
     const path = joinPath(frame.path, name);

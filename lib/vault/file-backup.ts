@@ -138,7 +138,7 @@ export class FileBackup {
 
   #unchangedOrNot(event: WalkEvent, before: ParentEntry, known: boolean): void {
     const { counts, keptMetadata } = this.#options;
-    const { path, entry } = event;
+    const { entry } = event;
     if (!known) {
       this.#read(event, true);
       return;
@@ -150,6 +150,7 @@ export class FileBackup {
       this.#push(before.entry, before.place);
       return;
     }
+    const { path } = event;
     const tell = (message: string): void => this.#tellLoss(path, message);
     this.#push(unchangedEntry(entry, before.entry, { path, kept: keptMetadata, tell }), undefined);
   }
