@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { utf8 } from '../../lib/base/bytes.ts';
+import { equalBytes, utf8 } from '../../lib/base/bytes.ts';
 import { localAccounts } from '../../lib/source/accounts.ts';
 import { entryOf } from '../../lib/source/entry.ts';
 import { IgnoreRules } from '../../lib/source/ignore.ts';
@@ -19,6 +19,7 @@ import { fastLstat } from '../../lib/source/native-stat.ts';
 import { nativeCalls } from '../../lib/source/native.ts';
 import { deviceOf, numbersOf } from '../../lib/source/stat-numbers.ts';
 import { walkBatches, type WalkEvent, type WalkOptions } from '../../lib/source/walk.ts';
+import { aclValue, needNative, setXattr } from '../support/metadata-tree.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const isLinux = process.platform === 'linux';
@@ -85,6 +86,17 @@ void test('a walk of thousands gives each entry as lstat does, in batches', asyn
     assert.deepEqual(entry, entryOf(entry.name, stats, accounts, target));
     assert.equal(device, stats.dev);
   }
+});
+
+void test('an access list on a FIFO is told by the walk', { skip: !isLinux }, async (t) => {
+  const folder = await tempFolder(t);
+  needNative().makeFifo(utf8(join(folder, 'fifo')), 0o600);
+  setXattr(join(folder, 'fifo'), 'system.posix_acl_access', aclValue(6, 4));
+  const found: WalkEvent[] = [];
+  for await (const batch of walkBatches(optionsFor(folder))) found.push(...batch);
+  const fifo = found.find(({ entry }) => equalBytes(entry.name, utf8('fifo')));
+  const names = fifo?.entry.xattrs?.map(({ name }) => Buffer.from(name).toString());
+  assert.deepEqual(names, ['system.posix_acl_access']);
 });
 
 void test(
