@@ -112,7 +112,7 @@ export class FileLanes {
     if (this.#pool === undefined) return await this.#storeHere(batch);
     const small: Waiting[] = [];
     for (const waiting of batch) {
-      if (this.#pool.threads === 1 || waiting.file.entry.size < splitFromBytes) small.push(waiting);
+      if (waiting.file.entry.size < splitFromBytes) small.push(waiting);
       else await this.#split(this.#pool, waiting);
     }
     if (small.length > 0) await this.#send(this.#pool, small);
@@ -168,7 +168,7 @@ export class FileLanes {
     });
     for (const { file, ticket } of batch) {
       await room();
-      this.#settle(file, ticket, this.#inline.file(file));
+      this.#settle(file, ticket, await this.#inline.file(file));
     }
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { chunkBytesMax } from '../base/limits.ts';
 import { hashBytes } from '../crypto/hash.ts';
@@ -29,6 +30,14 @@ const attemptsMax = 3;
 
 const noIds = new Uint8Array(0);
 
+interface ReadFile {
+  readonly ids: Uint8Array;
+  readonly entry: TreeEntry;
+  readonly bytes: number;
+  readonly changed: boolean;
+  readonly losses: readonly string[];
+}
+
 /** What a lane works with. */
 export interface StoreLaneOptions {
   readonly packer: BlobPacker;
@@ -50,12 +59,12 @@ export class StoreLane {
   }
 
   /** Reads a file; again if it was written to meanwhile, and looks again if another stands in its place. */
-  file(walked: FileToStore): StoredFile {
+  async file(walked: FileToStore): Promise<StoredFile> {
     const { accounts } = this.#options;
     let { entry, device } = walked;
     for (let attempt = 1; ; attempt++) {
       try {
-        const read = this.#readOnce(walked.path, entry, device);
+        const read = await this.#readOnce(walked.path, entry, device);
         if (read.changed && attempt < attemptsMax) continue;
         const same = !read.changed && entry === walked.entry && looksSame(read.entry, entry);
         return { outcome: 'stored', ...read, entry: same ? undefined : read.entry };
@@ -72,15 +81,11 @@ export class StoreLane {
     }
   }
 
-  #readOnce(
-    path: Uint8Array,
-    entry: TreeEntry,
-    device: bigint,
-  ): { ids: Uint8Array; entry: TreeEntry; bytes: number; changed: boolean; losses: readonly string[] } {
+  async #readOnce(path: Uint8Array, entry: TreeEntry, device: bigint): Promise<ReadFile> {
     const { accounts, stages } = this.#options;
     const file = stages.run('read', () => openForRead(path, { inode: entry.inode, device }));
     try {
-      const { ids, bytes } = file.size < ownFrameBytes ? this.#small(file) : this.#large(file);
+      const { ids, bytes } = file.size < ownFrameBytes ? this.#small(file) : await this.#large(file);
       const changed = file.state() === 'changed' || bytes !== file.size;
       const losses: string[] = [];
       const found = file.entry(entry, accounts, (message) => void losses.push(message));
@@ -101,7 +106,7 @@ export class StoreLane {
     return { ids: packer.storeSmallChunk(chunk.subarray(0, bytes)), bytes };
   }
 
-  #large(file: SourceFile): { ids: Uint8Array; bytes: number } {
+  async #large(file: SourceFile): Promise<{ ids: Uint8Array; bytes: number }> {
     const { packer, chunker, stages, memory, signal } = this.#options;
     const ids = new IdList();
     let start = 0;
@@ -122,6 +127,8 @@ export class StoreLane {
         end += count;
         position += count;
         ended = count < wanted || position >= file.size;
+        // Native packages give memory back in a turn of the event loop; a huge file would pile up without one.
+        await setImmediate();
       }
       // It was cut short since it was opened, right where a chunk ends; the caller sees that it changed.
       if (ended && start === end) break;

@@ -91,12 +91,14 @@ class StoreThread implements WorkHandler {
     });
   }
 
-  run(job: unknown): readonly StoredFile[] | StoredStretch | StoreRest {
+  async run(job: unknown): Promise<readonly StoredFile[] | StoredStretch | StoreRest> {
     const order = job as StoreJob;
     if (order.kind === 'rest') return this.#rest();
     this.#claims.follow(order.claims);
-    if (order.kind === 'files') return order.files.map((file) => this.#lane.file(file));
-    return this.#lane.stretch(order.stretch);
+    if (order.kind === 'stretch') return this.#lane.stretch(order.stretch);
+    const stored: StoredFile[] = [];
+    for (const file of order.files) stored.push(await this.#lane.file(file));
+    return stored;
   }
 
   #rest(): StoreRest {

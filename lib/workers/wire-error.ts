@@ -1,4 +1,12 @@
-import { KithError, isKithError, messageOf, type ErrorCode, type ErrorDetails } from '../base/errors.ts';
+import {
+  KithError,
+  isKithError,
+  messageOf,
+  systemCode,
+  type ErrorCode,
+  type ErrorDetails,
+} from '../base/errors.ts';
+import { problemCode, reasonOf } from '../source/problem.ts';
 
 /** An error on its way between threads: structured clone keeps neither class nor code. */
 export interface WireError {
@@ -17,4 +25,10 @@ export function errorToWire(error: unknown): WireError {
 
 export function errorFromWire({ code, message, details, stack }: WireError): KithError {
   return new KithError(code, message, { details, ...(stack === undefined ? {} : { cause: stack }) });
+}
+
+/** The same for one that may be a system call's: its code and words are those for people. */
+export function systemErrorToWire(error: unknown): WireError {
+  if (isKithError(error) || systemCode(error) === undefined) return errorToWire(error);
+  return { code: problemCode(error), message: reasonOf(error), details: {} };
 }
