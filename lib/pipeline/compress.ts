@@ -19,11 +19,19 @@ export interface Compressor {
   decompress(packed: Uint8Array, plainBytes: number): Promise<Uint8Array>;
 }
 
+/** The half of a compressor that brings bytes back, at once: for threads that have nothing else to do. */
+export interface Decompressor {
+  /** As Compressor's. */
+  decompressNow(packed: Uint8Array, plainBytes: number): Uint8Array;
+}
+
 /** One zstd implementation. `decode` may stop with any error once the output passes `bytesMax`. */
 export interface ZstdBackEnd {
   readonly name: string;
   encode(plain: Uint8Array): Promise<Uint8Array>;
   decode(packed: Uint8Array, bytesMax: number): Promise<Uint8Array>;
+  /** The same, at once. */
+  decodeNow(packed: Uint8Array, bytesMax: number): Uint8Array;
 }
 
 /** Plain bytes that one call takes: the largest thing stored is a frame of 4 MiB, or a directory of at most twice that. */
@@ -46,6 +54,7 @@ interface NodeZstd {
     options: object,
     done: (error: Error | null, result: Buffer) => void,
   ): void;
+  zstdDecompressSync(bytes: Uint8Array, options: object): Buffer;
   constants: Readonly<Record<string, number>>;
 }
 
@@ -77,6 +86,11 @@ export function nodeBackEnd(): ZstdBackEnd | undefined {
           error === null ? resolve(result) : reject(error),
         );
       }),
+    decodeNow: (packed, bytesMax) =>
+      node.zstdDecompressSync(packed, {
+        maxOutputLength: Math.max(1, bytesMax),
+        chunkSize: Math.max(1024, bytesMax),
+      }),
   };
 }
 
@@ -88,6 +102,7 @@ export function packageBackEnd(): ZstdBackEnd {
     name: '@toondepauw/node-zstd',
     encode: (plain) => encoder.encode(viewAsBuffer(plain)),
     decode: (packed) => decoder.decode(viewAsBuffer(packed)),
+    decodeNow: (packed) => decoder.decodeSync(viewAsBuffer(packed)),
   };
 }
 
@@ -101,6 +116,9 @@ function damaged(why: string, cause?: unknown): KithError {
 
 /** Refuses what can't be a frame of plainBytes bytes, before anything is decoded or allocated. */
 function checkFrame(packed: Uint8Array, plainBytes: number): void {
+  if (!Number.isInteger(plainBytes) || plainBytes < 0 || plainBytes > compressBytesMax) {
+    throw damaged(`a plain size of ${plainBytes} bytes can't be`);
+  }
   let bounds;
   try {
     bounds = readZstdFrame(packed);
@@ -130,13 +148,27 @@ export function createCompressor(backEnd: ZstdBackEnd = nodeBackEnd() ?? package
     },
 
     async decompress(packed, plainBytes) {
-      if (!Number.isInteger(plainBytes) || plainBytes < 0 || plainBytes > compressBytesMax) {
-        throw damaged(`a plain size of ${plainBytes} bytes can't be`);
-      }
       checkFrame(packed, plainBytes);
       let plain: Uint8Array;
       try {
         plain = await backEnd.decode(packed, plainBytes);
+      } catch (error) {
+        throw damaged('they do not decompress', error);
+      }
+      if (plain.length !== plainBytes) throw damaged(`${plain.length} bytes where ${plainBytes} were packed`);
+      return plain;
+    },
+  };
+}
+
+/** What createCompressor's decompress does, without a trip to another thread. */
+export function createDecompressor(backEnd: ZstdBackEnd = nodeBackEnd() ?? packageBackEnd()): Decompressor {
+  return {
+    decompressNow(packed, plainBytes) {
+      checkFrame(packed, plainBytes);
+      let plain: Uint8Array;
+      try {
+        plain = backEnd.decodeNow(packed, plainBytes);
       } catch (error) {
         throw damaged('they do not decompress', error);
       }

@@ -29,6 +29,11 @@ export interface MetadataSetter {
   readonly handles: boolean;
 }
 
+/** What this process can set here. */
+export function metadataSetter(native: NativeCalls | undefined, handles: boolean): MetadataSetter {
+  return { native, asRoot: process.geteuid?.() === 0, handles };
+}
+
 /**
  * Owner, then mode (chown clears set-uid), then mtime of an open file at `path`.
  * Throws the first failure after having tried all three.
@@ -40,8 +45,13 @@ export function setFileMetadata(
   entry: TreeEntry,
 ): void {
   const failures = new Failures();
-  if (setter.asRoot) failures.try(() => fchownSync(handle, checkedId(entry.uid), checkedId(entry.gid)));
-  failures.try(() => fchmodSync(handle, grantedMode(entry, fstatSync(handle))));
+  let stats = fstatSync(handle);
+  if (setter.asRoot && (stats.uid !== entry.uid || stats.gid !== entry.gid)) {
+    failures.try(() => fchownSync(handle, checkedId(entry.uid), checkedId(entry.gid)));
+    stats = fstatSync(handle);
+  }
+  const mode = grantedMode(entry, stats);
+  if ((stats.mode & 0o7777) !== mode) failures.try(() => fchmodSync(handle, mode));
   const [at, follow] = setter.handles ? [handlePath(handle), true] : [path, false];
   failures.try(() => setMtime(setter.native, at, entry.mtimeNs, follow));
   failures.end();

@@ -41,6 +41,8 @@ export interface Surroundings {
   readonly coder: ErasureCoder;
   /** Bytes at which a pack is full, where tests want several of little data; must hold the largest frame. */
   readonly packBytes?: number;
+  /** Worker threads from the first byte on, 0 for none; by the machine and the work unless given. */
+  readonly threads?: number;
 }
 
 /** The machine's own. */

@@ -62,6 +62,10 @@ function countingBackEnd(): ZstdBackEnd & { calls: number } {
       counting.calls++;
       return Promise.resolve(new Uint8Array(1));
     },
+    decodeNow: () => {
+      counting.calls++;
+      return new Uint8Array(1);
+    },
   };
   return counting;
 }

@@ -1,0 +1,53 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { CallMessage, ThreadMessage, ThreadStart, WorkKind } from './pool.ts';
+import { errorToWire } from './wire-error.ts';
+
+/** What a thread does with its jobs. */
+export interface WorkHandler {
+  /** Works on one job; the next waits until it has resolved. */
+  run(job: unknown): unknown;
+}
+
+/** A kind's module: makes the handler from what the thread was given at its start. */
+export interface WorkModule {
+  start(setup: unknown, notice: (notice: unknown) => void): WorkHandler;
+}
+
+const modules: Readonly<Record<WorkKind, () => Promise<WorkModule>>> = {
+  open: () => import('./open-thread.ts'),
+};
+
+/** The main module of every worker thread: answers calls in the order in which they come. */
+async function main(): Promise<void> {
+  const port = parentPort;
+  if (port === null) throw new Error('this module runs in worker threads only');
+  const { kind, setup } = workerData as ThreadStart;
+  const say = (message: ThreadMessage): void => {
+    port.postMessage(message);
+  };
+  const waiting: CallMessage[] = [];
+  let handler: WorkHandler | undefined;
+  let busy = false;
+  const work = async (): Promise<void> => {
+    if (busy || handler === undefined) return;
+    busy = true;
+    for (let call = waiting.shift(); call !== undefined; call = waiting.shift()) {
+      const { number, job } = call;
+      try {
+        say({ number, result: await handler.run(job) });
+      } catch (error) {
+        say({ number, error: errorToWire(error) });
+      }
+    }
+    busy = false;
+  };
+  port.on('message', (call: CallMessage) => {
+    waiting.push(call);
+    void work();
+  });
+  const module = await modules[kind]();
+  handler = module.start(setup, (notice) => say({ notice }));
+  await work();
+}
+
+await main();
