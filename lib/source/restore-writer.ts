@@ -71,6 +71,8 @@ export interface RestoreCounts {
 
 interface Frame {
   readonly entry: TreeEntry | undefined;
+  /** Names from the target down to it. */
+  readonly components: readonly Uint8Array[];
   /** `waiting` for a first child; `ghost`: not there in a dry run; `blocked`: could not be made. */
   state: 'waiting' | 'open' | 'ghost' | 'blocked';
   created: boolean;
@@ -366,8 +368,10 @@ export class RestoreWriter {
 
   #newFrame(entry: TreeEntry | undefined, state: Frame['state']): Frame {
     const names = this.#options.deleteExtra === undefined ? undefined : new Set<string>();
+    const above = this.#frames.at(-1);
     return {
       entry,
+      components: entry === undefined ? [] : [...(above?.components ?? []), entry.name],
       state,
       created: false,
       modeBefore: 0,
@@ -375,7 +379,7 @@ export class RestoreWriter {
       symlinks: [],
       sinks: 0,
       pending: 0,
-      above: this.#frames.at(-1),
+      above,
       waits: undefined,
     };
   }
@@ -417,7 +421,9 @@ export class RestoreWriter {
     const dryRun = this.#options.dryRun === true;
     try {
       const chain = this.#openChain;
-      const existing = lookAt(chain.folder.at(entry.name));
+      // In what we just made lies nothing but what we put there; mkdir would tell.
+      const isNew = frame.above?.created === true && this.#options.overwrite === 'always';
+      const existing = isNew ? undefined : lookAt(chain.folder.at(entry.name));
       if (existing !== undefined && !existing.isDirectory()) {
         if (!givesWay(this.#options.overwrite, entry, existing))
           throw new Error('something that is no folder is in the way, and is kept');
@@ -617,10 +623,8 @@ export class RestoreWriter {
   }
 
   /** Names from the target down to the folder that is `depth` frames deep; default: the current one. */
-  #folderComponents(depth: number = this.#frames.length): Uint8Array[] {
-    return this.#frames
-      .slice(1, depth)
-      .flatMap((frame) => (frame.entry === undefined ? [] : [frame.entry.name]));
+  #folderComponents(depth: number = this.#frames.length): readonly Uint8Array[] {
+    return this.#frames[depth - 1]?.components ?? [];
   }
 
   #components(entry: TreeEntry): Uint8Array[] {

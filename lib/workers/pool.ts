@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { KithError } from '../base/errors.ts';
+import { KithError, messageOf } from '../base/errors.ts';
 import { errorFromWire, type WireError } from './wire-error.ts';
 
 /** Kinds of work that threads know, each a module of handlers (thread.ts has the table). */
@@ -55,7 +55,7 @@ export class WorkThread {
     });
     this.#worker.on('message', (message: ThreadMessage) => this.#hear(message));
     this.#worker.on('error', (error: unknown) => this.#end(error));
-    this.#worker.on('exit', () => this.#end(undefined));
+    this.#worker.on('exit', (code) => this.#end(`exit ${code}`));
   }
 
   /** Calls that have no answer yet. */
@@ -91,7 +91,8 @@ export class WorkThread {
   }
 
   #end(error: unknown): void {
-    this.#ended ??= new KithError('internal', 'a worker thread ended unexpectedly', { cause: error });
+    const why = messageOf(error);
+    this.#ended ??= new KithError('internal', `a worker thread ended unexpectedly: ${why}`, { cause: error });
     for (const call of this.#calls.values()) call.reject(this.#ended);
     this.#calls.clear();
   }
