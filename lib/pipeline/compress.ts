@@ -23,11 +23,18 @@ export interface Compressor {
   decompressNow(packed: Uint8Array, plainBytes: number): Uint8Array;
 }
 
+/** The half of a compressor that brings bytes back, at once: for threads that have nothing else to do. */
+export interface Decompressor {
+  /** As Compressor's. */
+  decompressNow(packed: Uint8Array, plainBytes: number): Uint8Array;
+}
+
 /** One zstd implementation. `decode` may stop with any error once the output passes `bytesMax`. */
 export interface ZstdBackEnd {
   readonly name: string;
   encode(plain: Uint8Array): Promise<Uint8Array>;
   decode(packed: Uint8Array, bytesMax: number): Promise<Uint8Array>;
+  /** The same two, at once. */
   encodeNow(plain: Uint8Array): Uint8Array;
   decodeNow(packed: Uint8Array, bytesMax: number): Uint8Array;
 }
@@ -174,6 +181,23 @@ export function createCompressor(backEnd: ZstdBackEnd = nodeBackEnd() ?? package
       } catch (error) {
         throw isKithError(error) ? error : damaged('they do not decompress', error);
       }
+    },
+  };
+}
+
+/** What createCompressor's decompress does, without a trip to another thread. */
+export function createDecompressor(backEnd: ZstdBackEnd = nodeBackEnd() ?? packageBackEnd()): Decompressor {
+  return {
+    decompressNow(packed, plainBytes) {
+      checkFrame(packed, plainBytes);
+      let plain: Uint8Array;
+      try {
+        plain = backEnd.decodeNow(packed, plainBytes);
+      } catch (error) {
+        throw damaged('they do not decompress', error);
+      }
+      if (plain.length !== plainBytes) throw damaged(`${plain.length} bytes where ${plainBytes} were packed`);
+      return plain;
     },
   };
 }

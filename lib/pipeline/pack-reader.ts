@@ -20,7 +20,8 @@ export interface LeafSource {
   leaves(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array>;
 }
 
-interface OpenPack {
+/** What opens a pack's frames: its head and its own key. */
+export interface OpenPack {
   readonly head: PackHead;
   readonly key: Uint8Array;
 }
@@ -74,8 +75,8 @@ export class PackReader {
     return whole;
   }
 
-  /** The pack's head and the key that opens its trailer, with the trailer's plaintext. */
-  async #openPack(manifest: Manifest): Promise<OpenPack> {
+  /** The pack's head, and the key of those of its epoch that opens its trailer. Remembered; only to be read. */
+  async openPack(manifest: Manifest): Promise<OpenPack> {
     const cacheKey = idKey(manifest.packId);
     const cached = this.#open.get(cacheKey);
     if (cached !== undefined) return cached;
@@ -130,14 +131,14 @@ export class PackReader {
     place: { readonly ordinal: number; readonly offset: number; readonly sealedLength: number },
   ): Promise<Uint8Array> {
     if (place.sealedLength < tagBytes) throw new KithError('malformed', 'frame shorter than its seal');
-    const pack = await this.#openPack(manifest);
+    const pack = await this.openPack(manifest);
     const sealed = await this.#range(manifest, place.offset, place.sealedLength);
     return this.#body(await this.#openSealed(pack, place.ordinal, sealed));
   }
 
   /** The pack's own directory: works without any index. */
   async directory(manifest: Manifest): Promise<PackDirectory> {
-    const pack = await this.#openPack(manifest);
+    const pack = await this.openPack(manifest);
     const sealedTrailer = await this.#sealedTrailer(manifest);
     const trailer = decodePackTrailer(
       await this.#openSealed(pack, frameOrdinals.trailer, sealedTrailer),

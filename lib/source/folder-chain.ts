@@ -54,6 +54,11 @@ export class OpenFolder {
     return this.#handle !== undefined;
   }
 
+  /** The handle, which stays this folder's: good in all threads of the process until the last release. */
+  get handle(): number | undefined {
+    return this.#handle;
+  }
+
   /**
    * Whether both lie on the same mount of the same file system. A bind mount has the device of what it shows, which
    * only the kernel's mount id tells; where that is not to be had, devices alone are compared.

@@ -25,6 +25,12 @@ export interface LinkOrigin {
 export class HardlinkGroups {
   readonly #groups = new Map<string, LinkGroup & { left: number }>();
 
+  /** Whether a name of the entry's group was met before, and more are to come. */
+  has(entry: TreeEntry): boolean {
+    const key = keyOf(entry);
+    return key !== undefined && this.#groups.has(key);
+  }
+
   /** The group of an entry if a name of it was met before. Forgets the group with its last name. */
   meet(entry: TreeEntry): LinkGroup | undefined {
     const key = keyOf(entry);

@@ -39,6 +39,11 @@ export interface MetadataSetter {
   readonly known: readonly MetadataKind[];
 }
 
+/** What this process can set here. */
+export function metadataSetter(options: Omit<MetadataSetter, 'asRoot'>): MetadataSetter {
+  return { ...options, asRoot: process.geteuid?.() === 0 };
+}
+
 /**
  * Owner, then extended attributes, mode (chown clears set-uid) and mtime of an open file at `path`.
  * Throws the first failure, an XattrFailure perhaps, after having tried all four.
@@ -51,9 +56,15 @@ export function setFileMetadata(
 ): void {
   const failures = new Failures();
   const owner = ownerHere(setter, entry);
-  if (setter.asRoot) failures.try(() => fchownSync(handle, owner.uid, owner.gid));
+  let stats = fstatSync(handle);
+  if (setter.asRoot && (stats.uid !== owner.uid || stats.gid !== owner.gid)) {
+    failures.try(() => fchownSync(handle, owner.uid, owner.gid));
+    stats = fstatSync(handle);
+  }
   const aclKept = failures.xattrs(setter, handle, entry);
-  failures.try(() => fchmodSync(handle, grantedMode(entry, owner, fstatSync(handle), aclKept)));
+  if (entry.xattrs !== undefined || setter.known.length > 0) stats = fstatSync(handle);
+  const mode = grantedMode(entry, owner, stats, aclKept);
+  if ((stats.mode & 0o7777) !== mode) failures.try(() => fchmodSync(handle, mode));
   const [at, follow] = setter.handles ? [handlePath(handle), true] : [path, false];
   failures.try(() => setMtime(setter.native, at, entry.mtimeNs, follow));
   failures.end();

@@ -14,7 +14,6 @@ import { KithError } from '../base/errors.ts';
 import { toHex } from '../base/bytes.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
-import type { OpenFolder } from './folder-chain.ts';
 import { nameBytes } from './path.ts';
 import { problemCode, reasonOf } from './problem.ts';
 import { partsToWrite } from './restore-holes.ts';
@@ -49,10 +48,17 @@ export type SinkEnd =
     }
   | { readonly outcome: 'failed' | 'aborted' };
 
+/** A folder as a sink needs it. */
+export interface SinkFolder {
+  /** Path of a child, which is not followed if it is a symlink. */
+  at(name: Uint8Array): Buffer;
+  release(): void;
+}
+
 /** What a sink needs from the writer. */
 export interface SinkPlace {
   /** Retained for the sink, which releases it. */
-  readonly folder: OpenFolder;
+  readonly folder: SinkFolder;
   readonly entry: TreeEntry;
   /** The path for people. */
   readonly shown: string;
@@ -61,6 +67,14 @@ export interface SinkPlace {
   /** Owner, attributes, mode or times that could not be set: the file is there nevertheless. */
   readonly onMetadataFailure: (error: unknown) => void;
   readonly onEnd: (end: SinkEnd) => void;
+  /** True in a thread that nothing else waits for: all writes are then made at once. */
+  readonly atOnce?: boolean;
+}
+
+/** Writes all of `bytes` at `offset` of an open file at once. System errors. */
+export function writeAllAt(handle: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length;)
+    done += writeSync(handle, bytes, done, bytes.length - done, offset + done);
 }
 
 /**
@@ -83,6 +97,17 @@ export class FileSink {
     this.#handle = openSync(place.folder.at(this.#temp), flags, 0o600);
   }
 
+  /** For somebody else who writes into the file at places of its own (writeAllAt), and says so by `wrote`. Good until the sink ends. */
+  get handle(): number {
+    this.#mustBeOpen();
+    return this.#handle;
+  }
+
+  /** Counts bytes that somebody else wrote. */
+  wrote(bytes: number): void {
+    this.#written += bytes;
+  }
+
   /** Writes all of `bytes` at `offset`, in any order, but for zeros where the entry has a hole; the bytes may be reused once it resolves. */
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     this.#mustBeOpen();
@@ -94,7 +119,7 @@ export class FileSink {
         for (let done = start; done < end;) {
           const rest = end - done;
           done +=
-            rest <= syncWriteBytesMax
+            rest <= syncWriteBytesMax || this.#place.atOnce === true
               ? writeSync(this.#handle, bytes, done, rest, offset + done)
               : (await writeFrom(this.#handle, bytes, done, rest, offset + done)).bytesWritten;
         }

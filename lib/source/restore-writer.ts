@@ -1,13 +1,13 @@
 import type { BigIntStats } from 'node:fs';
 import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, unlinkSync } from 'node:fs';
 import { throwIfAborted } from '../base/concurrency.ts';
-import { KithError, isKithError } from '../base/errors.ts';
+import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { treeDepthMax } from '../base/limits.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { TreeEntry } from '../format/tree-entry.ts';
 import { entryTypes, validName } from '../format/tree-entry.ts';
-import type { FolderChain } from './folder-chain.ts';
+import type { FolderChain, OpenFolder } from './folder-chain.ts';
 import { handlesWork } from './folder-chain.ts';
 import { HardlinkGroups, linkTo } from './hardlinks.ts';
 import type { LinkOrigin } from './hardlinks.ts';
@@ -22,13 +22,13 @@ import type { MetadataKind } from '../format/snapshot.ts';
 import { localAccounts } from './accounts.ts';
 import type { Accounts } from './accounts.ts';
 import type { MetadataSetter } from './restore-metadata.ts';
-import { metadataFits, setExistingMetadata, setFolderMetadata } from './restore-metadata.ts';
+import { metadataFits, metadataSetter, setExistingMetadata, setFolderMetadata } from './restore-metadata.ts';
 import type { Decision, OverwritePolicy } from './restore-policy.ts';
 import { XattrFailure } from './restore-xattrs.ts';
 import { decide, givesWay, lookAt } from './restore-policy.ts';
-import { FileSink, tempName } from './restore-sink.ts';
+import { FileSink, isTempName, tempName } from './restore-sink.ts';
 import { foldedInodes, inodeKey, inodesOf, openTarget, prepareExisting } from './restore-target.ts';
-import type { SinkEnd } from './restore-sink.ts';
+import type { SinkEnd, SinkPlace } from './restore-sink.ts';
 
 /** Files under way at once: each holds two handles. */
 const sinksMax = 128;
@@ -81,6 +81,8 @@ export interface RestoreCounts {
 
 interface Frame {
   readonly entry: TreeEntry | undefined;
+  /** Names from the target down to it. */
+  readonly components: readonly Uint8Array[];
   /** `waiting` for a first child; `ghost`: not there in a dry run; `blocked`: could not be made. */
   state: 'waiting' | 'open' | 'ghost' | 'blocked';
   created: boolean;
@@ -89,6 +91,17 @@ interface Frame {
   readonly names: Set<string> | undefined;
   symlinks: TreeEntry[];
   sinks: number;
+  /** Files that were placed and have not ended, and folders in it that wait for such. */
+  pending: number;
+  readonly above: Frame | undefined;
+  /** Of a folder that was left while something in it was pending: itself, retained, and its path for people. */
+  waits: { readonly folder: OpenFolder; readonly shown: string } | undefined;
+}
+
+/** A file that may be written: whoever has it makes its sink, or does what one does, and calls `onEnd`. */
+export interface FilePlace extends SinkPlace {
+  /** Known by its handle, so that the file can be written from another thread. */
+  readonly folder: OpenFolder;
 }
 
 /**
@@ -122,6 +135,7 @@ export class RestoreWriter {
   readonly #groups = new HardlinkGroups();
   readonly #spared: ReadonlySet<string>;
   readonly #xattrsTold = new Set<string>();
+  readonly #waitingFolders = new Set<Frame>();
   #waitingSymlinks = 0;
   #closed = false;
 
@@ -130,13 +144,12 @@ export class RestoreWriter {
     this.#options = options;
     const native = options.native === 'none' ? undefined : (options.native ?? nativeCalls());
     const handles = options.useHandles ?? handlesWork;
-    this.#setter = {
+    this.#setter = metadataSetter({
       native,
-      asRoot: process.geteuid?.() === 0,
       handles,
       accounts: options.accounts ?? localAccounts(),
       known: options.metadata ?? [],
-    };
+    });
     this.#grainNs = mtimeGrainNs(native ?? 'none');
     this.#random = options.random ?? systemRandom;
     this.#spared = inodesOf(options.neverRemove ?? []);
@@ -167,10 +180,68 @@ export class RestoreWriter {
    * KithError `limit-exceeded` while too many sinks are open.
    */
   async beginFile(entry: TreeEntry): Promise<FileSink | 'skipped' | 'linked' | 'counted'> {
-    if (!this.#admits(entry)) return 'skipped';
     if (this.#sinks.size >= sinksMax) {
       throw new KithError('limit-exceeded', `more than ${sinksMax} files begun and not ended`);
     }
+    return await this.#begin(entry, (frame, onLinkEnd) => this.#sink(frame, entry, onLinkEnd));
+  }
+
+  /**
+   * Like beginFile, but makes nothing yet: the file may be written by whoever, one by one or many together, also after
+   * its folder was left. Everything that is placed has to end, by openSink and its end or by releasing the folder and `onEnd`,
+   * before finish.
+   */
+  async placeFile(entry: TreeEntry): Promise<FilePlace | 'skipped' | 'linked' | 'counted'> {
+    return await this.#begin(entry, (frame, onLinkEnd) => {
+      frame.pending++;
+      return this.#placeOf(entry, (end) => {
+        if (end.outcome === 'written') this.#countFile(entry);
+        else this.counts.failed++;
+        onLinkEnd?.(end);
+        this.#lessPending(frame);
+      });
+    });
+  }
+
+  /** The sink of a file that was placed. Throws KithError where it can't be made; the place has then ended. */
+  openSink(place: FilePlace): FileSink {
+    try {
+      const sink: FileSink = new FileSink(
+        placeWithEnd(place, (end) => {
+          this.#sinks.delete(sink);
+          place.onEnd(end);
+        }),
+      );
+      this.#sinks.add(sink);
+      return sink;
+    } catch (error) {
+      place.folder.release();
+      place.onEnd({ outcome: 'failed' });
+      const message = `${place.shown} could not be written: ${reasonOf(error)}`;
+      throw error instanceof KithError ? error : new KithError(problemCode(error), message, { cause: error });
+    }
+  }
+
+  /** True if a file is a further name of one that was placed before: beginning it waits for that one's end. */
+  waitsForOther(entry: TreeEntry): boolean {
+    return entry.hardlink !== undefined && this.#groups.has(entry);
+  }
+
+  /** Whether files can be written from other threads: where folders are reached by handle. */
+  get hasHandles(): boolean {
+    return this.#setter.handles;
+  }
+
+  /** Folders that were left and wait for files in them; each keeps a handle open. */
+  get foldersWaiting(): number {
+    return this.#waitingFolders.size;
+  }
+
+  async #begin<T>(
+    entry: TreeEntry,
+    give: (frame: Frame, onLinkEnd: ((end: SinkEnd) => void) | undefined) => T,
+  ): Promise<T | 'skipped' | 'linked' | 'counted'> {
+    if (!this.#admits(entry)) return 'skipped';
     const frame = this.#ready();
     if (frame === undefined) return 'skipped';
     try {
@@ -189,7 +260,7 @@ export class RestoreWriter {
         onLinkEnd?.({ outcome: 'aborted' });
         return 'counted';
       }
-      return this.#sink(frame, entry, onLinkEnd);
+      return give(frame, onLinkEnd);
     } catch (error) {
       this.#failed(entry, error);
       return 'skipped';
@@ -237,23 +308,54 @@ export class RestoreWriter {
     const shown = this.#shown(frame.entry.name);
     // Left first: where the folder then denies us, its parent could no longer be reached through it.
     const folder = this.#openChain.folder.retain();
+    if (frame.pending === 0) {
+      try {
+        this.#openChain.leave();
+        this.#setFolder(frame, folder, shown);
+      } finally {
+        folder.release();
+      }
+      return;
+    }
+    frame.waits = { folder, shown };
+    this.#waitingFolders.add(frame);
+    if (frame.above !== undefined) frame.above.pending++;
+    this.#openChain.leave();
+  }
+
+  /** Owner, mode and mtime of a folder into which nothing is written any more. */
+  #setFolder(frame: Frame, folder: OpenFolder, shown: string): void {
+    if (this.#options.dryRun === true || frame.entry === undefined) return;
     try {
-      this.#openChain.leave();
-      if (this.#options.dryRun === true) return;
       const touched = frame.created || this.#options.overwrite !== 'never';
       if (touched) setFolderMetadata(this.#setter, folder.self(), frame.entry);
       else if ((frame.modeBefore & 0o700) !== 0o700) chmodSync(folder.self(), frame.modeBefore);
     } catch (error) {
       if (isKithError(error, 'failed')) throw error;
       this.#metadataProblem(shown, error);
-    } finally {
-      folder.release();
+    }
+  }
+
+  /** Something in a folder has ended: the last one ends the folder, if it was left, and so the one above, perhaps. */
+  #lessPending(frame: Frame): void {
+    for (let at: Frame | undefined = frame; at !== undefined; at = at.above) {
+      at.pending--;
+      if (at.pending > 0 || at.waits === undefined || this.#closed) return;
+      const { folder, shown } = at.waits;
+      at.waits = undefined;
+      this.#waitingFolders.delete(at);
+      try {
+        this.#setFolder(at, folder, shown);
+      } finally {
+        folder.release();
+      }
     }
   }
 
   /** Ends the target itself, whose own metadata stay as they are, and closes. The counts are then final. */
   async finish(options: { readonly complete?: boolean } = {}): Promise<RestoreCounts> {
     if (this.#frames.length !== 1) throw new KithError('internal', 'a restore ended inside a folder');
+    if (this.#frame.pending > 0) throw new KithError('internal', 'a restore ended before its files');
     this.#endFrame(this.#frame, options.complete ?? true);
     this.close();
     return this.counts;
@@ -264,6 +366,7 @@ export class RestoreWriter {
     if (this.#closed) return;
     this.#closed = true;
     for (const sink of this.#sinks) sink.abortNow();
+    for (const frame of this.#waitingFolders) frame.waits?.folder.release();
     this.#chain?.close();
   }
 
@@ -281,7 +384,20 @@ export class RestoreWriter {
 
   #newFrame(entry: TreeEntry | undefined, state: Frame['state']): Frame {
     const names = this.#options.deleteExtra === undefined ? undefined : new Set<string>();
-    return { entry, state, created: false, modeBefore: 0, names, symlinks: [], sinks: 0 };
+    const above = this.#frames.at(-1);
+    return {
+      entry,
+      components: entry === undefined ? [] : [...(above?.components ?? []), entry.name],
+      state,
+      created: false,
+      modeBefore: 0,
+      names,
+      symlinks: [],
+      sinks: 0,
+      pending: 0,
+      above,
+      waits: undefined,
+    };
   }
 
   /** Notes a name as the snapshot's, and refuses one that can't be a file's here. */
@@ -321,7 +437,9 @@ export class RestoreWriter {
     const dryRun = this.#options.dryRun === true;
     try {
       const chain = this.#openChain;
-      const existing = lookAt(chain.folder.at(entry.name));
+      // In what we just made lies nothing but what we put there; mkdir would tell.
+      const isNew = frame.above?.created === true && this.#options.overwrite === 'always';
+      const existing = isNew ? undefined : lookAt(chain.folder.at(entry.name));
       if (existing !== undefined && !existing.isDirectory()) {
         if (!givesWay(this.#options.overwrite, entry, existing))
           throw new Error('something that is no folder is in the way, and is kept');
@@ -352,6 +470,8 @@ export class RestoreWriter {
 
   #decide(frame: Frame, entry: TreeEntry): Decision {
     if (frame.state === 'ghost') return 'write';
+    // What we just made has nothing in it but what we put there ourselves.
+    if (frame.created && this.#options.overwrite === 'always') return 'write';
     const { folder } = this.#openChain;
     const existing = lookAt(folder.at(entry.name));
     const target =
@@ -411,34 +531,45 @@ export class RestoreWriter {
   }
 
   #sink(frame: Frame, entry: TreeEntry, onLinkEnd: ((end: SinkEnd) => void) | undefined): FileSink {
-    const { folder } = this.#openChain;
-    const shown = this.#shown(entry.name);
+    const place = this.#placeOf(entry, (end) => {
+      frame.sinks--;
+      this.#sinks.delete(sink);
+      if (end.outcome === 'written') this.#countFile(entry);
+      else this.counts.failed++;
+      onLinkEnd?.(end);
+    });
+    let sink: FileSink;
     try {
-      const sink = new FileSink({
-        folder: folder.retain(),
-        entry,
-        shown,
-        random: this.#random,
-        setter: this.#setter,
-        onMetadataFailure: (error) => {
-          this.#metadataProblem(shown, error);
-        },
-        onEnd: (end) => {
-          frame.sinks--;
-          this.#sinks.delete(sink);
-          if (end.outcome === 'written') this.#countFile(entry);
-          else this.counts.failed++;
-          onLinkEnd?.(end);
-        },
-      });
-      frame.sinks++;
-      this.#sinks.add(sink);
-      return sink;
+      sink = new FileSink(place);
     } catch (error) {
-      folder.release();
+      place.folder.release();
       onLinkEnd?.({ outcome: 'failed' });
       throw error;
     }
+    frame.sinks++;
+    this.#sinks.add(sink);
+    return sink;
+  }
+
+  #placeOf(entry: TreeEntry, onEnd: (end: SinkEnd) => void): FilePlace {
+    const components = this.#folderComponents();
+    const { target } = this.#options;
+    const place: FilePlace = {
+      folder: this.#openChain.folder.retain(),
+      entry,
+      // Made when it is asked for: of most files nothing is ever said.
+      get shown() {
+        return displayPath([...components, entry.name], target);
+      },
+      random: this.#random,
+      setter: this.#setter,
+      onMetadataFailure: (error) => {
+        const message = `its owner, mode or time could not be set: ${reasonOf(error)}`;
+        this.#problem(place.shown, message, error);
+      },
+      onEnd,
+    };
+    return place;
   }
 
   #makeSymlinks(frame: Frame): void {
@@ -478,7 +609,8 @@ export class RestoreWriter {
     const chain = this.#openChain;
     const components = this.#folderComponents();
     const listed = readdirSync(chain.folder.self(), 'latin1');
-    const extra = listed.filter((key) => !wanted.has(key));
+    // Temporary names are of files that are still on their way; what an earlier restore left went at the beginning.
+    const extra = listed.filter((key) => !wanted.has(key) && !isTempName(key));
     if (extra.length === 0) return;
     const folded = foldedInodes(wanted, listed, (key) => lookAt(chain.folder.at(nameBytes(key))));
     const foreign = !chain.onRootMount;
@@ -509,10 +641,8 @@ export class RestoreWriter {
   }
 
   /** Names from the target down to the folder that is `depth` frames deep; default: the current one. */
-  #folderComponents(depth: number = this.#frames.length): Uint8Array[] {
-    return this.#frames
-      .slice(1, depth)
-      .flatMap((frame) => (frame.entry === undefined ? [] : [frame.entry.name]));
+  #folderComponents(depth: number = this.#frames.length): readonly Uint8Array[] {
+    return this.#frames[depth - 1]?.components ?? [];
   }
 
   #components(entry: TreeEntry): Uint8Array[] {
@@ -536,17 +666,40 @@ export class RestoreWriter {
 
   /** Attributes that this file system or user can't set are the same for all files: said once per kind of them. */
   #metadataProblem(shown: string, error: unknown): void {
-    if (!(error instanceof XattrFailure)) {
+    const kind = xattrKindOf(error);
+    if (kind === undefined) {
       this.#problem(shown, `its owner, mode or time could not be set: ${reasonOf(error)}`, error);
-    } else if (!this.#xattrsTold.has(error.kind)) {
-      this.#xattrsTold.add(error.kind);
-      this.#problem(shown, `${error.message}; others like it are not reported`, error);
+    } else if (!this.#xattrsTold.has(kind)) {
+      this.#xattrsTold.add(kind);
+      this.#problem(shown, `${messageOf(error)}; others like it are not reported`, error);
     }
   }
 
   #problem(item: string, message: string, error: unknown): void {
     this.#options.onProblem({ item, message, code: problemCode(error) });
   }
+}
+
+/** What kind of attributes could not be set, for the error that says so, here or from a thread. */
+function xattrKindOf(error: unknown): string | undefined {
+  if (error instanceof XattrFailure) return error.kind;
+  const kind = isKithError(error) ? error.details['xattrKind'] : undefined;
+  return typeof kind === 'string' ? kind : undefined;
+}
+
+/** A place with another end. A spread of it would ask for its path. */
+function placeWithEnd(place: FilePlace, onEnd: (end: SinkEnd) => void): SinkPlace {
+  return {
+    folder: place.folder,
+    entry: place.entry,
+    get shown() {
+      return place.shown;
+    },
+    random: place.random,
+    setter: place.setter,
+    onMetadataFailure: place.onMetadataFailure,
+    onEnd,
+  };
 }
 
 function whyNot(entry: TreeEntry): string {

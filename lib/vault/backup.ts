@@ -27,6 +27,7 @@ import { PackStore, spareRowsOf } from './pack-store.ts';
 import { looksUnchanged, ParentTree } from './parent-tree.ts';
 import { resumePending, savePending, waitingAmong } from './pending.ts';
 import { dropLostPacks, packsKeptOnce, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
+import { defaultThreads } from '../workers/pool.ts';
 import { SharedClaims } from '../workers/shared-claims.ts';
 import type { StorePool } from '../workers/store-pool.ts';
 import type { Session } from './session.ts';
@@ -247,12 +248,13 @@ class BackupRun {
 
   #lanes(writer: BlobWriter, store: PackStore, spread: Spread): FileLanes {
     const { surroundings, device } = this.#session;
-    const { threads, packBytes } = surroundings;
+    const { threads = defaultThreads(), packBytes } = surroundings;
     return new FileLanes({
       writer,
       cutKey: device.cutKey,
       accounts: this.#accounts,
       stages: this.#stages,
+      atOnce: surroundings.threads !== undefined,
       startPool: threads === 0 ? undefined : () => this.#startPool(store, spread, threads, packBytes),
       room: () => store.room(),
       onChunk: (blobId) => this.#isKnown(blobId),

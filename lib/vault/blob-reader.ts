@@ -4,7 +4,7 @@ import { blobKinds, type BlobKind } from '../format/blob.ts';
 import type { BlobPlace, PackOrder } from '../catalog/blob-index.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
-import { PackReader } from '../pipeline/pack-reader.ts';
+import { PackReader, type OpenPack } from '../pipeline/pack-reader.ts';
 import type { Census } from './census.ts';
 import { SessionPlaces } from './places.ts';
 import type { KnownHolder } from './known-holder.ts';
@@ -73,6 +73,11 @@ export class BlobReader {
   /** The signed manifest of a pack that the ledger or the queue knows. */
   manifestOf(packId: Uint8Array): Manifest | undefined {
     return this.#session.state.pack(packId)?.manifest ?? this.#session.queue.get(packId)?.manifest;
+  }
+
+  /** What opens a pack's frames. */
+  openPack(manifest: Manifest): Promise<OpenPack> {
+    return this.#packs.openPack(manifest);
   }
 
   /** A pack's own directory. */

@@ -51,6 +51,8 @@ export interface FileLanesOptions {
   readonly stages: Stages;
   /** Starts threads; undefined where all is to be done in this one. */
   readonly startPool: (() => Promise<StorePool>) | undefined;
+  /** Threads from the first file on, however little there is. */
+  readonly atOnce: boolean;
   /** Resolves when this thread may make another pack. */
   readonly room: () => Promise<void>;
   /** Told of every chunk of a file. */
@@ -151,6 +153,7 @@ export class FileLanes {
 
   #isInline(files: number, bytes: number): boolean {
     if (this.#options.startPool === undefined) return true;
+    if (this.#options.atOnce) return false;
     this.#inlineFiles += files;
     this.#inlineBytes += bytes;
     return this.#inlineFiles <= inlineFilesMax && this.#inlineBytes <= inlineBytesMax;

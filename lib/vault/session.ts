@@ -20,7 +20,6 @@ import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
 import { epochKeys, type DeviceKeys } from '../trust/device.ts';
 import { withEpochsOf } from '../trust/own-key-record.ts';
-import { defaultThreads } from '../workers/pool.ts';
 import { openKeyStore } from '../trust/key-store.ts';
 import { OwnAddress } from '../trust/own-address.ts';
 import { DamageBook } from './damage-book.ts';
@@ -44,8 +43,8 @@ export interface Surroundings {
   readonly coder: ErasureCoder;
   /** Bytes at which a pack is full, where tests want several of little data; must hold the largest frame. */
   readonly packBytes?: number;
-  /** Threads that a large operation may start; 0 where all is to be done in the calling one. */
-  readonly threads: number;
+  /** Worker threads from the first byte on, 0 for none; by the machine and the work unless given. */
+  readonly threads?: number;
 }
 
 /** The machine's own. */
@@ -56,7 +55,6 @@ export const systemSurroundings: Surroundings = {
   get coder() {
     return threadKernels().coder;
   },
-  threads: defaultThreads(),
 };
 
 /** Bytes of the files that a home starts with, at most. */

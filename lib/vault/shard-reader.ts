@@ -3,23 +3,34 @@ import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { leafHashes, verifyRange } from '../crypto/merkle.ts';
 import type { Manifest } from '../format/manifest.ts';
-import type { Holder } from '../holders/holder.ts';
+import type { Holder, ShardRange } from '../holders/holder.ts';
 import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import type { LeafSource } from '../pipeline/pack-reader.ts';
 import { bringBack, type NamedHolder } from '../placement/words.ts';
+import type { RowRange } from '../workers/open-job.ts';
 import { shardKey } from './damage-book.ts';
 import { inTime } from './in-time.ts';
 import type { Problem } from './types.ts';
 
-/** Leaves that are fetched together: 512 KiB, about a frame. */
+/** Leaves that are fetched together at most: 512 KiB, about a frame. */
 export const windowLeaves = 8;
 /** A friend has so long to give a range of at most 512 KiB: less than 10 kB/s is of no use to anybody who waits. */
 const getMsMax = 60_000;
 /** How often a holder that didn't answer, and then seems to be back, is asked again by one operation. */
 const timesGoneMax = 3;
 const withheldWords = 'it lists a part of your backup that it does not give; others are used';
-/** Windows that are remembered: 48 MiB. */
-const windowsMax = 96;
+const alteredWords = 'a part of what it holds was altered; another copy is used';
+/** Leaves that are remembered: 48 MiB. */
+const rememberedLeavesMax = 768;
+
+/** Leaves of one shard that were fetched together, or are on their way. */
+interface LeafRun {
+  /** Pack and index. */
+  readonly key: string;
+  readonly firstLeaf: number;
+  readonly leafCount: number;
+  readonly bytes: Promise<Uint8Array>;
+}
 
 /** Where shards may be: holders that have been seen with a shard come first. */
 export interface ShardPlaces {
@@ -39,9 +50,13 @@ export class ShardReader implements LeafSource {
   readonly #places: ShardPlaces;
   readonly #coder: ErasureCoder;
   readonly #onProblem: (problem: Problem) => void;
-  readonly #windows = new Map<string, Promise<Uint8Array>>();
+  /** In the order in which they were fetched. */
+  readonly #runs = new Set<LeafRun>();
+  #runLeaves = 0;
   /** Shards of which some range was bad: told once. Other ranges of them may still serve. */
   readonly #bad = new Set<string>();
+  /** The same without the holder. */
+  readonly #badRows = new Set<string>();
   /** Shards that their holders don't have, though they list them, or are friends: not asked for again. */
   readonly #withheld = new Set<string>();
   readonly #onDamage: (holder: Holder, packId: Uint8Array, index: number) => void;
@@ -79,43 +94,111 @@ export class ShardReader implements LeafSource {
   }
 
   async leaves(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
-    const total = (classBytes[manifest.class] ?? 0) / leafBytes;
-    const span = Math.min(windowLeaves, total);
-    const firstWindow = Math.floor(firstLeaf / span);
-    const lastWindow = Math.floor((firstLeaf + leafCount - 1) / span);
-    const windows = await Promise.all(
-      Array.from({ length: lastWindow - firstWindow + 1 }, (_, i) =>
-        this.#window(manifest, index, firstWindow + i, span),
-      ),
-    );
-    const from = (firstLeaf - firstWindow * span) * leafBytes;
-    const [only] = windows;
-    if (windows.length === 1 && only !== undefined) return only.subarray(from, from + leafCount * leafBytes);
+    const runs = this.#runsFor(manifest, index, firstLeaf, leafCount);
+    const [only] = runs;
+    if (runs.length === 1 && only !== undefined) {
+      const from = (firstLeaf - only.firstLeaf) * leafBytes;
+      return (await only.bytes).subarray(from, from + leafCount * leafBytes);
+    }
     const joined = new Uint8Array(leafCount * leafBytes);
-    for (const [i, window] of windows.entries()) {
-      const windowStart = i * span * leafBytes - from;
-      const part = window.subarray(Math.max(0, -windowStart), Math.max(0, joined.length - windowStart));
-      joined.set(part, Math.max(0, windowStart));
+    for (const run of runs) {
+      const from = Math.max(firstLeaf, run.firstLeaf);
+      const until = Math.min(firstLeaf + leafCount, run.firstLeaf + run.leafCount);
+      const part = (await run.bytes).subarray(
+        (from - run.firstLeaf) * leafBytes,
+        (until - run.firstLeaf) * leafBytes,
+      );
+      joined.set(part, (from - firstLeaf) * leafBytes);
     }
     return joined;
   }
 
-  #window(manifest: Manifest, index: number, window: number, span: number): Promise<Uint8Array> {
-    const key = `${idKey(manifest.packId)}${index}/${window}`;
-    const known = this.#windows.get(key);
-    if (known !== undefined) {
-      this.#windows.delete(key);
-      this.#windows.set(key, known);
-      return known;
+  /** Runs that hold all of a range: those that are remembered, and what lies between them, which is fetched. */
+  #runsFor(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): LeafRun[] {
+    const key = `${idKey(manifest.packId)}${index}`;
+    const known = [...this.#runs].filter((run) => run.key === key);
+    const needed: LeafRun[] = [];
+    for (let at = firstLeaf; at < firstLeaf + leafCount;) {
+      const there = known.find((run) => run.firstLeaf <= at && at < run.firstLeaf + run.leafCount);
+      if (there !== undefined) {
+        needed.push(there);
+        at = there.firstLeaf + there.leafCount;
+        continue;
+      }
+      const next = Math.min(
+        firstLeaf + leafCount,
+        at + windowLeaves,
+        ...known.filter((run) => run.firstLeaf > at).map((run) => run.firstLeaf),
+      );
+      const bytes = this.#fetch(manifest, index, at, next - at);
+      const run: LeafRun = { key, firstLeaf: at, leafCount: next - at, bytes };
+      this.#remember(run);
+      needed.push(run);
+      at = next;
     }
-    const fetched = this.#fetch(manifest, index, window * span, span);
-    this.#windows.set(key, fetched);
-    fetched.catch(() => this.#windows.delete(key));
-    for (const oldest of this.#windows.keys()) {
-      if (this.#windows.size <= windowsMax) break;
-      this.#windows.delete(oldest);
+    return needed;
+  }
+
+  #remember(run: LeafRun): void {
+    this.#runs.add(run);
+    this.#runLeaves += run.leafCount;
+    const forget = (old: LeafRun): void => {
+      if (this.#runs.delete(old)) this.#runLeaves -= old.leafCount;
+    };
+    run.bytes.catch(() => forget(run));
+    for (const oldest of this.#runs) {
+      if (this.#runLeaves <= rememberedLeavesMax) break;
+      forget(oldest);
     }
-    return fetched;
+  }
+
+  /**
+   * Ranges of rows from which a range of a data shard can be had, not yet verified, so that a thread can do that: of the shard itself, or of
+   * k others. Where a copy was found bad before, and where too few rows can be had whole, it is what `leaves` would give.
+   */
+  async gather(
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<readonly RowRange[]> {
+    if (!this.#badRows.has(rowKey(manifest, index))) {
+      const own = await this.#unverified(manifest, index, firstLeaf, leafCount);
+      if (own !== undefined) return [own];
+      const others = await this.#anyRows(manifest, (row) =>
+        this.#badRows.has(rowKey(manifest, row))
+          ? Promise.resolve(undefined)
+          : this.#unverified(manifest, row, firstLeaf, leafCount),
+      );
+      if (others.length === manifest.k) return others.map(({ bytes }) => bytes);
+    }
+    return await this.gatherVerified(manifest, index, firstLeaf, leafCount);
+  }
+
+  /** The same range, verified here: for when something that was gathered turned out bad. */
+  async gatherVerified(
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<readonly RowRange[]> {
+    const bytes = await this.#fetch(manifest, index, firstLeaf, leafCount);
+    return [{ index, bytes, proof: undefined, root: rootOf(manifest, index) }];
+  }
+
+  /** A range as the first holder that has it gives it. */
+  async #unverified(
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<RowRange | undefined> {
+    const root = rootOf(manifest, index);
+    for (const holder of this.#places.holdersOf(manifest, index)) {
+      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
+      if (range !== undefined) return { index, bytes: range.bytes, proof: range.proof, root };
+    }
+    return undefined;
   }
 
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
@@ -137,7 +220,9 @@ export class ShardReader implements LeafSource {
     leafCount: number,
     wanted: readonly number[],
   ): Promise<Uint8Array[]> {
-    const available = await this.#anyRows(manifest, firstLeaf, leafCount);
+    const available = await this.#anyRows(manifest, (row) =>
+      this.verified(manifest, row, firstLeaf, leafCount),
+    );
     if (available.length === manifest.k) return this.#coder.reconstruct(manifest.k, available, wanted);
     if (await this.#someAreBack()) return this.decoded(manifest, firstLeaf, leafCount, wanted);
     if (leafCount === 1) throw tooFew(manifest, available.length, this.#awayOf(manifest));
@@ -149,20 +234,17 @@ export class ShardReader implements LeafSource {
     return parts;
   }
 
-  /** A range of up to k different shards, each verified, from whoever has them. */
-  async #anyRows(
+  /** What `read` gives of up to k different shards. */
+  async #anyRows<T>(
     manifest: Manifest,
-    firstLeaf: number,
-    leafCount: number,
-  ): Promise<{ index: number; bytes: Uint8Array }[]> {
-    const available: { index: number; bytes: Uint8Array }[] = [];
+    read: (row: number) => Promise<T | undefined>,
+  ): Promise<{ index: number; bytes: T }[]> {
+    const available: { index: number; bytes: T }[] = [];
     for (let at = 0; at < manifest.roots.length && available.length < manifest.k;) {
       const until = Math.min(manifest.roots.length, at + manifest.k - available.length);
       const batch = Array.from({ length: until - at }, (_, i) => at + i);
       at = until;
-      const results = await Promise.all(
-        batch.map(async (row) => ({ row, bytes: await this.verified(manifest, row, firstLeaf, leafCount) })),
-      );
+      const results = await Promise.all(batch.map(async (row) => ({ row, bytes: await read(row) })));
       for (const { row, bytes } of results) if (bytes !== undefined) available.push({ index: row, bytes });
     }
     return available;
@@ -178,33 +260,44 @@ export class ShardReader implements LeafSource {
     const root = manifest.roots[index];
     if (root === undefined) return undefined;
     const total = (classBytes[manifest.class] ?? 0) / leafBytes;
-    const ref = { packId: manifest.packId, index };
     for (const holder of this.#places.holdersOf(manifest, index)) {
-      const shard = shardKey(holder.id, manifest.packId, index);
-      if (this.#gone.has(holder.id) || this.#withheld.has(shard)) continue;
-      try {
-        const range = await inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount));
-        if (range === undefined) {
-          if (holder.kind === 'friend') this.#withheld.add(shard);
-          if (this.#onWithheld(holder, manifest.packId, index)) {
-            this.#withheld.add(shard);
-            this.#reject(holder, manifest, index, withheldWords, 'shard-missing');
-          }
-          continue;
+      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
+      if (range === undefined) continue;
+      if (verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
+        return range.bytes;
+      this.#reject(holder, manifest, index, alteredWords);
+    }
+    return undefined;
+  }
+
+  /** A range of the right length from one holder, not verified; undefined where it doesn't give it, which is noted. */
+  async #ask(
+    holder: Holder,
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<ShardRange | undefined> {
+    const shard = shardKey(holder.id, manifest.packId, index);
+    if (this.#gone.has(holder.id) || this.#withheld.has(shard)) return undefined;
+    const ref = { packId: manifest.packId, index };
+    try {
+      const range = await inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount));
+      if (range === undefined) {
+        if (holder.kind === 'friend') this.#withheld.add(shard);
+        if (this.#onWithheld(holder, manifest.packId, index)) {
+          this.#withheld.add(shard);
+          this.#reject(holder, manifest, index, withheldWords, 'shard-missing');
         }
-        this.#bytesRead += range.bytes.length;
-        const whole = range.bytes.length === leafCount * leafBytes;
-        if (whole && verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
-          return range.bytes;
-        this.#reject(holder, manifest, index, 'a part of what it holds was altered; another copy is used');
-      } catch (error) {
-        if (!isKithError(error) || error.code === 'interrupted') throw error;
-        if (error.code === 'holder-unavailable') {
-          this.#gone.set(holder.id, holder);
-          continue;
-        }
-        this.#reject(holder, manifest, index, messageOf(error), error.code);
+        return undefined;
       }
+      this.#bytesRead += range.bytes.length;
+      if (range.bytes.length === leafCount * leafBytes) return range;
+      this.#reject(holder, manifest, index, alteredWords);
+    } catch (error) {
+      if (!isKithError(error) || error.code === 'interrupted') throw error;
+      if (error.code === 'holder-unavailable') this.#gone.set(holder.id, holder);
+      else this.#reject(holder, manifest, index, messageOf(error), error.code);
     }
     return undefined;
   }
@@ -237,10 +330,21 @@ export class ShardReader implements LeafSource {
     const shard = shardKey(holder.id, manifest.packId, index);
     if (this.#bad.has(shard)) return;
     this.#bad.add(shard);
+    this.#badRows.add(rowKey(manifest, index));
     this.#replaced++;
     this.#onProblem({ item: holder.name, message, code });
     if (code === 'shard-damaged') this.#onDamage(holder, manifest.packId, index);
   }
+}
+
+function rowKey(manifest: Manifest, index: number): string {
+  return `${index}/${idKey(manifest.packId)}`;
+}
+
+function rootOf(manifest: Manifest, index: number): Uint8Array {
+  const root = manifest.roots[index];
+  if (root === undefined) throw new KithError('internal', `no row ${index} in a pack`);
+  return root;
 }
 
 /** The error for a pack of which fewer than k shards can be had. */

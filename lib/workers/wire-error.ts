@@ -6,6 +6,7 @@ import {
   type ErrorCode,
   type ErrorDetails,
 } from '../base/errors.ts';
+import { XattrFailure } from '../source/restore-xattrs.ts';
 import { problemCode, reasonOf } from '../source/problem.ts';
 
 /** An error on its way between threads: structured clone keeps neither class nor code. */
@@ -29,6 +30,8 @@ export function errorFromWire({ code, message, details, stack }: WireError): Kit
 
 /** The same for one that may be a system call's: its code and words are those for people. */
 export function systemErrorToWire(error: unknown): WireError {
+  if (error instanceof XattrFailure)
+    return { code: 'failed', message: error.message, details: { xattrKind: error.kind } };
   if (isKithError(error) || systemCode(error) === undefined) return errorToWire(error);
   return { code: problemCode(error), message: reasonOf(error), details: {} };
 }
