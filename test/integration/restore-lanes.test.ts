@@ -28,7 +28,7 @@ test('what is in flight stays within its bounds, however much is restored, and i
     let written = 0;
     const lanes = new RestoreLanes({
       reader,
-      setup: { blobIdKey: session.device.blobIdKey },
+      setup: { blobIdKey: session.device.blobIdKey, known: [] },
       threads: 2,
       atOnce: true,
       spanLeavesMax: 64,
