@@ -101,17 +101,6 @@ for (const [name, bytes] of [
   await measure(name, bytes.length, ...versions);
 }
 
-const found = new Uint32Array(4096);
-await measure(
-  'candidates, noise',
-  random.length,
-  ...candidates.map(({ name, kernels, place }): Version => {
-    const input = place(random);
-    const scanner = kernels.candidateScanner(key);
-    return [name, () => scanner.scan(input, 32, input.length, found)];
-  }),
-);
-
 for (const [k, n] of [
   [3, 7],
   [4, 6],

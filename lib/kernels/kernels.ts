@@ -1,10 +1,9 @@
-import { createCandidateScanner, type CandidateScanner } from './candidates.ts';
 import { createChunker, type Chunker } from './chunker.ts';
 import type { ErasureCoder } from './erasure-coder.ts';
 import type { CompiledKernels } from './kernel-module.ts';
 import { plainCoder } from './reed-solomon.ts';
 import { KernelScratch, type KernelExports } from './scratch.ts';
-import { wasmCandidateScanner, wasmChunker } from './wasm-chunker.ts';
+import { wasmChunker } from './wasm-chunker.ts';
 import { wasmCoder } from './wasm-coder.ts';
 
 /** The loops that see every byte (docs/kernels.md). Every version gives the same bytes; they differ in speed. */
@@ -13,8 +12,6 @@ export interface Kernels {
   readonly coder: ErasureCoder;
   /** A chunker for a 32-byte cut key, of which only the derived table is kept. */
   chunker(cutKey: Uint8Array): Chunker;
-  /** A candidate scanner for a 32-byte cut key, of which only the derived table is kept. */
-  candidateScanner(cutKey: Uint8Array): CandidateScanner;
 }
 
 /** The kernels in TypeScript, which need no memory of their own. */
@@ -22,7 +19,6 @@ export const plainKernels: Kernels = {
   version: 'plain',
   coder: plainCoder,
   chunker: createChunker,
-  candidateScanner: createCandidateScanner,
 };
 
 /**
@@ -41,6 +37,5 @@ export function loadKernels(
     version: compiled.relaxed ? 'relaxed' : 'simd',
     coder: wasmCoder(scratch),
     chunker: (cutKey) => wasmChunker(scratch, cutKey),
-    candidateScanner: (cutKey) => wasmCandidateScanner(scratch, cutKey),
   };
 }

@@ -5,17 +5,6 @@ import { gearWords } from './gear.ts';
 /** What lib/kernels/assembly exports. Numbers are addresses in the memory, counts and lengths in bytes; see there. */
 export interface KernelExports {
   scanFirst(table: number, from: number, to: number, limit: number, hits: number): number;
-  scanAll(
-    table: number,
-    origin: number,
-    from: number,
-    to: number,
-    limit: number,
-    strictLimit: number,
-    hits: number,
-    out: number,
-    room: number,
-  ): number;
   combineRows(
     tables: number,
     k: number,
@@ -29,16 +18,13 @@ export interface KernelExports {
 /** Places noted in a block by the gear scan (assembly/gear.ts, hitsMax). */
 const hitsMax = 32;
 
-/** Candidates written at a time, where the caller's array is elsewhere. */
-export const candidatesMax = 1024;
-
 /** Bytes of the two tables by which one source is multiplied. */
 export const pairBytes = 32;
 
 /** Bytes for rows and inputs that lie elsewhere. */
 export const stagingBytes: number = 256 * 1024;
 
-type Part = 'gear' | 'hits' | 'sources' | 'outputs' | 'candidates' | 'tables' | 'staging';
+type Part = 'gear' | 'hits' | 'sources' | 'outputs' | 'tables' | 'staging';
 
 /** Bytes of the parts of a scratch, in the order in which they lie there; multiples of 16. */
 const partBytes: Readonly<Record<Part, number>> = {
@@ -46,7 +32,6 @@ const partBytes: Readonly<Record<Part, number>> = {
   hits: hitsMax * 4,
   sources: dataRowsMax * 4,
   outputs: rowCountMax * 4,
-  candidates: candidatesMax * 4,
   tables: dataRowsMax * rowCountMax * pairBytes,
   staging: stagingBytes,
 };

@@ -1,7 +1,6 @@
-import { checkRegion, type CandidateScanner } from './candidates.ts';
 import { chunkerOf, type Chunker } from './chunker.ts';
-import { gearTable, looseLimit, strictLimit, windowBytes } from './gear.ts';
-import { candidatesMax, stagingBytes, type KernelScratch } from './scratch.ts';
+import { gearTable, windowBytes } from './gear.ts';
+import { stagingBytes, type KernelScratch } from './scratch.ts';
 
 /** Bytes copied at a time of an array that lies elsewhere, their window included: they stay in a fast cache. */
 const copyBytesMax: number = Math.min(stagingBytes, 64 * 1024);
@@ -33,51 +32,4 @@ export function wasmChunker(scratch: KernelScratch, cutKey: Uint8Array): Chunker
     }
     return -1;
   });
-}
-
-/** The candidate scanner on WASM, on arrays anywhere. */
-export function wasmCandidateScanner(scratch: KernelScratch, cutKey: Uint8Array): CandidateScanner {
-  const table = gearTable(cutKey);
-  const { at, exports, words } = scratch;
-
-  /** Writes to `out` from `count` what lies in (from, to] at these addresses; `origin` stands for position 0. Returns the new count. */
-  function scanHere(origin: number, from: number, to: number, out: Uint32Array, count: number): number {
-    for (let next = from; next < to && count < out.length;) {
-      const room = Math.min(candidatesMax, out.length - count);
-      const written = exports.scanAll(
-        at.gear,
-        origin,
-        next,
-        to,
-        looseLimit,
-        strictLimit,
-        at.hits,
-        at.candidates,
-        room,
-      );
-      out.set(words.subarray(at.candidates / 4, at.candidates / 4 + written), count);
-      count += written;
-      if (written < room) break;
-      next = origin + ((out[count - 1] as number) >>> 1);
-    }
-    return count;
-  }
-
-  return {
-    scan(bytes, from, to, out) {
-      checkRegion(bytes, from, to);
-      scratch.useGear(table);
-      if (scratch.holds(bytes)) {
-        return scanHere(bytes.byteOffset, bytes.byteOffset + from, bytes.byteOffset + to, out, 0);
-      }
-      let count = 0;
-      const begin = at.staging + windowBytes;
-      for (let next = from; next < to && count < out.length;) {
-        const end = stage(scratch, bytes, next, to);
-        count = scanHere(begin - next, begin, begin + end - next, out, count);
-        next = end;
-      }
-      return count;
-    },
-  };
 }

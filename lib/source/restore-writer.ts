@@ -564,8 +564,7 @@ export class RestoreWriter {
       random: this.#random,
       setter: this.#setter,
       onMetadataFailure: (error) => {
-        const message = `its owner, mode or time could not be set: ${reasonOf(error)}`;
-        this.#problem(place.shown, message, error);
+        this.#metadataProblem(place.shown, error);
       },
       onEnd,
     };

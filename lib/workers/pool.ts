@@ -38,6 +38,9 @@ export function defaultThreads(): number {
   return Math.min(threadsMax, availableParallelism());
 }
 
+/** A thread's space for objects that die young. */
+const youngGenerationMb = 4;
+
 /** One thread; calls are answered in the order in which they were made. */
 export class WorkThread {
   readonly #worker: Worker;
@@ -52,6 +55,8 @@ export class WorkThread {
       workerData: start,
       // Flags of the parent such as --test or --input-type mean nothing to a thread.
       execArgv: [],
+      // Compressed bytes are small objects to the collector and large ones to the system: it must look often.
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
     });
     this.#worker.on('message', (message: ThreadMessage) => this.#hear(message));
     this.#worker.on('error', (error: unknown) => this.#end(error));

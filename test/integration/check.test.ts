@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { leafBytes } from '../../lib/base/limits.ts';
 import { blobKinds } from '../../lib/format/blob.ts';
-import { shardHeadBytes } from '../../lib/format/shard-file.ts';
+import { decodeShardHead, shardFileLayout, shardHeadBytes } from '../../lib/format/shard-file.ts';
 import { entryTypes } from '../../lib/format/tree.ts';
 import type { CheckOptions, CheckSummary, Problem, Progress } from '../../lib/vault/index.ts';
 import { noise } from '../support/noise.ts';
@@ -103,9 +103,13 @@ test('shards that are gone are missing and no damage, and a drive that is away h
   assert.deepEqual(summary.away, ['drive-0']);
 });
 
+async function layoutOf(path: string): Promise<ReturnType<typeof shardFileLayout>> {
+  return shardFileLayout(decodeShardHead((await readFile(path)).subarray(0, shardHeadBytes)));
+}
+
 const spoils: readonly (readonly [string, (path: string, other: string) => Promise<void>])[] = [
   ['a byte of the payload', (path) => flipByte(path, shardHeadBytes + 3 * leafBytes + 17)],
-  ['a leaf hash', (path) => flipByte(path, shardHeadBytes + 1024 * 1024 + 40)],
+  ['a leaf hash', async (path) => flipByte(path, (await layoutOf(path)).leavesAt + 40)],
   ['a byte of the manifest', (path) => flipByte(path, -100)],
   ['a byte of its signature', (path) => flipByte(path, -3)],
   ['a byte of the head', (path) => flipByte(path, 20)],
@@ -135,7 +139,8 @@ for (const [what, spoil] of spoils) {
 test('what a byte off in every shard takes is told exactly: of each blob, whether a restore would get it', async (t) => {
   const fixture = await several(t);
   const packs = [...(await shardFiles(fixture, 4)).values()];
-  const paths = packs.find((each) => each.length === 3) ?? [];
+  const sizes = await Promise.all(packs.map(async (each) => (await stat(item(each, 0))).size));
+  const paths = packs[sizes.indexOf(Math.max(...sizes))] ?? [];
   // In one place only two of three are left whole, so all can be had; then, in one leaf, one of three.
   await flipByte(item(paths, 0), shardHeadBytes + 9 * leafBytes);
   await flipByte(item(paths, 1), shardHeadBytes + 5 * leafBytes);

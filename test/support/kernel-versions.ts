@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { equalBytes } from '../../lib/base/bytes.ts';
 import { chunkBytesMax } from '../../lib/base/limits.ts';
-import type { CandidateScanner } from '../../lib/kernels/candidates.ts';
 import type { Chunker } from '../../lib/kernels/chunker.ts';
 import type { CodedRow, ErasureCoder } from '../../lib/kernels/erasure-coder.ts';
 import { createKernelMemory } from '../../lib/kernels/kernel-memory.ts';
@@ -83,19 +82,6 @@ function chunkerInPlace(chunker: Chunker, arena: Arena): Chunker {
   };
 }
 
-function scannerInPlace(scanner: CandidateScanner, arena: Arena): CandidateScanner {
-  return {
-    scan(bytes, from, to, out) {
-      const placed = arena.place(bytes);
-      try {
-        return scanner.scan(placed, from, to, out);
-      } finally {
-        arena.release([placed]);
-      }
-    },
-  };
-}
-
 function coderInPlace(coder: ErasureCoder, arena: Arena): ErasureCoder {
   const run = (
     sources: readonly Uint8Array[],
@@ -145,7 +131,6 @@ export function kernelsInPlace(kernels: Kernels, arena: Arena): Kernels {
     version: kernels.version,
     coder: coderInPlace(kernels.coder, arena),
     chunker: (cutKey) => chunkerInPlace(kernels.chunker(cutKey), arena),
-    candidateScanner: (cutKey) => scannerInPlace(kernels.candidateScanner(cutKey), arena),
   };
 }
 

@@ -1,2 +1,2 @@
-export { scanAll, scanFirst } from './gear';
+export { scanFirst } from './gear';
 export { combineRows } from './reed-solomon';
