@@ -125,12 +125,20 @@ export class BlobPacker {
     this.#sealShared(this.#meta);
   }
 
-  /** Seals the shared frames and gives what the open pack holds, for another packer; the pack itself is given up. */
+  /**
+   * Seals the shared frames and hands over the open pack where it needs little padding; else gives what it holds, for another packer, and
+   * gives it up.
+   */
   takeRest(): SealableFrame[] {
     this.flush();
     const pack = this.#pack;
+    if (pack === undefined || pack.empty) return [];
+    if (paddedSize(pack) === undefined) {
+      this.#handOver();
+      return [];
+    }
     this.#pack = undefined;
-    return pack?.takeApart() ?? [];
+    return pack.takeApart();
   }
 
   /** Hands over all that is left, in one pack or in two, whichever pads less. */
@@ -138,17 +146,12 @@ export class BlobPacker {
     this.flush();
     const pack = this.#pack;
     if (pack === undefined || pack.empty) return;
-    const { k, class: sizeClass, contentBytes } = pack.size;
-    const below = classBytes[sizeClass - 1];
-    const packBytes = k * (classBytes[sizeClass] ?? 0);
-    if (
-      below === undefined ||
-      packBytes - contentBytes <= Math.max(paddingBytesMax, packBytes * paddingShareMax)
-    ) {
+    const smaller = paddedSize(pack);
+    if (smaller === undefined) {
       this.#handOver();
       return;
     }
-    this.#pack = this.#options.newPack(k * below);
+    this.#pack = this.#options.newPack(smaller);
     for (const frame of pack.takeApart()) this.addFrame(frame);
     this.#handOver();
   }
@@ -190,4 +193,15 @@ export class BlobPacker {
       builder,
     );
   }
+}
+
+/** Where a pack would be padded more than it should be: the bytes of the next smaller size. */
+function paddedSize(pack: PackBuilder): number | undefined {
+  const { k, class: sizeClass, contentBytes } = pack.size;
+  const packBytes = k * (classBytes[sizeClass] ?? 0);
+  const below = classBytes[sizeClass - 1];
+  const padding = packBytes - contentBytes;
+  if (below === undefined || padding <= Math.max(paddingBytesMax, packBytes * paddingShareMax))
+    return undefined;
+  return k * below;
 }

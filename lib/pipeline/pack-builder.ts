@@ -1,4 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import { equalBytes } from '../base/bytes.ts';
+import { collectYoung } from '../base/collect.ts';
 import { KithError } from '../base/errors.ts';
 import { classBytes, packBytesMax } from '../base/limits.ts';
 import {
@@ -46,6 +48,9 @@ import type { Compressor } from './compress.ts';
 const blobEntryBytesMax = 1 + 32 + 4 + 4;
 const frameEntryBytesMax = 12 + 3;
 const directoryExtraBytes = 16 + tagBytes;
+
+/** Frames verified between two turns of the event loop. */
+const framesPerTurn = 8;
 
 /** Bytes of the largest pack for k data shards, and so what a builder can hold. */
 export function packCapacity(k: number): number {
@@ -267,8 +272,32 @@ export class PackBuilder {
    * were read shows here, before anything is sent. KithError `damaged` if so.
    */
   verify(pack: SealedPack, namer: BlobNamer, compressor: Compressor): void {
+    const frames = this.#verifying(pack, namer, compressor);
+    while (frames.next().done !== true);
+  }
+
+  /**
+   * Like verify, with turns of the event loop in between: in these, native packages give back what they unpacked, which is several times
+   * the pack where it is compressed.
+   */
+  async verifyInTurns(pack: SealedPack, namer: BlobNamer, compressor: Compressor): Promise<void> {
+    let frames = 0;
+    for (const _ of this.#verifying(pack, namer, compressor)) {
+      if (++frames % framesPerTurn !== 0) continue;
+      collectYoung();
+      await setImmediate();
+    }
+  }
+
+  /** A step a frame. */
+  *#verifying(
+    pack: SealedPack,
+    namer: BlobNamer,
+    compressor: Compressor,
+  ): Generator<undefined, void, undefined> {
     this.#verifyEnds(pack);
     for (const [ordinal, frame] of pack.directory.frames.entries()) {
+      yield;
       if (this.#isOneChunk(frame)) {
         this.#verifyChunk(pack.payload, ordinal, frame, namer);
         continue;

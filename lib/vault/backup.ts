@@ -227,16 +227,12 @@ class BackupRun {
           random: surroundings.random,
           capacityBytes: capacityBytes ?? surroundings.packBytes,
         }),
-      onPack: (pack, builder) => {
-        store.take(pack, builder);
-        for (const { blobs } of pack.directory.frames)
-          for (const { blobId } of blobs) this.#claimed.delete(idKey(blobId));
-      },
+      onPack: (pack, builder) => store.take(pack, builder),
       room: () => store.room(),
     });
   }
 
-  /** Blobs that this thread has stored in packs that are still open. */
+  /** Blobs that this thread has stored. */
   readonly #claimed = new Set<string>();
 
   #claim(blobId: Uint8Array): boolean {
@@ -276,6 +272,7 @@ class BackupRun {
   ): Promise<StorePool> {
     const { StorePool } = await import('../workers/store-pool.ts');
     const { index, device } = this.#session;
+    await store.prepared();
     const claims = new SharedClaims({ expected: index.size + this.#claimed.size });
     for (const id of index.ids(this.#keptOnce.values())) claims.claim(id);
     for (const key of this.#claimed) claims.claim(idOfKey(key));
@@ -434,6 +431,7 @@ class BackupRun {
     const session = this.#session;
     this.#tell('publish');
     writer.packer.flush();
+    await store.prepared();
     const plan = await indexPacks(session, writer, store.newPacks);
     const { clock } = session.surroundings;
     const { filesNew, filesChanged, filesUnmodified, folders, symlinks, others, unreadable, bytesProcessed } =

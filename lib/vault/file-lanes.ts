@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../base/concurrency.ts';
-import { KithError, isKithError } from '../base/errors.ts';
+import { isKithError } from '../base/errors.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { blobKinds } from '../format/blob.ts';
 import { ContentBuilder, inlineIdsMax, type Content } from '../format/content.ts';
@@ -132,7 +132,8 @@ export class FileLanes {
     while (this.#underWay.size > 0) await this.next();
     this.#throwFailure();
     let bytesAdded = 0;
-    for (const rest of (await this.#pool?.rest()) ?? []) {
+    if (this.#pool === undefined) return { bytesAdded };
+    for await (const rest of this.#pool.rest()) {
       bytesAdded += rest.bytesAdded;
       for (const [stage, milliseconds] of Object.entries(rest.stages))
         this.#options.stages.add(stage, milliseconds);
@@ -184,10 +185,10 @@ export class FileLanes {
     await this.#waitForThread(pool);
     this.#begin(
       pool.files(batch.map(({ file }) => file)).then((results) => {
-        for (const [i, { file, ticket }] of batch.entries()) {
-          const result = results[i];
-          if (result === undefined) throw new KithError('internal', 'a thread gave too few results');
-          this.#settle(file, ticket, result);
+        let next = 0;
+        for (const result of results) {
+          const waiting = batch[next++];
+          if (waiting !== undefined) this.#settle(waiting.file, waiting.ticket, result);
         }
       }),
     );
@@ -263,9 +264,7 @@ export class FileLanes {
       before.then(async () => {
         const extras = state.failed ? undefined : this.#extrasOf(file);
         if (extras === undefined) {
-          const [result] = await pool.files([file]);
-          if (result === undefined) throw new KithError('internal', 'a thread gave no result');
-          this.#settle(file, ticket, result);
+          for (const result of await pool.files([file])) this.#settle(file, ticket, result);
           return;
         }
         ticket.result = {

@@ -47,6 +47,8 @@ export class PackStore {
   readonly #stages: Stages;
   readonly #census: Census;
   readonly #underWay = new Set<Promise<void>>();
+  /** Of those, packs that aren't sent yet. */
+  readonly #preparing = new Set<Promise<void>>();
   readonly #recordLock = new Semaphore(1);
   readonly #newPacks: IndexedPack[] = [];
   #batch: { entry: LogEntry; pack: IndexedPack }[] = [];
@@ -87,14 +89,33 @@ export class PackStore {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Takes a sealed pack of this thread: codes it, opens it again, and sends it on its way. Its blobs count as known from then on. */
+  /** Takes a sealed pack of this thread: codes it, opens it again, and sends it on its way. */
   take(pack: SealedPack, builder: PackBuilder): void {
+    const task = this.#prepare(pack, builder)
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => {
+        this.#underWay.delete(task);
+        this.#preparing.delete(task);
+      });
+    this.#underWay.add(task);
+    this.#preparing.add(task);
+  }
+
+  /** Resolves when all packs that were taken are in newPacks. Errors of earlier packs are thrown here. */
+  async prepared(): Promise<void> {
+    await Promise.all(this.#preparing);
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  async #prepare(pack: SealedPack, builder: PackBuilder): Promise<void> {
     const { namer, compressor, surroundings } = this.#session;
     const coded = this.#stages.run('encode', () =>
       codeShards(pack, { n: this.#spread.n, spare: spareRowsOf(this.#spread), coder: surroundings.coder }),
     );
     // Only now: the shards are views of the payload, and a bit that flipped before they were hashed would be signed for ever.
-    this.#stages.run('verify', () => builder.verify(pack, namer, compressor));
+    await this.#stages.wait('verify', () => builder.verifyInTurns(pack, namer, compressor));
     this.send(coded, pack.directory);
   }
 
@@ -168,6 +189,7 @@ export class PackStore {
 
   /** Waits until every pack is at its holders or in the queue, and is on record. Keeps what succeeded even when it throws. */
   async settle(): Promise<void> {
+    await Promise.all(this.#preparing);
     await Promise.all(this.#underWay);
     await this.#record();
     if (this.#failure !== undefined) throw this.#failure.error;

@@ -120,11 +120,18 @@ export class SlotTable {
     for (;;) {
       const releases = Atomics.load(this.#words, 0);
       if (this.aborted) return undefined;
-      for (let slot = 0; signalWords + slot < this.#words.length; slot++) {
-        if (Atomics.compareExchange(this.#words, signalWords + slot, free, taken) === free) return slot;
-      }
+      const slot = this.takeFree();
+      if (slot !== undefined) return slot;
       Atomics.wait(this.#words, 0, releases);
     }
+  }
+
+  /** Takes a free slot; undefined where there is none. */
+  takeFree(): number | undefined {
+    for (let slot = 0; signalWords + slot < this.#words.length; slot++) {
+      if (Atomics.compareExchange(this.#words, signalWords + slot, free, taken) === free) return slot;
+    }
+    return undefined;
   }
 
   release(slot: number): void {

@@ -1,4 +1,5 @@
 import type { TreeEntry } from '../format/tree-entry.ts';
+import type { FileBatch } from './store-codec.ts';
 import type { SealableFrame } from '../pipeline/pack-builder.ts';
 
 /** A file to read and store, as the walk saw it. */
@@ -58,7 +59,7 @@ export type StoreJob =
   | {
       readonly kind: 'files';
       readonly claims: readonly SharedArrayBuffer[];
-      readonly files: readonly FileToStore[];
+      readonly files: FileBatch;
     }
   | {
       readonly kind: 'stretch';

@@ -7,7 +7,7 @@ import { compiledKernels } from '../kernels/process-kernels.ts';
 import { kernelScratchBytes } from '../kernels/scratch.ts';
 import type { CodedShard, UnsignedPack } from '../pipeline/coded-pack.ts';
 import type { Spread } from '../placement/spread.ts';
-import { WorkPool, type WorkThread } from './pool.ts';
+import { WorkPool } from './pool.ts';
 import type { SharedClaims } from './shared-claims.ts';
 import { layoutFor, SlotTable, type StoreLayout } from './store-memory.ts';
 import type {
@@ -19,6 +19,7 @@ import type {
   StoreRest,
   StretchToStore,
 } from './store-messages.ts';
+import { packFiles, unpackStored, type StoredBatch } from './store-codec.ts';
 import type { StoreKeys, StoreSetup } from './store-thread.ts';
 
 /** Jobs that a thread may have before it: one to work on, and the next. */
@@ -80,9 +81,9 @@ export class StorePool {
   }
 
   /** Reads and stores files, in one thread. */
-  async files(files: readonly FileToStore[]): Promise<readonly StoredFile[]> {
-    const job = { kind: 'files', claims: this.#claims(), files } satisfies StoreJob;
-    return (await this.#pool.call(job)) as readonly StoredFile[];
+  async files(files: readonly FileToStore[]): Promise<Iterable<StoredFile>> {
+    const job = { kind: 'files', claims: this.#claims(), files: packFiles(files) } satisfies StoreJob;
+    return unpackStored((await this.#pool.call(job)) as StoredBatch, files);
   }
 
   /** Reads and stores a stretch of a large file, in one thread. Stretches of one file must be given in order. */
@@ -91,12 +92,10 @@ export class StorePool {
     return (await this.#pool.call(job)) as StoredStretch;
   }
 
-  /** What all threads have left; nothing may be stored afterwards. */
-  async rest(): Promise<StoreRest[]> {
+  /** What the threads have left, one thread's after the other: each may be a whole pack. Nothing may be stored afterwards. */
+  async *rest(): AsyncGenerator<StoreRest, void, undefined> {
     const job = { kind: 'rest' } satisfies StoreJob;
-    return await Promise.all(
-      this.#pool.threads.map(async (thread: WorkThread) => (await thread.call(job)) as StoreRest),
-    );
+    for (const thread of this.#pool.threads) yield (await thread.call(job)) as StoreRest;
   }
 
   /** Stops all threads, in the middle of what they do, and frees their memory. */

@@ -1,4 +1,5 @@
 import { concatBytes } from '../base/bytes.ts';
+import { collectYoung } from '../base/collect.ts';
 import { KithError } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { BlobNamer } from '../format/blob.ts';
@@ -6,7 +7,7 @@ import { encodePackDirectory } from '../format/pack-directory.ts';
 import type { CompiledKernels } from '../kernels/kernel-module.ts';
 import { loadKernels, type Kernels } from '../kernels/kernels.ts';
 import { BlobPacker } from '../pipeline/blob-packer.ts';
-import { codeShards } from '../pipeline/coded-pack.ts';
+import { codeShards, type UnsignedPack } from '../pipeline/coded-pack.ts';
 import { createCompressor } from '../pipeline/compress.ts';
 import { PackBuilder, type SealedPack } from '../pipeline/pack-builder.ts';
 import { Stages } from '../pipeline/stages.ts';
@@ -16,7 +17,8 @@ import { sharedBufferOf } from '../kernels/kernel-memory.ts';
 import { SharedClaims } from './shared-claims.ts';
 import { StoreLane } from './store-lane.ts';
 import { laneMemory, SlotTable, slotMemory, type StoreLayout } from './store-memory.ts';
-import type { PackNotice, StoredFile, StoreJob, StoredStretch, StoreRest } from './store-messages.ts';
+import { StoredBatchBuilder, unpackFiles, type StoredBatch } from './store-codec.ts';
+import type { PackNotice, StoreJob, StoredStretch, StoreRest } from './store-messages.ts';
 import type { WorkHandler } from './thread.ts';
 
 /** Keys that blobs are named, cut and sealed with. */
@@ -40,6 +42,9 @@ export interface StoreSetup {
   readonly spare: number;
 }
 
+/** Batches of files between two looks of the garbage collector: some 2 MiB. */
+const batchesPerCollection = 1;
+
 /** Where a thread's open packs lie. */
 interface OpenSlot {
   readonly slot: number;
@@ -60,6 +65,9 @@ class StoreThread implements WorkHandler {
   readonly #packer: BlobPacker;
   readonly #lane: StoreLane;
   readonly #open = new Map<PackBuilder, OpenSlot>();
+  #batches = 0;
+  /** Full packs that wait to be coded. */
+  #sealed: { readonly pack: SealedPack; readonly builder: PackBuilder }[] = [];
 
   constructor(setup: StoreSetup, notice: (notice: PackNotice) => void) {
     this.#setup = setup;
@@ -78,7 +86,7 @@ class StoreThread implements WorkHandler {
       stages: this.#stages,
       claim: (blobId) => this.#claims.claim(blobId),
       newPack: () => this.#newPack(),
-      onPack: (pack, builder) => this.#send(pack, builder),
+      onPack: (pack, builder) => void this.#sealed.push({ pack, builder }),
       memory: memory.packer,
     });
     this.#lane = new StoreLane({
@@ -91,18 +99,27 @@ class StoreThread implements WorkHandler {
     });
   }
 
-  async run(job: unknown): Promise<readonly StoredFile[] | StoredStretch | StoreRest> {
+  async run(job: unknown): Promise<StoredBatch | StoredStretch | StoreRest> {
     const order = job as StoreJob;
     if (order.kind === 'rest') return this.#rest();
     this.#claims.follow(order.claims);
-    if (order.kind === 'stretch') return this.#lane.stretch(order.stretch);
-    const stored: StoredFile[] = [];
-    for (const file of order.files) stored.push(await this.#lane.file(file));
-    return stored;
+    if (order.kind === 'stretch') {
+      const stretch = this.#lane.stretch(order.stretch);
+      await this.#sendSealed();
+      return stretch;
+    }
+    const stored = new StoredBatchBuilder();
+    for (const file of unpackFiles(order.files)) {
+      stored.add(await this.#lane.file(file), file.entry.size);
+      if (this.#sealed.length > 0) await this.#sendSealed();
+    }
+    if (++this.#batches % batchesPerCollection === 0) collectYoung();
+    return stored.finish();
   }
 
-  #rest(): StoreRest {
+  async #rest(): Promise<StoreRest> {
     const frames = this.#packer.takeRest();
+    await this.#sendSealed();
     for (const { slot } of this.#open.values()) this.#slots.release(slot);
     this.#open.clear();
     return { frames, bytesAdded: this.#packer.bytesAdded, stages: this.#stages.report() };
@@ -110,7 +127,7 @@ class StoreThread implements WorkHandler {
 
   #newPack(): PackBuilder {
     const { layout, keys, spread } = this.#setup;
-    const slot = this.#stages.run('turn', () => this.#slots.take());
+    const slot = this.#slots.aborted ? undefined : (this.#slots.takeFree() ?? this.#waitForSlot());
     if (slot === undefined) throw new KithError('interrupted', 'the backup was given up');
     const slotBytes = slotMemory(layout, this.#buffer, slot);
     const builder = new PackBuilder({
@@ -125,33 +142,60 @@ class StoreThread implements WorkHandler {
     return builder;
   }
 
-  /** Codes a full pack, opens it again, and tells of it. */
-  #send(pack: SealedPack, builder: PackBuilder): void {
-    const { spread, spare } = this.#setup;
+  /** The next slot that is released. Packs that wait to be coded hold slots: those go first, at once. */
+  #waitForSlot(): number | undefined {
+    for (const { pack, builder } of this.#sealed.splice(0)) {
+      const coded = this.#code(pack, builder);
+      this.#stages.run('verify', () => builder.verify(pack, this.#namer, this.#compressor));
+      this.#tell(coded, pack, builder);
+    }
+    return this.#stages.run('turn', () => this.#slots.take());
+  }
+
+  /** Codes full packs, opens them again, and tells of them. */
+  async #sendSealed(): Promise<void> {
+    for (const { pack, builder } of this.#sealed.splice(0)) {
+      const coded = this.#code(pack, builder);
+      await this.#stages.wait('verify', () => builder.verifyInTurns(pack, this.#namer, this.#compressor));
+      this.#tell(coded, pack, builder);
+    }
+  }
+
+  #slotOf(builder: PackBuilder): OpenSlot {
     const open = this.#open.get(builder);
     if (open === undefined) throw new KithError('internal', 'a pack without a slot');
-    this.#open.delete(builder);
-    const shardBytes = pack.payload.length / pack.k;
-    const coded = this.#stages.run('encode', () =>
+    return open;
+  }
+
+  /** Before it is verified: the shards are views of the payload, and a bit that flips before they are hashed would be signed for ever. */
+  #code(pack: SealedPack, builder: PackBuilder): UnsignedPack {
+    const { spread, spare } = this.#setup;
+    const slot = this.#slotOf(builder);
+    return this.#stages.run('encode', () =>
       codeShards(pack, {
         n: spread.n,
         spare,
         coder: this.#kernels.coder,
         memory: (row, bytes) => {
-          const [memory, at] = row < spread.n ? [open.memory, row] : [this.#spares, row - spread.n];
+          const [memory, at] = row < spread.n ? [slot.memory, row] : [this.#spares, row - spread.n];
           return memory.subarray(at * bytes, (at + 1) * bytes);
         },
       }),
     );
-    // Only now: the shards are views of the payload, and a bit that flipped before they were hashed would be signed for ever.
-    this.#stages.run('verify', () => builder.verify(pack, this.#namer, this.#compressor));
+  }
+
+  /** The pack is the main thread's from then on, slot and all. */
+  #tell(coded: UnsignedPack, pack: SealedPack, builder: PackBuilder): void {
+    const { slot, memory } = this.#slotOf(builder);
+    this.#open.delete(builder);
+    const shardBytes = pack.payload.length / pack.k;
     this.#notice({
-      slot: open.slot,
+      slot,
       keyEpoch: pack.keyEpoch,
       k: pack.k,
-      n: spread.n,
+      n: coded.n,
       class: pack.class,
-      rowsAt: coded.shards.map((_, row) => open.memory.byteOffset + row * shardBytes),
+      rowsAt: coded.shards.map((_, row) => memory.byteOffset + row * shardBytes),
       leaves: concatBytes(...coded.shards.map(({ leaves }) => leaves)),
       roots: concatBytes(...coded.roots),
       directory: encodePackDirectory(pack.directory),

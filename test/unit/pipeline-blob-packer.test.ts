@@ -83,7 +83,7 @@ test('a small chunk is read to where it will lie, in memory of the caller’s', 
 test('what a packer has left goes into another one’s packs', () => {
   const first = makePacker();
   const second = makePacker();
-  const ids = [1, 2, 3].map((i) => idKey(first.packer.store(blobKinds.data, noise(i, i * 100_000))));
+  const ids = [1, 2, 4].map((i) => idKey(first.packer.store(blobKinds.data, noise(i, i * 200_000))));
   const rest = first.packer.takeRest();
   assert.equal(first.packs.length, 0);
   assert.deepEqual(first.packer.takeRest(), []);
@@ -107,6 +107,13 @@ test('the last pack is split in two where it would be mostly padding', () => {
     );
     assert.equal(blobsOf(packs).length, chunks);
   }
+});
+
+test('a packer whose pack is nearly full hands it over, and has nothing left', () => {
+  const { packer, packs } = makePacker();
+  for (let i = 0; i < 18; i++) packer.store(blobKinds.data, noise(i, 100_000));
+  assert.deepEqual(packer.takeRest(), []);
+  assert.equal(blobsOf(packs).length, 18);
 });
 
 test('finishing with nothing gives no pack', () => {
