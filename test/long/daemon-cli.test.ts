@@ -4,9 +4,9 @@ import { lstat, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/pro
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { World, exitErrorOf, jsonLines, runKith, summaryOf } from './harness.ts';
-import { startUp, stopAll } from './running.ts';
-import { noise } from './sample.ts';
+import { World, exitErrorOf, jsonLines, runKith, summaryOf } from '../cli/harness.ts';
+import { startUp, stopAll } from '../cli/running.ts';
+import { noise } from '../cli/sample.ts';
 
 async function document(world: World, args: readonly string[]): Promise<unknown> {
   return JSON.parse((await world.ok([...args, '--json'])).stdout);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
-import { World, jsonLines, summaryOf } from './harness.ts';
-import { describeFolder, makeSample } from './sample.ts';
+import { World, jsonLines, summaryOf } from '../cli/harness.ts';
+import { describeFolder, makeSample } from '../cli/sample.ts';
 
 // One story, told in order: each test needs those before it.
 describe('a folder goes out to six drives, two of them and the home die, and it all comes back', () => {
