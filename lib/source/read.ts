@@ -11,6 +11,7 @@ import type { TellLoss } from './extras.ts';
 import { withFileExtras } from './extras.ts';
 import { withReach } from './path.ts';
 import { reasonOf } from './problem.ts';
+import { numbersOf } from './stat-numbers.ts';
 
 const readInto = promisify(readAsync);
 
@@ -135,7 +136,11 @@ export class SourceFile {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    closeSync(this.#handle);
+    try {
+      closeSync(this.#handle);
+    } catch {
+      // It was only read: nothing is lost, whatever a network file system says now.
+    }
   }
 }
 
@@ -150,7 +155,8 @@ export function openForRead(path: Uint8Array, expected: ExpectedFile): SourceFil
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     handle = withReach(path, (at) => openSync(at, flags));
     const opened = fstatSync(handle, { bigint: true });
-    if (opened.isFile() && opened.ino === expected.inode && opened.dev === expected.device) {
+    const { inode, device } = numbersOf(opened);
+    if (opened.isFile() && inode === expected.inode && device === expected.device) {
       return new SourceFile(path, handle, opened);
     }
     throw unreadable(

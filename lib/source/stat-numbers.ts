@@ -51,8 +51,9 @@ export function numbersOf(stats: BigIntStats): StatNumbers {
     mtimeNs: stats.mtimeNs,
     ctimeNs: stats.ctimeNs,
     birthtimeNs: stats.birthtimeNs,
-    inode: stats.ino,
-    device: stats.dev,
+    // Node gives numbers from 2^63 on, as some network and user-space file systems have them, as negative ones.
+    inode: BigInt.asUintN(64, stats.ino),
+    device: BigInt.asUintN(64, stats.dev),
     deviceNumber: deviceNumber(stats.rdev),
   };
 }

@@ -122,6 +122,7 @@ class BackupRun {
     const store = new PackStore({ session, placer, spread, stages: this.#stages, census });
     const writer = this.#writer(store, spread);
     const lanes = this.#lanes(writer, store, spread);
+    store.onFailure = (error) => lanes.fail(error);
     try {
       const stored = await this.#storeTree(prepared, writer, lanes, walkOptions);
       const bytesAdded = writer.bytesAdded + stored.bytesAdded;
@@ -274,7 +275,9 @@ class BackupRun {
     const { index, device } = this.#session;
     await store.prepared();
     const claims = new SharedClaims({ expected: index.size + this.#claimed.size });
-    for (const id of index.ids(this.#keptOnce.values())) claims.claim(id);
+    // By the same rule as #isKnown, which goes by the best place of a blob.
+    for (const id of index.ids(this.#keptOnce.values()))
+      if (this.#keptOnce.size === 0 || !this.#isKeptOnce(id)) claims.claim(id);
     for (const key of this.#claimed) claims.claim(idOfKey(key));
     const { keyEpoch, sealing } = currentEpoch(device);
     return new StorePool({
@@ -285,6 +288,7 @@ class BackupRun {
       keys: { blobIdKey: device.blobIdKey, cutKey: device.cutKey, keyEpoch, sealing },
       claims,
       onPack: (pack, directory, release) => store.send(pack, directory, release),
+      onError: (error) => store.fail(error),
     });
   }
 
@@ -296,6 +300,12 @@ class BackupRun {
     if (this.#keptOnce.has(key)) return false;
     this.#used.add(key);
     return true;
+  }
+
+  /** True if the best place of a blob is a pack without a part to spare. */
+  #isKeptOnce(blobId: Uint8Array): boolean {
+    const place = this.#reader?.placeOf(blobId);
+    return place !== undefined && this.#keptOnce.has(idKey(place.packId));
   }
 
   async #storeTree(

@@ -110,6 +110,7 @@ export class FileLanes {
     if (batch.length === 0) return;
     if (this.#pool === undefined && !this.#isInline(batch.length, bytes)) {
       this.#pool = await this.#options.startPool?.();
+      this.#options.signal?.addEventListener('abort', this.#stop, { once: true });
     }
     if (this.#pool === undefined) return await this.#storeHere(batch);
     const small: Waiting[] = [];
@@ -120,10 +121,20 @@ export class FileLanes {
     if (small.length > 0) await this.#send(this.#pool, small);
   }
 
-  /** Waits until something that is under way has ended. */
+  /** Waits until something that is under way has ended, and throws what became of packs meanwhile. */
   async next(): Promise<void> {
     if (this.#underWay.size > 0) await Promise.race(this.#underWay);
     this.#throwFailure();
+    await this.#options.room();
+  }
+
+  /** Ends what threads are at: after an interruption, or when a pack failed, it is in vain. */
+  readonly #stop = (): void => this.#pool?.stop();
+
+  /** Gives up, for the sake of this error. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#stop();
   }
 
   /** Waits until everything that was given is stored, and takes over what threads have left. */
@@ -144,6 +155,7 @@ export class FileLanes {
 
   /** Stops the threads, whatever they are at. */
   async close(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#stop);
     await this.#pool?.close();
     await Promise.allSettled(this.#underWay);
   }

@@ -53,6 +53,8 @@ export class PackStore {
   readonly #newPacks: IndexedPack[] = [];
   #batch: { entry: LogEntry; pack: IndexedPack }[] = [];
   #failure: { readonly error: unknown } | undefined;
+  /** Told of the first pack that fails: nothing that is still being read can be published then. */
+  onFailure: ((error: unknown) => void) | undefined;
   readonly counts: PackCounts = {
     packsNew: 0,
     shardsPlaced: 0,
@@ -92,15 +94,20 @@ export class PackStore {
   /** Takes a sealed pack of this thread: codes it, opens it again, and sends it on its way. */
   take(pack: SealedPack, builder: PackBuilder): void {
     const task = this.#prepare(pack, builder)
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-      })
+      .catch((error: unknown) => this.fail(error))
       .finally(() => {
         this.#underWay.delete(task);
         this.#preparing.delete(task);
       });
     this.#underWay.add(task);
     this.#preparing.add(task);
+  }
+
+  /** Notes that a pack never got here: what is waited for then ends with this error. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    this.onFailure?.(error);
   }
 
   /** Resolves when all packs that were taken are in newPacks. Errors of earlier packs are thrown here. */
@@ -129,7 +136,7 @@ export class PackStore {
     const task = this.#place(coded, indexed)
       .catch((error: unknown) => {
         this.#session.index.removePack(coded.packId);
-        this.#failure ??= { error };
+        this.fail(error);
       })
       .finally(() => {
         this.#underWay.delete(task);
@@ -172,18 +179,26 @@ export class PackStore {
     if (this.#batch.length >= packsPerRecordBatch) await this.#record();
   }
 
+  /** Puts packs on record. Those that can't be leave the index: what they hold counts as unknown until they are adopted. */
   async #record(): Promise<void> {
     await this.#recordLock.run(async () => {
       const batch = this.#batch;
       this.#batch = [];
       if (batch.length === 0) return;
-      await this.#stages.wait('publish', async () => {
-        await this.#session.logs.append(
-          logRoles.ledger,
-          batch.map(({ entry }) => entry),
-        );
-        await this.#session.indexCache.save(batch.map(({ pack }) => pack));
-      });
+      try {
+        await this.#stages.wait('publish', async () => {
+          await this.#session.logs.append(
+            logRoles.ledger,
+            batch.map(({ entry }) => entry),
+          );
+        });
+      } catch (error) {
+        for (const { pack } of batch) this.#session.index.removePack(pack.packId);
+        throw error;
+      }
+      await this.#stages.wait('publish', () =>
+        this.#session.indexCache.save(batch.map(({ pack }) => pack)).then(() => undefined),
+      );
     });
   }
 

@@ -115,10 +115,18 @@ export class WorkPool {
     readonly onNotice?: (notice: unknown, thread: number) => void;
   }) {
     const { kind, setup, onNotice } = options;
-    this.threads = Array.from(
-      { length: options.threads },
-      (_, number) => new WorkThread({ kind, setup: setup(number) }, (notice) => onNotice?.(notice, number)),
-    );
+    const threads: WorkThread[] = [];
+    this.threads = threads;
+    try {
+      for (let number = 0; number < options.threads; number++) {
+        const start = { kind, setup: setup(number) };
+        threads.push(new WorkThread(start, (notice) => onNotice?.(notice, number)));
+      }
+    } catch (error) {
+      // The system gives no more of them: those that were started would keep the process alive.
+      for (const thread of threads) void thread.close();
+      throw error;
+    }
   }
 
   /** The thread with the fewest calls before it. */

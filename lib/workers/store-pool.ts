@@ -36,6 +36,8 @@ export interface StorePoolOptions {
   readonly claims: SharedClaims;
   /** Takes a pack; its rows lie in shared memory until `release` is called. */
   readonly onPack: (pack: UnsignedPack, directory: PackDirectory, release: () => void) => void;
+  /** Told where a pack could not be taken. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** Threads that read files and make packs of them, over one shared memory. Its owner closes it, whatever happens. */
@@ -67,7 +69,13 @@ export class StorePool {
         spread,
         spare,
       }),
-      onNotice: (notice) => this.#onPack(notice as PackNotice),
+      onNotice: (notice) => {
+        try {
+          this.#onPack(notice as PackNotice);
+        } catch (error) {
+          this.#options.onError(error);
+        }
+      },
     });
   }
 
@@ -98,9 +106,14 @@ export class StorePool {
     for (const thread of this.#pool.threads) yield (await thread.call(job)) as StoreRest;
   }
 
+  /** Has all threads stop at their next file or chunk: what they are asked for then fails with `interrupted`. */
+  stop(): void {
+    this.#slots.abort();
+  }
+
   /** Stops all threads, in the middle of what they do, and frees their memory. */
   async close(): Promise<void> {
-    this.#slots.abort();
+    this.stop();
     await this.#pool.close();
   }
 
