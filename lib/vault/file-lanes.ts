@@ -111,6 +111,8 @@ export class FileLanes {
     if (this.#pool === undefined && !this.#isInline(batch.length, bytes)) {
       this.#pool = await this.#options.startPool?.();
       this.#options.signal?.addEventListener('abort', this.#stop, { once: true });
+      // It may have fired while threads were started.
+      throwIfAborted(this.#options.signal);
     }
     if (this.#pool === undefined) return await this.#storeHere(batch);
     const small: Waiting[] = [];
