@@ -4,6 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KithError, systemCode } from '../base/errors.ts';
 import type { Disk, WriteOptions } from './disk.ts';
+import { writeDirectly } from './direct-write.ts';
 import { diskError, isAbsent } from './disk-error.ts';
 import { takeNativeLock } from './native-lock.ts';
 
@@ -77,9 +78,9 @@ async function readRange(
 const partsAtOnce = 16;
 
 /** All parts with as few calls as the system allows: each costs a turn of a thread, whatever its length. */
-async function writeAll(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
-  let position = 0;
-  let left = parts.filter((part) => part.length > 0);
+async function writeAll(file: FileHandle, parts: readonly Uint8Array[], from = 0): Promise<void> {
+  let position = from;
+  let left = withoutFirst(parts, from).filter((part) => part.length > 0);
   while (left.length > 0) {
     const { bytesWritten } = await file.writev(left.slice(0, partsAtOnce), position);
     position += bytesWritten;
@@ -104,7 +105,8 @@ async function writeFile(path: string, parts: readonly Uint8Array[], options: Wr
   const existing = options.exclusive === true ? constants.O_EXCL : constants.O_TRUNC;
   const flags = constants.O_WRONLY | constants.O_CREAT | existing;
   const fill = async (file: FileHandle): Promise<void> => {
-    await writeAll(file, parts);
+    const done = options.sync ? await writeDirectly(file, parts) : 0;
+    await writeAll(file, parts, done);
     if (options.sync) await file.sync();
   };
   if (options.exclusive === true) await withNewFile(path, flags, options.mode, fill);
