@@ -17,6 +17,17 @@ export class ByteWriter {
   #view: DataView = new DataView(this.#bytes.buffer);
   #length = 0;
 
+  /** Begins anew in the same memory: views of what was written before are no longer good. */
+  clear(): this {
+    this.#length = 0;
+    return this;
+  }
+
+  /** What was written from a place on: a view, good until the next call of `clear`. */
+  view(from = 0): Uint8Array {
+    return this.#bytes.subarray(from, this.#length);
+  }
+
   get length(): number {
     return this.#length;
   }

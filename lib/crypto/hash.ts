@@ -44,6 +44,7 @@ export function deriveKey(context: Context, material: Uint8Array): Uint8Array {
 const gatherBytesMax = 32 * 1024;
 
 const gatherBuffer = Buffer.alloc(gatherBytesMax);
+const hexBuffer = Buffer.alloc(hashBytes);
 
 /** The parts in a row, in memory that the next call uses again. */
 function gathered(parts: readonly Uint8Array[], bytes: number): Buffer {
@@ -75,6 +76,19 @@ export class Hasher {
 
   /** The 32-byte hash of the parts in a row; a fresh array. */
   hash(...parts: Uint8Array[]): Uint8Array {
+    const hash = new Uint8Array(hashBytes);
+    hexBuffer.write(this.#hexOf(parts), 'hex');
+    hash.set(hexBuffer);
+    return hash;
+  }
+
+  /** The first four bytes of the same hash as a little-endian number, without an array for each. */
+  hashNumber(...parts: Uint8Array[]): number {
+    hexBuffer.write(this.#hexOf(parts).slice(0, 8), 'hex');
+    return hexBuffer.readUInt32LE(0);
+  }
+
+  #hexOf(parts: readonly Uint8Array[]): string {
     try {
       let bytes = 0;
       for (const part of parts) bytes += part.length;
@@ -85,9 +99,7 @@ export class Hasher {
         whole.fill(0);
       } else for (const part of parts) this.#inner.update(viewAsBuffer(part));
       // As text: a buffer made by the native side costs the garbage collector more than the hash does.
-      const hash = new Uint8Array(hashBytes);
-      viewAsBuffer(hash).write(this.#inner.digest('hex'), 'hex');
-      return hash;
+      return this.#inner.digest('hex');
     } finally {
       // Also after a failed update: hashers are shared, and what is left in one would spoil the next hash.
       this.#inner.reset();

@@ -54,6 +54,33 @@ export interface TreeEntry {
   readonly extra?: readonly Extension[] | undefined;
 }
 
+/** The entry with another size and content, in the same shape (a spread is several times slower here). */
+export function withContent(entry: TreeEntry, size: number, content: Content): TreeEntry {
+  return {
+    name: entry.name,
+    type: entry.type,
+    mode: entry.mode,
+    uid: entry.uid,
+    gid: entry.gid,
+    user: entry.user,
+    group: entry.group,
+    mtimeNs: entry.mtimeNs,
+    ctimeNs: entry.ctimeNs,
+    inode: entry.inode,
+    size,
+    content,
+    linkTarget: entry.linkTarget,
+    device: entry.device,
+    birthtimeNs: entry.birthtimeNs,
+    hardlink: entry.hardlink,
+    sparse: entry.sparse,
+    xattrs: entry.xattrs,
+    error: entry.error,
+    flags: entry.flags,
+    extra: entry.extra,
+  };
+}
+
 /** Bytes of a user's, group's or extended attribute's name. */
 export const ownerBytesMax = 255;
 

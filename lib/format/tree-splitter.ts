@@ -40,6 +40,10 @@ function entryBytes(entry: TreeEntry): number {
   return bytes;
 }
 
+function begins({ draw, bytes }: WeighedEntry): boolean {
+  return draw * treeBytesTarget < bytes;
+}
+
 /**
  * Cuts a folder's entries, given in order, into runs that make one tree blob each: 256 KiB on average, never over
  * 1 MiB unless one entry is. Whether a run begins at an entry follows from a keyed hash of its name (and its own
@@ -48,6 +52,8 @@ function entryBytes(entry: TreeEntry): number {
 export class TreeSplitter {
   readonly #hasher: Hasher;
   #run: WeighedEntry[] = [];
+  /** The last that was asked for: most are asked whether they begin a run, and then added. */
+  #weighed: WeighedEntry | undefined;
 
   /** `key`: 32 bytes, so that the sizes of runs tell strangers nothing of the names. Copied. */
   constructor(key: Uint8Array) {
@@ -56,21 +62,22 @@ export class TreeSplitter {
 
   /** True for an entry that begins a run whatever stands before it. */
   begins(entry: TreeEntry): boolean {
-    return this.#draw(entry) * treeBytesTarget < entryBytes(entry);
+    return begins(this.#weigh(entry));
   }
 
   /** Takes the next entry and gives the runs that are now complete, often none. */
   add(entry: TreeEntry): TreeEntry[][] {
-    const bytes = entryBytes(entry);
-    const draw = this.#draw(entry);
-    const done = draw * treeBytesTarget < bytes ? this.finish() : [];
-    this.#run.push({ entry, bytes, draw });
+    const weighed = this.#weigh(entry);
+    const done = begins(weighed) ? this.finish() : [];
+    this.#run.push(weighed);
     return done;
   }
 
-  #draw(entry: TreeEntry): number {
-    const digest = this.#hasher.hash(purpose, entry.name);
-    return new DataView(digest.buffer, digest.byteOffset).getUint32(0, true) / 2 ** 32;
+  #weigh(entry: TreeEntry): WeighedEntry {
+    if (this.#weighed?.entry === entry) return this.#weighed;
+    const draw = this.#hasher.hashNumber(purpose, entry.name) / 2 ** 32;
+    this.#weighed = { entry, bytes: entryBytes(entry), draw };
+    return this.#weighed;
   }
 
   /** The runs that are left. An empty folder has none. */

@@ -2,6 +2,7 @@ import { displayText } from '../base/bytes.ts';
 import { isKithError, type KithError } from '../base/errors.ts';
 import type { Content } from '../format/content.ts';
 import type { MetadataKind } from '../format/snapshot.ts';
+import { withContent } from '../format/tree-entry.ts';
 import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import { asUnreadable } from '../source/entry.ts';
 import { readableMetadata } from '../source/extras.ts';
@@ -246,7 +247,7 @@ export class FileBackup {
     if (existed) counts.filesChanged++;
     else counts.filesNew++;
     counts.bytesProcessed += result.bytes;
-    const entry = { ...(result.entry ?? event.entry), size: result.bytes, content: result.content };
+    const entry = withContent(result.entry ?? event.entry, result.bytes, result.content);
     if (onItem !== undefined)
       onItem({ action: existed ? 'changed' : 'new', path: displayText(path), bytes: entry.size });
     return entry;
