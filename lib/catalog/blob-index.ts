@@ -1,4 +1,5 @@
 import { idKey } from '../base/bytes.ts';
+import { GrownWords } from '../base/grown-words.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
 import { blobKinds } from '../format/blob.ts';
 
@@ -24,28 +25,36 @@ const anyOrder: PackOrder = { aside: new Set<number>(), second: new Set<number>(
 
 const idBytes = 32;
 const slotsMin = 1024;
+/** Share of slots in use from which on there are twice as many. */
+const crowdedAt = 0.75;
 const noId: Uint8Array = new Uint8Array(idBytes);
 
+/** Ids of a block: 1 MiB. */
+const blockShift = 15;
+const blockIds: number = 1 << blockShift;
+const blockMask: number = blockIds - 1;
+
 /**
- * BlobId → place, over packed arrays: about 60 bytes a blob at worst instead of a few hundred in a Map. Open
+ * BlobId → place, over packed arrays in blocks: some 75 bytes for a blob with a frame of its own, 55 for one of many (docs/decisions/0029). Open
  * addressing with linear probing; ids are keyed hashes, so their first bytes are the hash. A blob may stand in several
  * packs (one was lost and its blobs were stored again, or two devices stored the same): the first added is given,
  * unless that pack was removed or comes later in the order of who asks, and another has the blob.
  */
 export class BlobIndex {
   #slots: Int32Array = new Int32Array(slotsMin).fill(-1);
-  #ids: Uint8Array = new Uint8Array(idBytes * 512);
-  #frames: Uint32Array = new Uint32Array(512);
-  #offsets: Uint32Array = new Uint32Array(512);
-  #lengths: Uint32Array = new Uint32Array(512);
-  /** The next entry with the same id, or -1: entries of one id are a chain that begins at its slot. */
-  #next: Int32Array = new Int32Array(512);
+  /** Blocks of ids. */
+  readonly #ids: Uint8Array[] = [];
+  readonly #frames = new GrownWords();
+  readonly #offsets = new GrownWords();
+  readonly #lengths = new GrownWords();
+  /** The next entry with the same id: entries of one id are a chain that begins at its slot. Most ids have one. */
+  readonly #next = new Map<number, number>();
   #count = 0;
-  readonly #framePack: number[] = [];
-  readonly #frameOrdinal: number[] = [];
-  readonly #frameOffset: number[] = [];
-  readonly #frameSealed: number[] = [];
-  readonly #framePlain: number[] = [];
+  readonly #framePack = new GrownWords();
+  readonly #frameOrdinal = new GrownWords();
+  readonly #frameOffset = new GrownWords();
+  readonly #frameSealed = new GrownWords();
+  readonly #framePlain = new GrownWords();
   readonly #packs: Uint8Array[] = [];
   /** By pack number, the blobs it was added with. */
   readonly #packBlobs: number[] = [];
@@ -126,15 +135,15 @@ export class BlobIndex {
   }
 
   #placeOf(at: number): BlobPlace {
-    const frame = this.#frames[at] ?? 0;
+    const frame = this.#frames.get(at);
     return {
-      packId: this.#packs[this.#framePack[frame] ?? 0] ?? noId,
-      ordinal: this.#frameOrdinal[frame] ?? 0,
-      offset: this.#frameOffset[frame] ?? 0,
-      sealedLength: this.#frameSealed[frame] ?? 0,
-      plainBytes: this.#framePlain[frame] ?? 0,
-      offsetInFrame: this.#offsets[at] ?? 0,
-      length: this.#lengths[at] ?? 0,
+      packId: this.#packs[this.#framePack.get(frame)] ?? noId,
+      ordinal: this.#frameOrdinal.get(frame),
+      offset: this.#frameOffset.get(frame),
+      sealedLength: this.#frameSealed.get(frame),
+      plainBytes: this.#framePlain.get(frame),
+      offsetInFrame: this.#offsets.get(at),
+      length: this.#lengths.get(at),
     };
   }
 
@@ -148,7 +157,7 @@ export class BlobIndex {
     for (let at = 0; at < this.#count; at++) {
       const pack = this.#packOf(at);
       if (this.#removed.has(pack) || without.has(pack)) continue;
-      yield this.#ids.subarray(at * idBytes, (at + 1) * idBytes);
+      yield this.#idAt(at);
     }
   }
 
@@ -170,8 +179,7 @@ export class BlobIndex {
 
   /** Which blob an entry is of, in which pack (by its number in this index), and how long it is. */
   entryAt(at: number): { readonly blobId: Uint8Array; readonly pack: number; readonly length: number } {
-    const blobId = this.#ids.subarray(at * idBytes, (at + 1) * idBytes);
-    return { blobId, pack: this.#packOf(at), length: this.#lengths[at] ?? 0 };
+    return { blobId: this.#idAt(at), pack: this.#packOf(at), length: this.#lengths.get(at) };
   }
 
   /** The number of a pack in this index; undefined for one that isn't in it, or was removed. */
@@ -222,13 +230,20 @@ export class BlobIndex {
   }
 
   #sameId(at: number, blobId: Uint8Array): boolean {
-    const from = at * idBytes;
-    for (let i = 0; i < idBytes; i++) if (this.#ids[from + i] !== blobId[i]) return false;
+    const block = this.#ids[at >>> blockShift] as Uint8Array;
+    const from = (at & blockMask) * idBytes;
+    for (let i = 0; i < idBytes; i++) if (block[from + i] !== blobId[i]) return false;
     return true;
   }
 
+  /** A view. */
+  #idAt(at: number): Uint8Array {
+    const from = (at & blockMask) * idBytes;
+    return (this.#ids[at >>> blockShift] as Uint8Array).subarray(from, from + idBytes);
+  }
+
   #packOf(at: number): number {
-    return this.#framePack[this.#frames[at] ?? 0] ?? 0;
+    return this.#framePack.get(this.#frames.get(at));
   }
 
   /** Entries of a blob: those in packs that are in their place, then those in packs that were set aside. */
@@ -236,7 +251,7 @@ export class BlobIndex {
     const first: number[] = [];
     const second: number[] = [];
     const aside: number[] = [];
-    for (let at = this.#slots[this.#slotOf(blobId)] ?? -1; at >= 0; at = this.#next[at] ?? -1) {
+    for (let at = this.#slots[this.#slotOf(blobId)] ?? -1; at >= 0; at = this.#next.get(at) ?? -1) {
       const pack = this.#packOf(at);
       if (this.#removed.has(pack)) continue;
       (order.aside.has(pack) ? aside : order.second.has(pack) ? second : first).push(at);
@@ -247,7 +262,7 @@ export class BlobIndex {
   #add(blobId: Uint8Array, frame: number, offsetInFrame: number, length: number): void {
     const slot = this.#slotOf(blobId);
     let last = -1;
-    for (let at = this.#slots[slot] ?? -1; at >= 0; at = this.#next[at] ?? -1) {
+    for (let at = this.#slots[slot] ?? -1; at >= 0; at = this.#next.get(at) ?? -1) {
       if (this.#removed.has(this.#packOf(at))) {
         this.#set(at, frame, offsetInFrame, length);
         return;
@@ -255,43 +270,26 @@ export class BlobIndex {
       last = at;
     }
     const at = this.#count++;
-    if (at >= this.#frames.length) this.#growEntries();
-    this.#ids.set(blobId, at * idBytes);
-    this.#set(at, frame, offsetInFrame, length);
-    this.#next[at] = -1;
-    if (last >= 0) this.#next[last] = at;
+    if ((at & blockMask) === 0) this.#ids.push(new Uint8Array(blockIds * idBytes));
+    (this.#ids[at >>> blockShift] as Uint8Array).set(blobId, (at & blockMask) * idBytes);
+    this.#frames.push(frame);
+    this.#offsets.push(offsetInFrame);
+    this.#lengths.push(length);
+    if (last >= 0) this.#next.set(last, at);
     else this.#slots[slot] = at;
-    if (this.#count * 2 > this.#slots.length) this.#growSlots();
+    if (this.#count > this.#slots.length * crowdedAt) this.#growSlots();
   }
 
   #set(at: number, frame: number, offsetInFrame: number, length: number): void {
-    this.#frames[at] = frame;
-    this.#offsets[at] = offsetInFrame;
-    this.#lengths[at] = length;
-  }
-
-  #growEntries(): void {
-    const capacity = this.#frames.length * 2;
-    const grow = (old: Uint32Array): Uint32Array => {
-      const grown = new Uint32Array(capacity);
-      grown.set(old);
-      return grown;
-    };
-    this.#frames = grow(this.#frames);
-    this.#offsets = grow(this.#offsets);
-    this.#lengths = grow(this.#lengths);
-    const next = new Int32Array(capacity);
-    next.set(this.#next);
-    this.#next = next;
-    const ids = new Uint8Array(capacity * idBytes);
-    ids.set(this.#ids);
-    this.#ids = ids;
+    this.#frames.set(at, frame);
+    this.#offsets.set(at, offsetInFrame);
+    this.#lengths.set(at, length);
   }
 
   #growSlots(): void {
     this.#slots = new Int32Array(this.#slots.length * 2).fill(-1);
     for (let at = 0; at < this.#count; at++) {
-      const slot = this.#slotOf(this.#ids.subarray(at * idBytes, (at + 1) * idBytes));
+      const slot = this.#slotOf(this.#idAt(at));
       // A chain's first entry is its oldest, so it comes first.
       if ((this.#slots[slot] ?? -1) < 0) this.#slots[slot] = at;
     }

@@ -1,5 +1,5 @@
 import { chunkBytesMax, chunkBytesMin, chunkBytesTarget } from '../base/limits.ts';
-import { gearTable, looseLimit, stateAt, strictLimit } from './gear.ts';
+import { cutLimits, gearTable, stateAt } from './gear.ts';
 
 /**
  * Finds where chunks end (docs/kernels.md, "Cut points"). A cut point depends on the key and on the bytes since the
@@ -44,34 +44,45 @@ function plainScan(table: Int32Array, bytes: Uint8Array, from: number, to: numbe
   return -1;
 }
 
+/** Bytes of chunks: at least (but for the last of a file), aimed at, at most. The target is a power of two. */
+export interface ChunkSizes {
+  readonly min: number;
+  readonly target: number;
+  readonly max: number;
+}
+
+/** The sizes of kith's format. Others are for measuring. */
+export const chunkSizes: ChunkSizes = { min: chunkBytesMin, target: chunkBytesTarget, max: chunkBytesMax };
+
 /** The chunker that looks with this scan. */
-export function chunkerOf(scan: Scan): Chunker {
+export function chunkerOf(scan: Scan, sizes: ChunkSizes = chunkSizes): Chunker {
+  const { strict, loose } = cutLimits(sizes.target);
   return {
     cut(bytes, start, end, atEnd, scannedTo = start) {
       if (!(start >= 0 && start < end && end <= bytes.length)) {
         throw new RangeError(`nothing to cut in [${start}, ${end}) of ${bytes.length} bytes`);
       }
-      const limit = Math.min(end, start + chunkBytesMax);
-      const target = Math.min(limit, start + chunkBytesTarget);
+      const limit = Math.min(end, start + sizes.max);
+      const target = Math.min(limit, start + sizes.target);
       // A cut at exactly the minimum is allowed: the window then lies inside this chunk, never before it.
-      let from = Math.max(start + chunkBytesMin - 1, Math.min(scannedTo, limit));
+      let from = Math.max(start + sizes.min - 1, Math.min(scannedTo, limit));
       if (from < target) {
-        const found = scan(bytes, from, target, strictLimit);
+        const found = scan(bytes, from, target, strict);
         if (found !== -1) return found;
         from = target;
       }
       if (from < limit) {
-        const found = scan(bytes, from, limit, looseLimit);
+        const found = scan(bytes, from, limit, loose);
         if (found !== -1) return found;
       }
-      if (limit === start + chunkBytesMax || atEnd) return limit;
+      if (limit === start + sizes.max || atEnd) return limit;
       return undefined;
     },
   };
 }
 
 /** The plain chunker for a 32-byte cut key, of which only the derived table is kept. */
-export function createChunker(cutKey: Uint8Array): Chunker {
+export function createChunker(cutKey: Uint8Array, sizes: ChunkSizes = chunkSizes): Chunker {
   const table = gearTable(cutKey);
-  return chunkerOf((bytes, from, to, limit) => plainScan(table, bytes, from, to, limit));
+  return chunkerOf((bytes, from, to, limit) => plainScan(table, bytes, from, to, limit), sizes);
 }

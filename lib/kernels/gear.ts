@@ -1,17 +1,23 @@
-import { chunkBytesTarget } from '../base/limits.ts';
 import { Hasher } from '../crypto/hash.ts';
 
 /** Bytes that the state remembers: each step shifts one bit of 32 out. */
 export const windowBytes = 32;
 
+/** Below what a state is a cut: before the target, and after it. Powers of two. */
+export interface CutLimits {
+  readonly strict: number;
+  readonly loose: number;
+}
+
 /**
  * Normalised chunking (FastCDC 2020, section 3.4): a cut is four times rarer than the target asks before the target, four times
  * as frequent after it. The state's top bits have seen the most bytes, so they decide: they are zero where the state is below
- * the limit. What is below the strict limit is below the loose one, too.
+ * the limit. What is below the strict limit is below the loose one, too. `targetBytes` is a power of two.
  */
-const targetBits = Math.log2(chunkBytesTarget);
-export const strictLimit: number = 2 ** (32 - (targetBits + 2));
-export const looseLimit: number = 2 ** (32 - (targetBits - 2));
+export function cutLimits(targetBytes: number): CutLimits {
+  const bits = Math.log2(targetBytes);
+  return { strict: 2 ** (32 - (bits + 2)), loose: 2 ** (32 - (bits - 2)) };
+}
 
 /** Words of the gear table. */
 export const gearWords = 256;

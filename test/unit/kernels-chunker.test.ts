@@ -84,7 +84,7 @@ function definedCut(cutKey: Uint8Array, bytes: Uint8Array): number {
     for (let back = 0; back < 32; back++) {
       state = (state + ((words[bytes[length - 1 - back] ?? 0] ?? 0) << back)) >>> 0;
     }
-    const top = state >>> (32 - (length <= chunkBytesTarget ? 21 : 17));
+    const top = state >>> (32 - (length <= chunkBytesTarget ? 20 : 16));
     if (top === 0) return length;
   }
   return Math.min(bytes.length, chunkBytesMax);
