@@ -8,13 +8,13 @@ import { defaultThreads, WorkPool } from '../workers/pool.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { Session } from './session.ts';
 
-/** Packs at once where all is done in this thread: one is checked, others are read and decompressed. */
-const packsInline = 3;
-/** Packs that are read, or wait, while each thread has one. */
-const packsAhead = 2;
-/** Payload bytes of all packs at once, but that every thread of two may have one: 24 MiB each at 4/6, 64 MiB at most. */
+/** Packs at once, at least: while one is checked, others are read. */
+const packsAtOnceMin = 3;
+/** Packs that are read while each thread has one; with one more a check of 200 MB of text had 30 MB more in memory. */
+const packsAhead = 1;
+/** Payload bytes of all packs at once, but for the least number of them: 24 MiB each at 4/6, 64 MiB at most. */
 const bytesAtOnceMax = 160 * 1024 * 1024;
-/** Payload bytes that are checked in this thread sooner than threads are up. */
+/** Payload bytes that are checked in this thread: starting threads costs some 0.2 s of processor time each, as much as checking 80 MiB. */
 const inlineBytesMax = 192 * 1024 * 1024;
 
 /**
@@ -45,10 +45,8 @@ export class CheckLanes {
     const largest = packs.reduce((most, { manifest }) => {
       return Math.max(most, manifest.n * (classBytes[manifest.class] ?? 0));
     }, 1);
-    this.packsAtOnce =
-      threads === 0
-        ? packsInline
-        : Math.min(threads + packsAhead, Math.max(2, Math.floor(bytesAtOnceMax / largest)));
+    const fitting = Math.floor(bytesAtOnceMax / largest);
+    this.packsAtOnce = Math.max(packsAtOnceMin, Math.min(threads + packsAhead, fitting));
     this.#buffers = new BufferPool({ shared: threads > 0 });
     const setup: CheckSetup = { vaultId: device.vaultId, blobIdKey: device.blobIdKey };
     this.#pool = threads === 0 ? undefined : new WorkPool({ kind: 'check', threads, setup: () => setup });
