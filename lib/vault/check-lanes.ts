@@ -14,8 +14,11 @@ const packsAtOnceMin = 3;
 const packsAhead = 1;
 /** Payload bytes of all packs at once, but for the least number of them: 24 MiB each at 4/6, 64 MiB at most. */
 const bytesAtOnceMax = 160 * 1024 * 1024;
-/** Payload bytes that are checked in this thread: starting threads costs some 0.2 s of processor time each, as much as checking 80 MiB. */
-const inlineBytesMax = 192 * 1024 * 1024;
+/**
+ * Payload bytes that are checked in this thread: starting threads costs some 0.2 s of processor time each, as much as checking 80 MB, and
+ * Node's own threads decompress meanwhile in any case.
+ */
+const inlineBytesMax = 256 * 1024 * 1024;
 
 /**
  * Checks packs: few in this thread, many in worker threads, over shared memory that shards are read into. Whoever makes it closes it,
