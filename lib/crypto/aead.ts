@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
 import sodium from 'sodium-native';
 import { concatBytes } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
@@ -86,16 +86,52 @@ export function sealFrameInto(
   return sealedBytes;
 }
 
-/** Opens what sealFrame sealed; undefined if key, ordinal, additional data or bytes differ. */
+/**
+ * Opens what sealFrame sealed; undefined if key, ordinal, additional data or bytes differ. The plaintext is a fresh array, or the beginning of
+ * `into` where that is given and long enough; nothing of what didn't prove itself is left there.
+ */
 export function openFrame(
   suite: Suite,
   key: Uint8Array,
   ordinal: number,
   additional: Uint8Array,
   sealed: Uint8Array,
+  into?: Uint8Array,
 ): Uint8Array | undefined {
-  const pieces = openFramePieces(suite, key, ordinal, additional, sealed);
-  return pieces === undefined ? undefined : concatBytes(...pieces);
+  const plainBytes = sealed.length - tagBytes;
+  if (into === undefined || plainBytes < 0 || into.length < plainBytes) {
+    const pieces = openFramePieces(suite, key, ordinal, additional, sealed);
+    return pieces === undefined ? undefined : concatBytes(...pieces);
+  }
+  const plain = into.subarray(0, plainBytes);
+  try {
+    if (suite === suites.xchacha20Poly1305) {
+      const nonce = ordinalNonce(ordinal, 24);
+      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, additional, nonce, key);
+      return plain;
+    }
+    const decipher = openingCipher(key, ordinal, additional, sealed);
+    for (let from = 0; from < plainBytes; from += sliceBytes) {
+      plain.set(decipher.update(sealed.subarray(from, Math.min(from + sliceBytes, plainBytes))), from);
+    }
+    decipher.final();
+    return plain;
+  } catch {
+    plain.fill(0);
+    return undefined;
+  }
+}
+
+function openingCipher(
+  key: Uint8Array,
+  ordinal: number,
+  additional: Uint8Array,
+  sealed: Uint8Array,
+): DecipherGCM {
+  const decipher = createDecipheriv('aes-256-gcm', key, ordinalNonce(ordinal, 12));
+  decipher.setAAD(additional);
+  decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
+  return decipher;
 }
 
 /** Like openFrame, in pieces whose bytes in a row are the plaintext: for those who only pass over it. Fresh arrays. */
@@ -117,9 +153,7 @@ export function openFramePieces(
       sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, additional, nonce, key);
       return pieces;
     }
-    const decipher = createDecipheriv('aes-256-gcm', key, ordinalNonce(ordinal, 12));
-    decipher.setAAD(additional);
-    decipher.setAuthTag(sealed.subarray(plainBytes));
+    const decipher = openingCipher(key, ordinal, additional, sealed);
     for (let from = 0; from < plainBytes; from += sliceBytes) {
       pieces.push(decipher.update(sealed.subarray(from, Math.min(from + sliceBytes, plainBytes))));
     }

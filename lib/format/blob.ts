@@ -15,9 +15,11 @@ const kindBytes: Readonly<Record<BlobKind, Uint8Array>> = {
   5: new Uint8Array([5]),
 };
 
-/** The kind with this number, or undefined. */
+const kinds: ReadonlyMap<number, BlobKind> = new Map(Object.values(blobKinds).map((kind) => [kind, kind]));
+
+/** The kind with this number, or undefined. A directory has tens of thousands. */
 export function blobKindOf(number: number): BlobKind | undefined {
-  return Object.values(blobKinds).find((kind) => kind === number);
+  return kinds.get(number);
 }
 
 /** Names blobs: BlobId = keyed BLAKE3 of the kind and the plain bytes (docs/formats/tree.md). */

@@ -73,7 +73,9 @@ export interface PackCheckKeys {
   readonly sealingKeys: (keyEpoch: number) => readonly Uint8Array[];
   readonly namer: BlobNamer;
   readonly coder: ErasureCoder;
-  readonly compressor: Compressor;
+  readonly compressor: Pick<Compressor, 'decompress'>;
+  /** Where frames are opened, one after the other, for who has nothing else to do while one is decompressed. */
+  readonly frameBuffer?: Uint8Array | undefined;
 }
 
 /**
@@ -166,6 +168,7 @@ async function checkContent(
     },
     compressor: keys.compressor,
     sealingKeys: keys.sealingKeys,
+    frameBuffer: keys.frameBuffer,
   });
   let directory: PackDirectory;
   try {
@@ -178,7 +181,8 @@ async function checkContent(
   let why: string | undefined;
   let blobs = 0;
   let plainBytes = 0;
-  await forEachLimited(directory.frames, framesAtOnce, async (frame, ordinal) => {
+  const atOnce = keys.frameBuffer === undefined ? framesAtOnce : 1;
+  await forEachLimited(directory.frames, atOnce, async (frame, ordinal) => {
     blobs += frame.blobs.length;
     let plain: Uint8Array;
     try {

@@ -32,18 +32,22 @@ const openPacksMax = 4096;
 /** Reads frames and directories out of packs. Keys of an epoch may be several (docs/formats/keys.md): each is tried. */
 export class PackReader {
   readonly #source: LeafSource;
-  readonly #compressor: Compressor;
+  readonly #compressor: Pick<Compressor, 'decompress'>;
   readonly #sealingKeys: (keyEpoch: number) => readonly Uint8Array[];
+  readonly #frameBuffer: Uint8Array | undefined;
   readonly #open = new Map<string, OpenPack>();
 
   constructor(options: {
     readonly source: LeafSource;
-    readonly compressor: Compressor;
+    readonly compressor: Pick<Compressor, 'decompress'>;
     readonly sealingKeys: (keyEpoch: number) => readonly Uint8Array[];
+    /** For who reads one frame after the other: where it is opened, and may lie until the next is asked for. */
+    readonly frameBuffer?: Uint8Array | undefined;
   }) {
     this.#source = options.source;
     this.#compressor = options.compressor;
     this.#sealingKeys = options.sealingKeys;
+    this.#frameBuffer = options.frameBuffer;
   }
 
   /** Bytes [offset, offset + length) of the pack; a fresh array or a view that nobody else writes to. */
@@ -110,7 +114,8 @@ export class PackReader {
   }
 
   async #openSealed(pack: OpenPack, ordinal: number, sealed: Uint8Array): Promise<Uint8Array> {
-    const plain = openFrame(pack.head.suite, pack.key, ordinal, frameAdditional(pack.head, ordinal), sealed);
+    const additional = frameAdditional(pack.head, ordinal);
+    const plain = openFrame(pack.head.suite, pack.key, ordinal, additional, sealed, this.#frameBuffer);
     if (plain === undefined) {
       throw new KithError('not-authentic', 'a frame does not open: it was sealed with other keys or altered');
     }
@@ -125,7 +130,7 @@ export class PackReader {
     return body.body;
   }
 
-  /** Plain bytes of one frame, as the directory or an index places it. Its blobs are not checked yet. */
+  /** Plain bytes of one frame, as the directory or an index places it; with a `frameBuffer` they may lie there. Its blobs are not checked yet. */
   async frame(
     manifest: Manifest,
     place: { readonly ordinal: number; readonly offset: number; readonly sealedLength: number },

@@ -87,7 +87,8 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
       verdict: 'Lost',
       sentence: `parts of ${countOf(facts.lost, 'snapshot')} can’t be brought back by any ${noun.one} that kith knows of.`,
       reasons,
-      nextStep: 'kith backup PATH (what is still on this computer is stored again)',
+      nextStep:
+        'kith check (it names what is lost), then kith backup PATH (what is still on this computer is stored again)',
     };
   }
   if (facts.snapshotCount === 0) return nothingYet(facts, reasons);

@@ -4,10 +4,18 @@
  */
 export class BufferPool {
   readonly #free = new Map<number, Uint8Array[]>();
+  readonly #shared: boolean;
+
+  /** `shared`: in memory that other threads can look at where it is. */
+  constructor({ shared }: { readonly shared: boolean }) {
+    this.#shared = shared;
+  }
 
   /** A buffer of so many bytes, with whatever is in it. */
   take(bytes: number): Uint8Array {
-    return this.#free.get(bytes)?.pop() ?? new Uint8Array(bytes);
+    const used = this.#free.get(bytes)?.pop();
+    if (used !== undefined) return used;
+    return this.#shared ? new Uint8Array(new SharedArrayBuffer(bytes)) : new Uint8Array(bytes);
   }
 
   /** Takes buffers back, which nobody may look at any more. */

@@ -9,16 +9,11 @@ import type { KnownPack } from '../catalog/catalog-state.ts';
 import { manifestBytesMax } from '../format/manifest.ts';
 import type { PackDirectory } from '../format/pack-directory.ts';
 import type { Holder } from '../holders/holder.ts';
-import {
-  checkPack,
-  type ContentVerdict,
-  type PackCheckKeys,
-  type ShardCopy,
-} from '../pipeline/check-pack.ts';
+import type { ContentVerdict, ShardCopy } from '../pipeline/check-pack.ts';
 import { shardFileBytesOf } from '../pipeline/coded-pack.ts';
 import { PackReader } from '../pipeline/pack-reader.ts';
-import { BufferPool } from './buffer-pool.ts';
 import type { Census } from './census.ts';
+import { CheckLanes } from './check-lanes.ts';
 import { readableParts } from './health.ts';
 import type { KnownHolder } from './known-holder.ts';
 import type { Prepared } from './prepare.ts';
@@ -26,8 +21,6 @@ import { readShard } from './read-shard.ts';
 import type { Session } from './session.ts';
 import type { Problem } from './types.ts';
 
-/** Packs whose shards are in memory at once: 24 MiB each at 4/6, 64 MiB at most. */
-const packsAtOnce = 3;
 /** Packs of which only the directory is read at once. */
 const directoriesAtOnce = 8;
 /** Shards of one holder that are named; a disk that dies has hundreds of thousands. */
@@ -45,8 +38,6 @@ export class DataCheck {
   readonly #session: Session;
   readonly #prepared: Prepared;
   readonly #signal: AbortSignal | undefined;
-  readonly #keys: PackCheckKeys;
-  readonly #buffers = new BufferPool();
   readonly #gone = new Set<string>();
   readonly #told = new Map<string, number>();
   /** By entry number of the index, 1 for a blob that was found to be something else. */
@@ -66,14 +57,6 @@ export class DataCheck {
     this.#prepared = prepared;
     this.#signal = signal;
     this.#badEntries = new Uint8Array(session.index.size);
-    this.#keys = {
-      vaultId: session.device.vaultId,
-      isDevice: session.authority.isDevice,
-      sealingKeys: (keyEpoch) => session.sealingKeys(keyEpoch),
-      namer: session.namer,
-      coder: session.surroundings.coder,
-      compressor: session.compressor,
-    };
   }
 
   /** Packs of which the index says other than they do themselves. */
@@ -140,15 +123,21 @@ export class DataCheck {
 
   /** Reads every shard of some packs, and all that is sealed in them. */
   async readAll(packs: readonly KnownPack[], onBytes: (bytesDone: number) => void): Promise<void> {
-    await forEachLimited(packs, packsAtOnce, async (pack) => {
-      throwIfAborted(this.#signal);
-      await this.#readPack(pack);
-      onBytes(this.#bytesRead);
-    });
+    const bytes = packs.reduce((sum, pack) => sum + this.bytesOf(pack), 0);
+    const lanes = new CheckLanes(this.#session, packs, bytes);
+    try {
+      await forEachLimited(packs, lanes.packsAtOnce, async (pack) => {
+        throwIfAborted(this.#signal);
+        await this.#readPack(lanes, pack);
+        onBytes(this.#bytesRead);
+      });
+    } finally {
+      await lanes.close();
+    }
   }
 
   /** One copy of each shard together, then other copies, a few at a time. */
-  async #readPack(pack: KnownPack): Promise<void> {
+  async #readPack(lanes: CheckLanes, pack: KnownPack): Promise<void> {
     const { manifest } = pack;
     const first: Place[] = [];
     const more: Place[] = [];
@@ -157,9 +146,10 @@ export class DataCheck {
       (seen.has(place.index) ? more : first).push(place);
       seen.add(place.index);
     }
-    let content = await this.#readPlaces(pack, first, true);
+    let content = await this.#readPlaces(lanes, pack, first, true);
     for (let at = 0; at < more.length; at += manifest.n) {
-      const found = await this.#readPlaces(pack, more.slice(at, at + manifest.n), content === undefined);
+      const some = more.slice(at, at + manifest.n);
+      const found = await this.#readPlaces(lanes, pack, some, content === undefined);
       content ??= found;
     }
     if (content === undefined) await this.#salvage(pack);
@@ -167,13 +157,13 @@ export class DataCheck {
   }
 
   async #readPlaces(
+    lanes: CheckLanes,
     pack: KnownPack,
     places: readonly Place[],
     content: boolean,
   ): Promise<ContentVerdict | undefined> {
-    const { manifest, manifestBytes } = pack;
-    const bufferBytes = shardFileBytesOf(manifest.class, manifestBytesMax);
-    const buffers = places.map(() => this.#buffers.take(bufferBytes));
+    const { manifest } = pack;
+    const buffers = lanes.take(places.length, shardFileBytesOf(manifest.class, manifestBytesMax));
     const read: { place: Place; copy: ShardCopy }[] = [];
     try {
       await forEachLimited(places, places.length, async (place, i) => {
@@ -182,12 +172,12 @@ export class DataCheck {
       });
       throwIfAborted(this.#signal);
       const copies = read.map(({ copy }) => copy);
-      const verdict = await checkPack(this.#keys, { manifest: manifestBytes, copies, content });
+      const verdict = await lanes.check(pack, copies, content);
       for (const [i, { place }] of read.entries()) {
         const found = verdict.copies[i];
         if (found?.state === 'good') this.#good(pack, place);
         else if (found?.state === 'unknown') this.#unread(pack, place, found.why, 'too-new');
-        else await this.#secondLook(pack, place, found?.why ?? '');
+        else await this.#secondLook(lanes, pack, place, found?.why ?? '');
       }
       return verdict.content;
     } catch (error) {
@@ -197,7 +187,7 @@ export class DataCheck {
       this.#tellPack(manifest.packId, messageOf(error), error.code);
       return undefined;
     } finally {
-      this.#buffers.give(buffers);
+      lanes.give(buffers);
     }
   }
 
@@ -232,14 +222,10 @@ export class DataCheck {
   }
 
   /** Bytes that are wrong are read again before they count: somebody may have replaced them meanwhile, or the reading was bad. */
-  async #secondLook(pack: KnownPack, place: Place, why: string): Promise<void> {
+  async #secondLook(lanes: CheckLanes, pack: KnownPack, place: Place, why: string): Promise<void> {
     const copy = await this.#readPlace(pack, place, { again: true });
     if (copy === undefined) return;
-    const again = await checkPack(this.#keys, {
-      manifest: pack.manifestBytes,
-      copies: [copy],
-      content: false,
-    });
+    const again = await lanes.check(pack, [copy], false);
     if (again.copies[0]?.state === 'good') this.#good(pack, place);
     else this.#damaged(pack, place, again.copies[0]?.why ?? why);
   }

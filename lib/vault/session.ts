@@ -81,6 +81,8 @@ export class Session {
   readonly damage: DamageBook;
   readonly namer: BlobNamer;
   readonly compressor: Compressor;
+  /** Id keys of the devices that this identity has certified, as far as is known here; it grows. */
+  readonly certifiedDevices: ReadonlySet<string>;
   readonly #lock: DiskLock;
   readonly ownAddress: OwnAddress;
   readonly #exchange: LogExchange;
@@ -106,6 +108,7 @@ export class Session {
     this.namer = new BlobNamer(parts.device.blobIdKey);
     this.compressor = createCompressor();
     this.ownAddress = parts.ownAddress;
+    this.certifiedDevices = parts.devices;
     this.#lock = parts.lock;
     this.#desk = parts.desk;
     const { disk } = parts.surroundings;

@@ -88,7 +88,7 @@ function openingReasons(session: Session): string[] {
   const more = session.openingProblems.length - 1;
   return [
     `Something is wrong with what this computer keeps for itself: ${first.item}: ${first.message}${more > 0 ? ` (and ${more} more)` : ''}. ` +
-      'What is shown may be incomplete. `kith repair` takes from your disks and friends what they have of it.',
+      'What is shown may be incomplete. `kith check` says what is wrong; `kith repair` takes from your disks and friends what they have of it.',
   ];
 }
 
@@ -174,7 +174,7 @@ function survives(tolerates: number | null, counts: HolderCounts): string {
 
 /** Why a snapshot can't be restored now, with the names of those who would unlock it. */
 function notNow(session: Session, prepared: Prepared, packs: readonly PackHealth[], lost: boolean): string {
-  if (lost) return 'parts of it are lost';
+  if (lost) return 'parts of it are lost: kith check names them';
   const ids = new Set(
     packs
       .filter((pack) => pack.tolerates === undefined)
@@ -183,5 +183,7 @@ function notNow(session: Session, prepared: Prepared, packs: readonly PackHealth
   );
   const named = [...ids].flatMap((id) => session.holder(id) ?? []);
   const missed = named.length > 0 ? named : prepared.away.map(({ keeper }) => keeper);
-  return missed.length === 0 ? 'parts of it can’t be read' : `not restorable until ${untilBack(missed)}`;
+  return missed.length === 0
+    ? 'parts of it can’t be read: kith check names them'
+    : `not restorable until ${untilBack(missed)}`;
 }

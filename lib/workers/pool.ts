@@ -4,7 +4,7 @@ import { KithError, messageOf } from '../base/errors.ts';
 import { errorFromWire, type WireError } from './wire-error.ts';
 
 /** Kinds of work that threads know, each a module of handlers (thread.ts has the table). */
-export type WorkKind = 'store' | 'open';
+export type WorkKind = 'store' | 'open' | 'check';
 
 /** What a thread is told at its start. */
 export interface ThreadStart {

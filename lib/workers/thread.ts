@@ -16,6 +16,7 @@ export interface WorkModule {
 const modules: Readonly<Record<WorkKind, () => Promise<WorkModule>>> = {
   store: () => import('./store-thread.ts'),
   open: () => import('./open-thread.ts'),
+  check: () => import('./check-thread.ts'),
 };
 
 /** The main module of every worker thread: answers calls in the order in which they come. */

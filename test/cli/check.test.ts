@@ -93,5 +93,8 @@ describe('kith check', () => {
     assert.equal(summary['next_step'], 'kith repair, then kith backup PATH');
     const words = await world.kith(['check']);
     assert.match(words.stderr, /kith backup PATH/);
+    const status = await world.ok(['status']);
+    assert.match(status.stdout, /^Lost: .*\n(.*\n)*Next: kith check .*, then kith backup PATH/);
+    assert.match(status.stdout, /parts of it are lost: kith check names them/);
   });
 });

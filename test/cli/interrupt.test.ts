@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { World, exitErrorOf, summaryOf } from './harness.ts';
 import { describeFolder, noise } from './sample.ts';
 
-describe('Ctrl-C in the middle of a backup', { skip: process.platform === 'win32' }, () => {
+describe('Ctrl-C', { skip: process.platform === 'win32' }, () => {
   let world: World;
   const files = 40;
   before(async () => {
@@ -17,7 +17,7 @@ describe('Ctrl-C in the middle of a backup', { skip: process.platform === 'win32
   });
   after(() => world.remove());
 
-  it('ends with 130, leaves no broken snapshot, and the next run goes on', async () => {
+  it('in the middle of a backup ends with 130, leaves no broken snapshot, and the next run goes on', async () => {
     let sent = false;
     const ended = await world.kith(['backup', 'source', '--spread', '3/5', '--json', '--verbose'], {
       onStdout: (stdout, kill) => {
@@ -44,5 +44,24 @@ describe('Ctrl-C in the middle of a backup', { skip: process.platform === 'win32
     await world.ok(['restore', 'latest', '--target', 'back']);
     const back = await describeFolder(world.path('back', world.path('source')));
     assert.deepEqual(back, await describeFolder(world.path('source')));
+  });
+
+  it('in the middle of a check ends with 130 and no verdict, and the next one finds all as it was', async () => {
+    let sent = false;
+    const ended = await world.kith(['check', '--read-data', '--json'], {
+      onStdout: (stdout, kill) => {
+        // Nothing is read yet, and 67 MB are to come.
+        if (sent || !stdout.includes('"status"')) return;
+        sent = true;
+        kill('SIGINT');
+      },
+    });
+    assert.equal(sent, true);
+    assert.equal(ended.code, 130, ended.stderr);
+    assert.equal(exitErrorOf(ended)['code'], 130);
+    assert.doesNotMatch(ended.stdout, /"summary"/);
+    const summary = summaryOf(await world.ok(['check', '--read-data', '--json']));
+    assert.equal(summary['packs_damaged'], 0);
+    assert.equal(summary['packs_read'], summary['packs']);
   });
 });

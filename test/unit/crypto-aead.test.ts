@@ -39,6 +39,22 @@ void describe('frames', () => {
       }
     });
 
+    void it(`${name}: a frame opens into memory that is given, if it fits, and leaves nothing there that did not prove itself`, () => {
+      const bytes = noise(9, 300_001);
+      const sealed = sealFrame(suite, key, 7, additional, bytes);
+      const into = new Uint8Array(bytes.length + 5).fill(3);
+      const opened = openFrame(suite, key, 7, additional, sealed, into);
+      assert.deepEqual(opened, bytes);
+      assert.equal(opened?.buffer, into.buffer);
+      assert.deepEqual(into.subarray(bytes.length), new Uint8Array(5).fill(3));
+      const small = new Uint8Array(bytes.length - 1);
+      assert.deepEqual(openFrame(suite, key, 7, additional, sealed, small), bytes);
+      assert.deepEqual(small, new Uint8Array(small.length));
+      assert.equal(openFrame(suite, key, 8, additional, sealed, into), undefined);
+      assert.deepEqual(into.subarray(0, bytes.length), new Uint8Array(bytes.length));
+      assert.equal(openFrame(suite, key, 7, additional, new Uint8Array(tagBytes - 1), into), undefined);
+    });
+
     void it(`${name}: any flipped bit of key, additional data, ordinal or sealed bytes fails`, () => {
       const ordinal = 0x01020304;
       const sealed = sealFrame(suite, key, ordinal, additional, plain);

@@ -244,7 +244,12 @@ const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp 
     /red and blue/,
   ],
   ['the newest waits', { pendingCount: 1 }, 'Waiting', /connect|add/],
-  ['lost', { lost: 1, tolerates: null, notRestorableNow: 1 }, 'Lost', /./],
+  [
+    'lost',
+    { lost: 1, tolerates: null, notRestorableNow: 1 },
+    'Lost',
+    /^kith check .*, then kith backup PATH/,
+  ],
 ];
 
 for (const [what, facts, verdict, next] of verdicts) {
