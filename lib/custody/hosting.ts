@@ -71,6 +71,7 @@ export class Hosting {
       layout: homeLayout,
       holder: { id: toHex(identity), name },
       guard: () => this.#guard(),
+      uncached: true,
     });
   }
 

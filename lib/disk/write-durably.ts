@@ -16,6 +16,8 @@ export interface DurableFile {
   readonly path: string;
   readonly parts: readonly Uint8Array[];
   readonly mode?: number;
+  /** The system needn't keep the bytes in memory afterwards: a hint. */
+  readonly uncached?: boolean;
   /** Makes the names in the folder of `path` durable, by a flush that begins after the call; the disk's own unless given. */
   readonly syncFolder?: (folder: string) => Promise<void>;
 }
@@ -28,9 +30,14 @@ export interface DurableFile {
  */
 export async function writeDurably(disk: Disk, file: DurableFile): Promise<void> {
   const temp = join(file.tempFolder, `${randomUUID()}.tmp`);
-  const mode = file.mode === undefined ? {} : { mode: file.mode };
+  const { mode, uncached = false } = file;
   try {
-    await disk.write(temp, file.parts, { sync: true, exclusive: true, ...mode });
+    await disk.write(temp, file.parts, {
+      sync: true,
+      exclusive: true,
+      uncached,
+      ...(mode !== undefined && { mode }),
+    });
     await disk.rename(temp, file.path);
   } catch (error) {
     // The first error is what the caller needs to hear.
