@@ -102,10 +102,14 @@ export class BulkInbox {
   #bytes: Uint8Array | undefined;
   #received = 0;
 
-  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. */
-  constructor(totalBytes: number) {
+  /**
+   * Takes memory for all of them, unless it is given: the caller has seen to it that this is no more than it allows. What is given, of
+   * that length, is written to until all is there or `discard`.
+   */
+  constructor(totalBytes: number, memory: Uint8Array = unfilledBytes(totalBytes)) {
+    if (memory.length !== totalBytes) throw new RangeError('memory of another length than the bulk bytes');
     this.totalBytes = totalBytes;
-    this.#bytes = unfilledBytes(totalBytes);
+    this.#bytes = memory;
   }
 
   get complete(): boolean {
@@ -130,7 +134,7 @@ export class BulkInbox {
     this.#bytes = undefined;
   }
 
-  /** All of the bytes; the caller's own. */
+  /** All of the bytes; the caller's own, or in the memory that was given. */
   take(): Uint8Array {
     const bytes = this.#bytes;
     if (bytes === undefined || !this.complete) throw new RangeError('bulk bytes taken before they had come');
