@@ -71,7 +71,6 @@ export class Hosting {
       layout: homeLayout,
       holder: { id: toHex(identity), name },
       guard: () => this.#guard(),
-      uncached: true,
     });
   }
 

@@ -256,7 +256,7 @@ export class ShardStore {
 
   async #read(ref: ShardRef, offset: number, length: number): Promise<Uint8Array | undefined> {
     try {
-      return await this.#folder.read(this.#placeOf(ref), offset, length);
+      return await this.#folder.disk.read(this.#pathOf(ref), offset, length);
     } catch (error) {
       if (isUnreadable(error)) throw this.#damaged(ref, messageOf(error), error);
       throw error;

@@ -41,15 +41,7 @@ export interface StoreFolderOptions {
   readonly holder: { readonly id: string; readonly name: string };
   /** Throws KithError `holder-unavailable` unless the marker is there and the right one; looks each time. */
   readonly guard: () => Promise<void>;
-  /**
-   * The system needn't keep in memory what is written or read at length: the store is somebody else's, and its bytes aren't read again
-   * soon. False unless given.
-   */
-  readonly uncached?: boolean;
 }
-
-/** From so many bytes on it is worth a turn of a thread, and a range that long is seldom read again for the sake of what lies beside it. */
-const uncachedBytesMin = 256 * 1024;
 
 /** A file's place: folders below the store's folder, and its name. */
 export interface Place {
@@ -67,7 +59,6 @@ export class StoreFolder {
   readonly holder: { readonly id: string; readonly name: string };
   readonly layout: StoreLayout;
   readonly #folder: string;
-  readonly #uncached: boolean;
   /** Whatever happens here at the same time shares a look. */
   readonly #look: SharedWork<void>;
   /** Flushes of folders that are under way. */
@@ -80,18 +71,11 @@ export class StoreFolder {
     this.holder = options.holder;
     this.layout = options.layout ?? driveLayout;
     this.#folder = options.folder;
-    this.#uncached = options.uncached ?? false;
     this.#look = new SharedWork(options.guard);
   }
 
   pathOf(place: Place): string {
     return join(this.#folder, ...place.folders, place.name);
-  }
-
-  /** Like `Disk.read`, of a file of this store. */
-  read(place: Place, offset: number, length: number): Promise<Uint8Array | undefined> {
-    const uncached = this.#uncached && length >= uncachedBytesMin;
-    return this.disk.read(this.pathOf(place), offset, length, { uncached });
   }
 
   /** Throws KithError `holder-unavailable` unless the store is there now. */
@@ -167,7 +151,7 @@ export class StoreFolder {
     reservation?: Reservation,
     bytesBefore?: number,
   ): Promise<void> {
-    const bytes = bytesOf(parts);
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     const before = bytesBefore ?? (await this.bytesAt(place)) ?? 0;
     await book.grow(Math.max(0, bytes - before), reservation, async () => {
       try {
@@ -192,7 +176,6 @@ export class StoreFolder {
       tempFolder: join(this.#folder, ...this.layout.temp),
       path: this.pathOf(place),
       parts,
-      uncached: this.#uncached && bytesOf(parts) >= uncachedBytesMin,
       syncFolder: (folder) => this.#flush(folder),
     });
   }
@@ -264,8 +247,4 @@ export class StoreFolder {
       if (isFile && isTempName(name)) await this.disk.unlink(join(this.#folder, ...this.layout.temp, name));
     }
   }
-}
-
-function bytesOf(parts: readonly Uint8Array[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0);
 }

@@ -20,13 +20,6 @@ export interface WriteOptions {
   readonly mode?: number;
   /** Fail if something has that name already; otherwise an existing file is truncated. */
   readonly exclusive?: boolean;
-  /** With `sync`: the system needn't keep the bytes in memory once they are on the disk. A hint. */
-  readonly uncached?: boolean;
-}
-
-export interface ReadOptions {
-  /** The system needn't keep the bytes in memory once they are read. A hint. */
-  readonly uncached?: boolean;
 }
 
 /** A file locked against every other opener, in this process and others, until released or until the process dies. */
@@ -50,7 +43,7 @@ export interface Disk {
   /** Undefined where there is nothing. One lstat. */
   stat(path: string): Promise<DiskStat | undefined>;
   /** A fresh array of up to `length` bytes from `offset`, shorter at the end; undefined where there is no such file. */
-  read(path: string, offset: number, length: number, options?: ReadOptions): Promise<Uint8Array | undefined>;
+  read(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   /**
    * A file's bytes; undefined where there is none; KithError `limit-exceeded` above `bytesMax`. A fresh array, or the beginning of `into`
    * where that is given and long enough: for those who read very many.

@@ -3,10 +3,9 @@ import { lstat, mkdir, open, readdir, rename, rmdir, stat, statfs, unlink } from
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KithError, systemCode } from '../base/errors.ts';
-import type { Disk, ReadOptions, WriteOptions } from './disk.ts';
+import type { Disk, WriteOptions } from './disk.ts';
 import { diskError, isAbsent } from './disk-error.ts';
 import { takeNativeLock } from './native-lock.ts';
-import { forgetCached } from './page-cache.ts';
 
 // A symlink in a store points out of it, and a pipe would never answer: neither is opened as a file.
 // Windows has neither flag.
@@ -107,7 +106,6 @@ async function writeFile(path: string, parts: readonly Uint8Array[], options: Wr
   const fill = async (file: FileHandle): Promise<void> => {
     await writeAll(file, parts);
     if (options.sync) await file.sync();
-    if (options.sync && options.uncached === true) await forgetCached(file.fd);
   };
   if (options.exclusive === true) await withNewFile(path, flags, options.mode, fill);
   else await withFile(path, flags, options.mode, fill);
@@ -200,13 +198,11 @@ export const nodeDisk: Disk = {
         mtimeMs: stats.mtimeMs,
       };
     }),
-  read: (path, offset, length, { uncached = false }: ReadOptions = {}) =>
+  read: (path, offset, length) =>
     toldOrAbsent('reading', path, () =>
-      withFile(path, constants.O_RDONLY, undefined, async (file, fileBytes) => {
-        const bytes = await readRange(file, offset, Math.max(0, Math.min(length, fileBytes - offset)));
-        if (uncached && bytes.length > 0) await forgetCached(file.fd, offset, bytes.length);
-        return bytes;
-      }),
+      withFile(path, constants.O_RDONLY, undefined, (file, bytes) =>
+        readRange(file, offset, Math.max(0, Math.min(length, bytes - offset))),
+      ),
     ),
   readWhole: (path, bytesMax, into) =>
     toldOrAbsent('reading', path, () =>

@@ -16,8 +16,6 @@ export interface DurableFile {
   readonly path: string;
   readonly parts: readonly Uint8Array[];
   readonly mode?: number;
-  /** The system needn't keep the bytes in memory afterwards: a hint. */
-  readonly uncached?: boolean;
   /** Makes the names in the folder of `path` durable, by a flush that begins after the call; the disk's own unless given. */
   readonly syncFolder?: (folder: string) => Promise<void>;
 }
@@ -30,14 +28,9 @@ export interface DurableFile {
  */
 export async function writeDurably(disk: Disk, file: DurableFile): Promise<void> {
   const temp = join(file.tempFolder, `${randomUUID()}.tmp`);
-  const { mode, uncached = false } = file;
+  const mode = file.mode === undefined ? {} : { mode: file.mode };
   try {
-    await disk.write(temp, file.parts, {
-      sync: true,
-      exclusive: true,
-      uncached,
-      ...(mode !== undefined && { mode }),
-    });
+    await disk.write(temp, file.parts, { sync: true, exclusive: true, ...mode });
     await disk.rename(temp, file.path);
   } catch (error) {
     // The first error is what the caller needs to hear.

@@ -48,9 +48,6 @@ for (const [name, make] of kinds) {
       await disk.write(path, [utf8('short')], { sync: false });
       assert.equal(textOf((await disk.readWhole(path, 5)) ?? utf8('')), 'short');
       assert.equal((await disk.stat(path))?.bytes, 5);
-      await disk.write(path, [utf8('not '), utf8('kept')], { sync: true, uncached: true });
-      assert.equal(textOf((await disk.read(path, 4, 9, { uncached: true })) ?? utf8('')), 'kept');
-      assert.equal(textOf((await disk.readWhole(path, 8)) ?? utf8('')), 'not kept');
       assert.equal(await disk.unlink(path), true);
       assert.equal(await disk.unlink(path), false);
       assert.equal(await disk.stat(path), undefined);
