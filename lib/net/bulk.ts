@@ -102,14 +102,10 @@ export class BulkInbox {
   #bytes: Uint8Array | undefined;
   #received = 0;
 
-  /**
-   * Takes memory for all of them, unless it is given: the caller has seen to it that this is no more than it allows. What is given, of
-   * that length, is written to until all is there or `discard`.
-   */
-  constructor(totalBytes: number, memory: Uint8Array = unfilledBytes(totalBytes)) {
-    if (memory.length !== totalBytes) throw new RangeError('memory of another length than the bulk bytes');
+  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. */
+  constructor(totalBytes: number) {
     this.totalBytes = totalBytes;
-    this.#bytes = memory;
+    this.#bytes = unfilledBytes(totalBytes);
   }
 
   get complete(): boolean {
@@ -134,7 +130,7 @@ export class BulkInbox {
     this.#bytes = undefined;
   }
 
-  /** All of the bytes; the caller's own, or in the memory that was given. */
+  /** All of the bytes; the caller's own. */
   take(): Uint8Array {
     const bytes = this.#bytes;
     if (bytes === undefined || !this.complete) throw new RangeError('bulk bytes taken before they had come');

@@ -17,7 +17,6 @@ import {
 import type { CallMessage } from './call-codec.ts';
 import { replyBodyBytesMax } from './service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
-import type { UploadMemory } from './upload-memory.ts';
 import { failureOf } from './wire-error.ts';
 
 /** How often a caller hears of a call that is still worked on: six times in its default patience. */
@@ -34,8 +33,6 @@ export interface CallBudgets {
   readonly bodies: BulkBudget;
   readonly uploads: BulkBudget;
   readonly downloads: BulkBudget;
-  /** What uploads are gathered in, within their budget. */
-  readonly memory: UploadMemory;
 }
 
 /** A call under way on this side. */
@@ -51,7 +48,6 @@ class ServedCall {
   callOffSilence: () => void = () => {};
   releaseBodies: () => void = () => {};
   releaseUpload: () => void = () => {};
-  giveBackMemory: () => void = () => {};
   releaseDownload: () => void = () => {};
 
   constructor(message: CallMessage) {
@@ -70,8 +66,6 @@ class ServedCall {
 
   release(): void {
     this.#dropUpload(new KithError('failed', 'the call had ended'));
-    // Complete or discarded: nothing is written to it any more.
-    this.giveBackMemory();
     this.releaseUpload();
     this.releaseDownload();
     this.releaseBodies();
@@ -255,10 +249,7 @@ export class CallServer {
       call.releaseUpload();
       throw call.signal.reason ?? new KithError('failed', 'the call had ended');
     }
-    const { memory } = this.#budgets;
-    const block = memory.take(uploadBytes);
-    call.giveBackMemory = () => memory.giveBack(block);
-    const inbox = new BulkInbox(uploadBytes, block);
+    const inbox = new BulkInbox(uploadBytes);
     await new Promise<void>((resolve, reject) => {
       call.inbox = inbox;
       call.onUpload = (error) => (error === undefined ? resolve() : reject(error));

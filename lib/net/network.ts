@@ -4,7 +4,6 @@ import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
-import { UploadMemory } from './upload-memory.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
@@ -15,7 +14,7 @@ import type { PeerPresence, PingStep } from './presence.ts';
 import { identityDevicesMax, SessionTable } from './session-table.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
-import { idleTimers, systemTimers } from './timers.ts';
+import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 
 export interface NetworkOptions {
@@ -46,8 +45,6 @@ interface Waiter {
 export class Network {
   readonly #options: NetworkOptions;
   readonly #timers: Timers;
-  /** Its time is the machine's: it belongs to no session, and no peer sees anything of it. */
-  readonly #memory = new UploadMemory(idleTimers);
   readonly #sessions: SessionTable;
   readonly #dialler: Dialler;
   /** Hex of identities that had a session since this process began. */
@@ -79,7 +76,6 @@ export class Network {
         bodies: new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer),
         uploads: new BulkBudget(),
         downloads: new BulkBudget(),
-        memory: this.#memory,
         ...options.budgets,
       },
       timers: this.#timers,
@@ -264,7 +260,6 @@ export class Network {
     // What is told to peers in goodbye goes out before their transports are closed.
     const dials = this.#dialler.close();
     await this.#sessions.close();
-    this.#memory.end();
     await dials;
     await Promise.all(this.#transports.map((transport) => transport.close()));
     for (const waiter of this.#waiters) waiter.check();

@@ -66,10 +66,7 @@ export interface IncomingCall {
   readonly downloadBytesMax: number;
   /** Fires when the caller cancels, or the session ends. */
   readonly signal: AbortSignal;
-  /**
-   * Grants the credit and gathers the bulk bytes. Waits for room in the process-wide budget. Once a call. The bytes are lent until the
-   * handler's answer has been sent: what is to be kept longer is copied, and what reads them is waited for, also when the signal fires.
-   */
+  /** Grants the credit and gathers the bulk bytes. Waits for room in the process-wide budget. Once a call. */
   receive(): Promise<Uint8Array>;
 }
 

@@ -6,15 +6,6 @@ export interface Timers {
   after(ms: number, work: () => void): () => void;
 }
 
-/** The machine's timers, of which none keeps the process: for what a process that ends needn't do any more. */
-export const idleTimers: Timers = {
-  nowMs: () => performance.now(),
-  after(ms, work) {
-    const timer = setTimeout(work, ms).unref();
-    return () => clearTimeout(timer);
-  },
-};
-
 /** The machine's timers. */
 export const systemTimers: Timers = {
   nowMs: () => performance.now(),
