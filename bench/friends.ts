@@ -12,7 +12,14 @@ import { runKith } from './run-kith.ts';
  * source data and of what is sent, peak memory of the owner's daemon, and beside it what the disk takes (docs/bench.md).
  */
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, rounds: { type: 'string' }, save: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean' },
+    rounds: { type: 'string' },
+    save: { type: 'string' },
+    /** Only with so many friends, only by tcp or udp. */
+    friends: { type: 'string' },
+    by: { type: 'string' },
+  },
 });
 const quick = values.quick === true;
 const fileBytes = quick ? 64e6 : 256e6;
@@ -23,16 +30,23 @@ const cases = [
   { friends: 1, spread: '1/1' },
   { friends: 3, spread: '2/3' },
   { friends: 5, spread: '3/5' },
-] as const;
+].filter(({ friends }) => values.friends === undefined || values.friends === String(friends));
 const transports = [
-  { name: 'TCP', flags: ['--no-dht'] },
-  { name: 'UDP (dht)', flags: ['--no-direct'] },
-] as const;
+  { by: 'tcp', name: 'TCP', flags: ['--no-dht'] },
+  { by: 'udp', name: 'UDP (dht)', flags: ['--no-direct'] },
+].filter(({ by }) => values.by === undefined || values.by === by);
+
+interface Cpu {
+  readonly owner: number;
+  readonly friends: number;
+}
 
 interface Run {
   readonly backupMs: number;
   readonly restoreMs: number;
   readonly storedBytes: number;
+  /** Processor time of the backup and of the restore: the owner's daemon, and all friends. */
+  readonly cpuMs: { readonly backup: Cpu; readonly restore: Cpu };
   readonly peakBytes: number;
   readonly friendPeakBytes: number;
 }
@@ -101,10 +115,22 @@ async function runOnce(
       signal.throwIfAborted();
     }
     await makeBigFile(join(folder, 'you', 'film.mp4'), fileBytes);
+    const cpu = (): Cpu => {
+      const owner = daemons.get('you')?.processorMs() ?? 0;
+      const all = [...daemons.values()].reduce((sum, daemon) => sum + daemon.processorMs(), 0);
+      return { owner, friends: all - owner };
+    };
+    const since = (then: Cpu, now: Cpu): Cpu => {
+      return { owner: now.owner - then.owner, friends: now.friends - then.friends };
+    };
+    const atFirst = cpu();
     const backup = await kith('you', ['backup', 'film.mp4', '--spread', spread, '--json', '--no-progress']);
     const summary = JSON.parse(backup.stdout.trim().split('\n').at(-1) ?? '') as { data_stored: number };
+    const between = cpu();
     const restore = await kith('you', ['restore', 'latest', '--target', 'back', '--quiet']);
+    const atLast = cpu();
     return {
+      cpuMs: { backup: since(atFirst, between), restore: since(between, atLast) },
       backupMs: backup.ms,
       restoreMs: restore.ms,
       storedBytes: summary.data_stored,
@@ -139,9 +165,13 @@ try {
 }
 process.stderr.write('\r\x1b[K');
 const rate = (bytes: number, ms: number): string => `${Math.round(bytes / 1000 / Math.max(1, ms))}`;
+const cpuWords = (all: readonly Cpu[]): string => {
+  const aGigabyte = (ms: readonly number[]): number => Math.round((median(ms) * 1e9) / fileBytes);
+  return `${aGigabyte(all.map(({ owner }) => owner))} + ${aGigabyte(all.map(({ friends }) => friends))}`;
+};
 const mega = (bytes: number): string => `${Math.round(bytes / 1e6)}`;
 process.stdout.write(
-  'transport   friends spread | backup MB/s  sent MB/s  restore MB/s | disk alone MB/s | peak MB owner, friend\n',
+  'transport   friends spread | backup MB/s  sent MB/s  restore MB/s | disk alone MB/s | peak MB owner, friend | processor ms a GB of source: backup, restore (owner + friends)\n',
 );
 for (const { transport, friends, spread, runs, floorMs } of rows) {
   const backupMs = median(runs.map((run) => run.backupMs));
@@ -151,7 +181,8 @@ for (const { transport, friends, spread, runs, floorMs } of rows) {
     `${transport.padEnd(11)} ${String(friends).padStart(7)} ${spread.padStart(6)} | ` +
       `${rate(fileBytes, backupMs).padStart(11)} ${rate(stored, backupMs).padStart(10)} ${rate(fileBytes, restoreMs).padStart(13)} | ` +
       `${rate(stored, floorMs).padStart(15)} | ` +
-      `${mega(Math.max(...runs.map((run) => run.peakBytes)))}, ${mega(Math.max(...runs.map((run) => run.friendPeakBytes)))}\n`,
+      `${mega(Math.max(...runs.map((run) => run.peakBytes)))}, ${mega(Math.max(...runs.map((run) => run.friendPeakBytes)))} | ` +
+      `${cpuWords(runs.map(({ cpuMs }) => cpuMs.backup))}, ${cpuWords(runs.map(({ cpuMs }) => cpuMs.restore))}\n`,
   );
 }
 if (values.save !== undefined) {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -26,8 +26,10 @@ import { sampleDeviceId, SamplePacks, sampleVaultId, shardPayloadBytes } from '.
 
 /**
  * What the store service carries to friends over loopback TCP, beside what the same links carry without it (docs/bench.md). Sender and
- * each friend are processes of their own. `raw`: messages of 256 KiB over Noise, thrown away at the other end. `put`: shards of
- * 4 MiB, each verified there and durable on its disk before the answer. `get`: the same shards, read and verified there, and brought back.
+ * each friend are processes of their own. `raw`: messages of 256 KiB over Noise, thrown away at the other end. `kept`: the same, and each
+ * friend writes what comes to bare files of 4 MiB, each synced and named before its answer, four at a time: what the machine lets a
+ * friend keep at all, unchecked. `put`: shards of 4 MiB, each verified there and durable on its disk before the answer. `get`: the same
+ * shards, read and verified there, and brought back. `--only put,get` leaves out the others.
  */
 const { values } = parseArgs({
   options: {
@@ -37,13 +39,15 @@ const { values } = parseArgs({
     child: { type: 'string' },
     index: { type: 'string' },
     folder: { type: 'string' },
-    ports: { type: 'string' },
+    only: { type: 'string' },
   },
 });
 const friendCount = Math.min(6, Math.max(1, Math.trunc(Number(values.friends ?? '5'))));
 const packCount = Math.max(1, Math.trunc(Number(values.packs ?? '40')));
 const rounds = Math.max(1, Math.trunc(Number(values.rounds ?? '3')));
 const packsAtOnce = 4;
+const rows = ['raw', 'kept', 'put', 'get'];
+const wanted = values.only === undefined ? rows : values.only.split(',');
 const bytesOfAll = packCount * friendCount * shardPayloadBytes;
 
 const owner: KeyPair = signKeyPair(new Uint8Array(32).fill(100));
@@ -104,14 +108,55 @@ function cpuMs(): number {
   return (user + system) / 1000;
 }
 
-/** A friend that throws away what comes. It says so once all of it has. */
-async function rawFriend(keys: KeyPair): Promise<void> {
-  const expected = packCount * shardPayloadBytes;
+/** What a friend does with bytes that come over a bare link; `then` is called for each shard's worth that is done with. */
+type Taker = (bytes: Uint8Array, then: () => void) => void;
+
+/** Throws them away. */
+function thrower(): Taker {
+  let left = shardPayloadBytes;
+  return (bytes, then) => {
+    left -= bytes.length;
+    if (left > 0) return;
+    left += shardPayloadBytes;
+    then();
+  };
+}
+
+/** Keeps them in bare files, written as they are: nothing is checked or put together. */
+async function keeper(folder: string): Promise<Taker> {
+  await mkdir(folder, { recursive: true });
+  let parts: Uint8Array[] = [];
+  let left = shardPayloadBytes;
+  let files = 0;
+  const keep = async (whole: readonly Uint8Array[], name: string): Promise<void> => {
+    const file: FileHandle = await open(join(folder, `${name}.tmp`), 'wx');
+    await file.writev(whole, 0);
+    await file.sync();
+    await file.close();
+    await rename(join(folder, `${name}.tmp`), join(folder, name));
+    const inFolder = await open(folder);
+    await inFolder.sync();
+    await inFolder.close();
+  };
+  return (bytes, then) => {
+    parts.push(bytes);
+    left -= bytes.length;
+    if (left > 0) return;
+    left += shardPayloadBytes;
+    const whole = parts;
+    parts = [];
+    keep(whole, String(files++)).then(then, (error: unknown) => {
+      throw error;
+    });
+  };
+}
+
+/** A friend on a bare link. It answers each shard's worth with a byte. */
+async function rawFriend(keys: KeyPair, takerOf: () => Promise<Taker>): Promise<void> {
+  const take = await takerOf();
   const onLink = (link: Link): void => {
-    let left = expected;
     link.stream.on('data', (bytes: Uint8Array) => {
-      left -= bytes.length;
-      if (left === 0) link.stream.write(Buffer.from('all'));
+      take(bytes, () => void link.stream.write(Buffer.from('k')));
     });
   };
   const listen = { host: '127.0.0.1', port: 0 };
@@ -153,19 +198,35 @@ async function friend(kind: string, index: number, folder: string): Promise<void
     if (line === 'end') tell({ cpuMs: cpuMs() - before });
     if (line === 'leave') process.exit(0);
   });
-  await (kind === 'raw' ? rawFriend(keys) : storingFriend(keys, folder));
+  if (kind === 'raw') await rawFriend(keys, async () => thrower());
+  else if (kind === 'kept') await rawFriend(keys, () => keeper(folder));
+  else await storingFriend(keys, folder);
 }
 
 async function sendRaw(link: Link, packs: SamplePacks): Promise<void> {
   const { shards } = packs.take(0);
   const payload = shards[0]?.payload ?? new Uint8Array();
-  const answered = once(link.stream, 'data');
+  let answers = 0;
+  let onAnswer = (): void => {};
+  link.stream.on('data', (bytes: Uint8Array) => {
+    answers += bytes.length;
+    onAnswer();
+  });
+  const answered = async (count: number): Promise<void> => {
+    if (answers >= count) return;
+    await new Promise<void>((resolve) => {
+      onAnswer = () => {
+        if (answers >= count) resolve();
+      };
+    });
+  };
   for (let pack = 0; pack < packCount; pack++) {
+    await answered(pack + 1 - packsAtOnce);
     for (let at = 0; at < payload.length; at += bulkMessageBytes) {
       if (!link.stream.write(payload.subarray(at, at + bulkMessageBytes))) await once(link.stream, 'drain');
     }
   }
-  await answered;
+  await answered(packCount);
 }
 
 interface Measured {
@@ -262,8 +323,8 @@ async function withFriends<T>(
   }
 }
 
-async function rawRun(packs: SamplePacks): Promise<Measured[]> {
-  return await withFriends('raw', async (friends, ports) => {
+async function rawRun(kind: string, packs: SamplePacks): Promise<Measured[]> {
+  return await withFriends(kind, async (friends, ports) => {
     const transport = await openDirectTransport({
       keyPair: owner,
       admits: () => false,
@@ -275,7 +336,7 @@ async function rawRun(packs: SamplePacks): Promise<Measured[]> {
       const target: DialTarget = { remoteKey: friendKeys(index).publicKey, keyPair: owner, endpoints };
       links.push(await transport.dial(target, new AbortController().signal));
     }
-    const result = await measured('raw', friends, () =>
+    const result = await measured(kind, friends, () =>
       Promise.all(links.map((link) => sendRaw(link, packs))),
     );
     await transport.close();
@@ -326,15 +387,14 @@ async function storeRun(packs: SamplePacks): Promise<Measured[]> {
         giveBack();
       });
     };
-    const results = [
-      await measured('put', friends, () => each((holder, shard) => holder.put(shard))),
-      await measured('get', friends, () =>
-        each(async (holder, shard) => {
-          const found = await holder.get(shard, 0, shardPayloadBytes / leafBytes);
-          if (found?.bytes.length !== shardPayloadBytes) throw new Error('a shard is lost');
-        }),
-      ),
-    ];
+    const results = [await measured('put', friends, () => each((holder, shard) => holder.put(shard)))];
+    if (wanted.includes('get')) {
+      const get = async (holder: FriendHolder, shard: ShardToPut): Promise<void> => {
+        const found = await holder.get(shard, 0, shardPayloadBytes / leafBytes);
+        if (found?.bytes.length !== shardPayloadBytes) throw new Error('a shard is lost');
+      };
+      results.push(await measured('get', friends, () => each(get)));
+    }
     await network.close();
     return results;
   });
@@ -344,7 +404,12 @@ async function main(): Promise<void> {
   const best = new Map<string, Measured>();
   const packs = new SamplePacks(packCount);
   for (let round = 0; round < rounds; round++) {
-    for (const each of [...(await rawRun(packs)), ...(await storeRun(packs))]) {
+    const runs: Measured[] = [];
+    for (const kind of ['raw', 'kept'] as const) {
+      if (wanted.includes(kind)) runs.push(...(await rawRun(kind, packs)));
+    }
+    if (wanted.includes('put') || wanted.includes('get')) runs.push(...(await storeRun(packs)));
+    for (const each of runs) {
       const before = best.get(each.what) ?? each;
       best.set(each.what, {
         what: each.what,
@@ -354,12 +419,15 @@ async function main(): Promise<void> {
       });
     }
   }
-  const rawMs = best.get('raw')?.ms ?? 1;
+  const share = (of: string, ms: number): string => {
+    const whole = best.get(of);
+    return `${whole === undefined ? '-' : String(Math.round((100 * whole.ms) / ms))} % of ${of}`.padStart(13);
+  };
   for (const { what, ms, cpuMs: own, friendsCpuMs } of best.values()) {
     const rate = Math.round(bytesOfAll / 1000 / ms);
     const aGigabyte = (cpu: number): string => String(Math.round((cpu * 1e9) / bytesOfAll)).padStart(5);
     process.stdout.write(
-      `${what.padEnd(4)} ${String(rate).padStart(5)} MB/s ${String(Math.round((100 * rawMs) / ms)).padStart(4)} % of raw; ` +
+      `${what.padEnd(4)} ${String(rate).padStart(5)} MB/s ${share('raw', ms)} ${share('kept', ms)}; ` +
         `processor ms a GB: sender ${aGigabyte(own)}, friends ${aGigabyte(friendsCpuMs)}\n`,
     );
   }

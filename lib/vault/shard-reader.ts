@@ -10,6 +10,7 @@ import { bringBack, type NamedHolder } from '../placement/words.ts';
 import type { RowRange } from '../workers/open-job.ts';
 import { shardKey } from './damage-book.ts';
 import { inTime } from './in-time.ts';
+import { ReadPace, type PaceTime } from './read-pace.ts';
 import type { Problem } from './types.ts';
 
 /** Leaves that are fetched together at most: 512 KiB, about a frame. */
@@ -30,6 +31,16 @@ interface LeafRun {
   readonly firstLeaf: number;
   readonly leafCount: number;
   readonly bytes: Promise<Uint8Array>;
+  /** Once they are there. */
+  there: Uint8Array | undefined;
+}
+
+/** What is known of the rows of a pack in one range of leaves. */
+interface KnownRows {
+  /** Verified bytes of the range. */
+  readonly whole: Map<number, Uint8Array>;
+  /** Rows whose holders have all been asked for the range, and didn't give it whole. */
+  readonly failed: Set<number>;
 }
 
 /** Where shards may be: holders that have been seen with a shard come first. */
@@ -64,6 +75,7 @@ export class ShardReader implements LeafSource {
   /** Holders that didn't answer: left out, until too few others are left and they are back. */
   readonly #gone = new Map<string, Holder>();
   readonly #timesGone = new Map<string, number>();
+  readonly #pace: ReadPace;
   #replaced = 0;
   #bytesRead = 0;
 
@@ -75,7 +87,10 @@ export class ShardReader implements LeafSource {
     readonly onDamage?: (holder: Holder, packId: Uint8Array, index: number) => void;
     /** Told of each shard that a holder says it lacks; true if it had said otherwise. */
     readonly onWithheld?: (holder: Holder, packId: Uint8Array, index: number) => boolean;
+    /** The machine's unless given. */
+    readonly time?: PaceTime;
   }) {
+    this.#pace = new ReadPace(options.time);
     this.#onWithheld = options.onWithheld ?? ((): boolean => false);
     this.#onDamage = options.onDamage ?? ((): void => undefined);
     this.#places = options.places;
@@ -115,7 +130,7 @@ export class ShardReader implements LeafSource {
 
   /** Runs that hold all of a range: those that are remembered, and what lies between them, which is fetched. */
   #runsFor(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): LeafRun[] {
-    const key = `${idKey(manifest.packId)}${index}`;
+    const key = runKey(manifest, index);
     const known = [...this.#runs].filter((run) => run.key === key);
     const needed: LeafRun[] = [];
     for (let at = firstLeaf; at < firstLeaf + leafCount;) {
@@ -131,7 +146,7 @@ export class ShardReader implements LeafSource {
         ...known.filter((run) => run.firstLeaf > at).map((run) => run.firstLeaf),
       );
       const bytes = this.#fetch(manifest, index, at, next - at);
-      const run: LeafRun = { key, firstLeaf: at, leafCount: next - at, bytes };
+      const run: LeafRun = { key, firstLeaf: at, leafCount: next - at, bytes, there: undefined };
       this.#remember(run);
       needed.push(run);
       at = next;
@@ -145,7 +160,12 @@ export class ShardReader implements LeafSource {
     const forget = (old: LeafRun): void => {
       if (this.#runs.delete(old)) this.#runLeaves -= old.leafCount;
     };
-    run.bytes.catch(() => forget(run));
+    run.bytes.then(
+      (bytes) => {
+        run.there = bytes;
+      },
+      () => forget(run),
+    );
     for (const oldest of this.#runs) {
       if (this.#runLeaves <= rememberedLeavesMax) break;
       forget(oldest);
@@ -163,14 +183,20 @@ export class ShardReader implements LeafSource {
     leafCount: number,
   ): Promise<readonly RowRange[]> {
     if (!this.#badRows.has(rowKey(manifest, index))) {
-      const own = await this.#unverified(manifest, index, firstLeaf, leafCount);
-      if (own !== undefined) return [own];
-      const others = await this.#anyRows(manifest, (row) =>
-        this.#badRows.has(rowKey(manifest, row))
-          ? Promise.resolve(undefined)
-          : this.#unverified(manifest, row, firstLeaf, leafCount),
-      );
-      if (others.length === manifest.k) return others.map(({ bytes }) => bytes);
+      const ask = async (): Promise<readonly RowRange[] | undefined> => {
+        const own = await this.#unverified(manifest, index, firstLeaf, leafCount);
+        return own === undefined ? undefined : [own];
+      };
+      const others = async (): Promise<readonly RowRange[] | undefined> => {
+        const rows = await this.#anyRows(manifest, (row) =>
+          row === index || this.#badRows.has(rowKey(manifest, row))
+            ? Promise.resolve(undefined)
+            : this.#unverified(manifest, row, firstLeaf, leafCount),
+        );
+        return rows.length === manifest.k ? rows.map(({ bytes }) => bytes) : undefined;
+      };
+      const rows = await this.#first(manifest, index, leafCount, ask, others);
+      if (rows !== undefined) return rows;
     }
     return await this.gatherVerified(manifest, index, firstLeaf, leafCount);
   }
@@ -202,11 +228,78 @@ export class ShardReader implements LeafSource {
   }
 
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
-    const direct = await this.verified(manifest, index, firstLeaf, leafCount);
-    if (direct !== undefined) return direct;
-    const [decoded] = await this.decoded(manifest, firstLeaf, leafCount, [index]);
+    const known: KnownRows = { whole: new Map(), failed: new Set() };
+    const read = (row: number): Promise<Uint8Array | undefined> =>
+      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount);
+    const others = async (): Promise<Uint8Array | undefined> => {
+      const rows = await this.#anyRows(manifest, (row) =>
+        row === index ? Promise.resolve(undefined) : read(row),
+      );
+      return rows.length === manifest.k ? this.#coder.reconstruct(manifest.k, rows, [index])[0] : undefined;
+    };
+    const found = await this.#first(manifest, index, leafCount, () => read(index), others);
+    if (found !== undefined) return found;
+    const [decoded] = await this.#decoded(manifest, firstLeaf, leafCount, [index], known);
     if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
     return decoded;
+  }
+
+  /** What a row's holder gives, or others where it doesn't, or a friend is much slower than they are. */
+  async #first<T>(
+    manifest: Manifest,
+    index: number,
+    leafCount: number,
+    ask: () => Promise<T | undefined>,
+    others: () => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    const holder = this.#firstHolder(manifest, index);
+    if (holder?.kind !== 'friend' || manifest.roots.length <= manifest.k)
+      return (await ask()) ?? (await others());
+    const otherBytes = manifest.k * leafCount * leafBytes;
+    return await this.#pace.first({ holderId: holder.id, ask, others, otherBytes });
+  }
+
+  /** Whom a row is asked of first. */
+  #firstHolder(manifest: Manifest, index: number): Holder | undefined {
+    return this.#places
+      .holdersOf(manifest, index)
+      .find(({ id }) => !this.#gone.has(id) && !this.#withheld.has(shardKey(id, manifest.packId, index)));
+  }
+
+  /** A verified range of a row: one that is known or remembered, else from its holders, which are asked once. */
+  async #knownOrVerified(
+    known: KnownRows,
+    manifest: Manifest,
+    row: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<Uint8Array | undefined> {
+    if (known.failed.has(row)) return undefined;
+    const bytes =
+      known.whole.get(row) ??
+      this.#remembered(manifest, row, firstLeaf, leafCount) ??
+      (await this.verified(manifest, row, firstLeaf, leafCount));
+    if (bytes === undefined) known.failed.add(row);
+    else known.whole.set(row, bytes);
+    return bytes;
+  }
+
+  /** A range that lies within one that was fetched and verified before. */
+  #remembered(
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Uint8Array | undefined {
+    const key = runKey(manifest, index);
+    for (const run of this.#runs) {
+      if (run.key !== key || run.there === undefined) continue;
+      const at = firstLeaf - run.firstLeaf;
+      if (at >= 0 && at + leafCount <= run.leafCount) {
+        return run.there.subarray(at * leafBytes, (at + leafCount) * leafBytes);
+      }
+    }
+    return undefined;
   }
 
   /**
@@ -220,30 +313,53 @@ export class ShardReader implements LeafSource {
     leafCount: number,
     wanted: readonly number[],
   ): Promise<Uint8Array[]> {
+    const known: KnownRows = { whole: new Map(), failed: new Set() };
+    return await this.#decoded(manifest, firstLeaf, leafCount, wanted, known);
+  }
+
+  async #decoded(
+    manifest: Manifest,
+    firstLeaf: number,
+    leafCount: number,
+    wanted: readonly number[],
+    known: KnownRows,
+  ): Promise<Uint8Array[]> {
     const available = await this.#anyRows(manifest, (row) =>
-      this.verified(manifest, row, firstLeaf, leafCount),
+      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount),
     );
     if (available.length === manifest.k) return this.#coder.reconstruct(manifest.k, available, wanted);
-    if (await this.#someAreBack()) return this.decoded(manifest, firstLeaf, leafCount, wanted);
+    if (await this.#someAreBack()) {
+      known.failed.clear();
+      return this.#decoded(manifest, firstLeaf, leafCount, wanted, known);
+    }
     if (leafCount === 1) throw tooFew(manifest, available.length, this.#awayOf(manifest));
     const parts = wanted.map(() => new Uint8Array(leafCount * leafBytes));
     for (let leaf = 0; leaf < leafCount; leaf++) {
-      const rows = await this.decoded(manifest, firstLeaf + leaf, 1, wanted);
+      const whole = new Map<number, Uint8Array>();
+      for (const { index, bytes } of available) {
+        whole.set(index, bytes.subarray(leaf * leafBytes, (leaf + 1) * leafBytes));
+      }
+      const ofLeaf: KnownRows = { whole, failed: new Set() };
+      const rows = await this.#decoded(manifest, firstLeaf + leaf, 1, wanted, ofLeaf);
       for (const [i, row] of rows.entries()) parts[i]?.set(row, leaf * leafBytes);
     }
     return parts;
   }
 
-  /** What `read` gives of up to k different shards. */
+  /** What `read` gives of up to k different shards; those of holders that are behind the others come last. */
   async #anyRows<T>(
     manifest: Manifest,
     read: (row: number) => Promise<T | undefined>,
   ): Promise<{ index: number; bytes: T }[]> {
     const available: { index: number; bytes: T }[] = [];
-    for (let at = 0; at < manifest.roots.length && available.length < manifest.k;) {
-      const until = Math.min(manifest.roots.length, at + manifest.k - available.length);
-      const batch = Array.from({ length: until - at }, (_, i) => at + i);
-      at = until;
+    const isBehind = (row: number): boolean => {
+      const holder = this.#firstHolder(manifest, row);
+      return holder !== undefined && this.#pace.isBehind(holder.id);
+    };
+    const rows = manifest.roots.map((_, row) => row);
+    const order = [...rows.filter((row) => !isBehind(row)), ...rows.filter(isBehind)];
+    while (order.length > 0 && available.length < manifest.k) {
+      const batch = order.splice(0, manifest.k - available.length);
       const results = await Promise.all(batch.map(async (row) => ({ row, bytes: await read(row) })));
       for (const { row, bytes } of results) if (bytes !== undefined) available.push({ index: row, bytes });
     }
@@ -282,7 +398,11 @@ export class ShardReader implements LeafSource {
     if (this.#gone.has(holder.id) || this.#withheld.has(shard)) return undefined;
     const ref = { packId: manifest.packId, index };
     try {
-      const range = await inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount));
+      const range = await this.#pace.timed(
+        holder.id,
+        () => inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount)),
+        ({ bytes }) => bytes.length,
+      );
       if (range === undefined) {
         if (holder.kind === 'friend') this.#withheld.add(shard);
         if (this.#onWithheld(holder, manifest.packId, index)) {
@@ -335,6 +455,10 @@ export class ShardReader implements LeafSource {
     this.#onProblem({ item: holder.name, message, code });
     if (code === 'shard-damaged') this.#onDamage(holder, manifest.packId, index);
   }
+}
+
+function runKey(manifest: Manifest, index: number): string {
+  return `${idKey(manifest.packId)}${index}`;
 }
 
 function rowKey(manifest: Manifest, index: number): string {

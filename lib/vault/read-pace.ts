@@ -1,0 +1,190 @@
+import type { Clock } from '../base/clock.ts';
+
+/** Answers of each holder that are remembered. */
+const answersMax = 16;
+/** Answers of others without which nobody counts as slow. */
+const answersMin = 8;
+/** Somebody is slow who takes so many times as long as half of what the others answer … */
+const timesMedian = 4;
+/** … and longer than this: what comes sooner isn't worth a second question. */
+export const patienceMsMin = 500;
+/** After so many ranges that were had elsewhere instead, one who fell behind is tried again. */
+export const skippedMax = 32;
+/** So often in a row others must have been sooner before somebody is no longer asked first. */
+const lostMax = 3;
+/** Bytes that may be asked for twice, in vain: this at least … */
+const extraBytesMin = 32 * 1024 * 1024;
+/** … and this share of what was read. */
+const extraShare = 1 / 4;
+
+/** Time as the pace sees it; tests pass one that they move by hand. */
+export interface PaceTime extends Pick<Clock, 'monotonicMs'> {
+  /** Runs `work` once after so many ms; the result calls it off. */
+  after(ms: number, work: () => void): () => void;
+}
+
+const systemTime: PaceTime = {
+  monotonicMs: () => performance.now(),
+  after(ms, work) {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+interface Record {
+  /** How long the last answers took, ms. */
+  readonly answers: number[];
+  /** How often in a row others were sooner. */
+  lost: number;
+  /** Ranges that were had elsewhere since it fell behind. */
+  skipped: number;
+}
+
+/** One question to a holder, and the way round it. */
+export interface Question<T> {
+  readonly holderId: string;
+  /** Undefined if the holder doesn't give it. */
+  readonly ask: () => Promise<T | undefined>;
+  /** The same from others; undefined if they don't give it. */
+  readonly others: () => Promise<T | undefined>;
+  /** What `others` costs at most. */
+  readonly otherBytes: number;
+}
+
+/**
+ * How long holders take to answer, so that a reader doesn't wait for one that is much slower than the others: it asks the others as well,
+ * and later instead. Measured by the others, since it may be our own line that is slow. What is asked for twice is bounded.
+ */
+export class ReadPace {
+  readonly #time: PaceTime;
+  readonly #records = new Map<string, Record>();
+  #bytesRead = 0;
+  #extraBytes = 0;
+
+  constructor(time: PaceTime = systemTime) {
+    this.#time = time;
+  }
+
+  /** Bytes that were asked of others beside a question that wasn't answered yet. */
+  get extraBytes(): number {
+    return this.#extraBytes;
+  }
+
+  /** Runs a question to a holder and notes how long the answer took, if it is one. */
+  async timed<T>(
+    holderId: string,
+    ask: () => Promise<T | undefined>,
+    bytesOf: (answer: T) => number,
+  ): Promise<T | undefined> {
+    const startMs = this.#time.monotonicMs();
+    const answer = await ask();
+    if (answer === undefined) return undefined;
+    const { answers } = this.#recordOf(holderId);
+    answers.push(this.#time.monotonicMs() - startMs);
+    if (answers.length > answersMax) answers.shift();
+    this.#bytesRead += bytesOf(answer);
+    return answer;
+  }
+
+  /** The first of what the holder and the others give; the others are asked when it doesn't give it, is late, or was before. */
+  async first<T>(question: Question<T>): Promise<T | undefined> {
+    const { holderId, ask, others, otherBytes } = question;
+    if (this.#isSkipped(holderId)) return (await others()) ?? (await ask());
+    const own = ask();
+    if (!(await this.#isLate(holderId, own, otherBytes))) return (await own) ?? (await others());
+    const { answer, isOwn } = await firstGiven(own, others());
+    if (answer !== undefined) this.#recordOf(holderId).lost = isOwn ? 0 : this.#recordOf(holderId).lost + 1;
+    return answer;
+  }
+
+  /** True of one that is no longer asked first. */
+  isBehind(holderId: string): boolean {
+    return (this.#records.get(holderId)?.lost ?? 0) >= lostMax;
+  }
+
+  /** The same, at a question of its own: now and then one that is behind is tried again. */
+  #isSkipped(holderId: string): boolean {
+    const record = this.#recordOf(holderId);
+    if (record.lost < lostMax) return false;
+    if (++record.skipped <= skippedMax) return true;
+    // One more loss puts it back where it was.
+    record.skipped = 0;
+    record.lost = lostMax - 1;
+    return false;
+  }
+
+  /** Settles once the answer is there (false), or is late and there may be a second question (true). Never rejects. */
+  #isLate(holderId: string, own: Promise<unknown>, otherBytes: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const patienceMs = this.#patienceMs(holderId);
+      let isLate = false;
+      const onLate = (): void => {
+        isLate = this.#extraBytes + otherBytes <= this.#extraBytesMax;
+        if (!isLate) return;
+        this.#extraBytes += otherBytes;
+        resolve(true);
+      };
+      const callOff = patienceMs === undefined ? undefined : this.#time.after(patienceMs, onLate);
+      const answered = (): void => {
+        if (isLate) return;
+        callOff?.();
+        this.#recordOf(holderId).lost = 0;
+        resolve(false);
+      };
+      own.then(answered, answered);
+    });
+  }
+
+  get #extraBytesMax(): number {
+    return Math.max(extraBytesMin, this.#bytesRead * extraShare);
+  }
+
+  /** Undefined where too little is known of the others. */
+  #patienceMs(holderId: string): number | undefined {
+    const times: number[] = [];
+    for (const [id, { answers }] of this.#records) if (id !== holderId) times.push(...answers);
+    if (times.length < answersMin) return undefined;
+    times.sort((a, b) => a - b);
+    return Math.max(patienceMsMin, timesMedian * (times[Math.floor(times.length / 2)] ?? 0));
+  }
+
+  #recordOf(holderId: string): Record {
+    let record = this.#records.get(holderId);
+    if (record === undefined) {
+      record = { answers: [], lost: 0, skipped: 0 };
+      this.#records.set(holderId, record);
+    }
+    return record;
+  }
+}
+
+/** The first of two answers that is one; rejects only if neither is and one failed. What comes later is dropped. */
+async function firstGiven<T>(
+  own: Promise<T | undefined>,
+  others: Promise<T | undefined>,
+): Promise<{ readonly answer: T | undefined; readonly isOwn: boolean }> {
+  return await new Promise((resolve, reject) => {
+    let open = 2;
+    let failed: { readonly error: unknown } | undefined;
+    const ended = (): void => {
+      open--;
+      if (open > 0) return;
+      if (failed !== undefined) reject(failed.error);
+      else resolve({ answer: undefined, isOwn: false });
+    };
+    const watch = (answer: Promise<T | undefined>, isOwn: boolean): void => {
+      answer.then(
+        (given) => {
+          if (given !== undefined) resolve({ answer: given, isOwn });
+          ended();
+        },
+        (error: unknown) => {
+          failed ??= { error };
+          ended();
+        },
+      );
+    };
+    watch(own, true);
+    watch(others, false);
+  });
+}
