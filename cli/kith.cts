@@ -7,6 +7,11 @@
 
 process.env['UV_THREADPOOL_SIZE'] ??= '16';
 
+const { existsSync } = require('node:fs') as typeof import('node:fs');
+// main.ts and all that it loads, in few files, where the build has made them.
+const bundled = `${__dirname}/../bundle/main.cjs`;
+
 // What main ends with counts. Were it never to end, leaving quietly would look like success.
 process.exitCode = 13;
-void import('./main.ts');
+if (existsSync(bundled)) require(bundled);
+else void import('./main.ts');

@@ -78,6 +78,8 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
   });
 }
 
-const exitCode = await main(process.argv.slice(2));
-await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
-process.exit(exitCode);
+// Not awaited here: a bundle of CommonJS (docs/decisions/0030) has no top-level await.
+void main(process.argv.slice(2)).then(async (exitCode) => {
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  process.exit(exitCode);
+});

@@ -56,4 +56,5 @@ async function main(): Promise<void> {
   await work();
 }
 
-await main();
+// Not awaited: see cli/main.ts. What it rejects with ends the thread, and its pool hears of it.
+void main();
