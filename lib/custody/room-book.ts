@@ -12,8 +12,8 @@ export interface RoomLimits {
 export interface RoomSource {
   /** The holder's name, for messages. */
   readonly name: string;
-  /** Bytes of all the vault's files, by listing them. */
-  measure(): Promise<number>;
+  /** Bytes of all the vault's files, by listing them; without its shards' files where they are counted already. */
+  measure(shardBytes: number | undefined): Promise<number>;
   /** Room of the disk; undefined where that can't be told. */
   disk(): Promise<{ readonly free: number; readonly total: number } | undefined>;
 }
@@ -88,6 +88,8 @@ export class RoomBook {
   #changing = 0;
   #changes = 0;
   #learning: Promise<number> | undefined;
+  /** What shards' files took, and after how many changes. */
+  #counted: { readonly shardBytes: number; readonly changes: number } | undefined;
 
   /** Books of one disk share an account. */
   constructor(source: RoomSource, limits: RoomLimits, account: DiskAccount = new DiskAccount()) {
@@ -203,6 +205,22 @@ export class RoomBook {
   /** What is used is to be learned again: the disk was away, or a write ended nobody knows how. */
   forget(): void {
     this.#used = undefined;
+    this.#counted = undefined;
+    // What is being counted just now isn't to be believed either.
+    this.#changes++;
+  }
+
+  /**
+   * For one who is about to list all shards for another reason: takes the bytes of their files at the end, which saves the next
+   * learning that listing. They count if no file has changed since this was called.
+   */
+  counting(): (shardBytes: number) => void {
+    const changes = this.#changes;
+    const wasQuiet = this.#changing === 0;
+    return (shardBytes) => {
+      if (wasQuiet && this.#changing === 0 && changes === this.#changes)
+        this.#counted = { shardBytes, changes };
+    };
   }
 
   /** Bytes set aside and not written yet. */
@@ -233,7 +251,8 @@ export class RoomBook {
     for (;;) {
       const changes = this.#changes;
       const wasQuiet = this.#changing === 0;
-      const used = await this.#source.measure();
+      const counted = this.#counted?.changes === changes ? this.#counted.shardBytes : undefined;
+      const used = await this.#source.measure(counted);
       if (wasQuiet && this.#changing === 0 && changes === this.#changes) {
         this.#used = used;
         return used;

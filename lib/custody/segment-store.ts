@@ -60,7 +60,7 @@ export class SegmentStore {
     for (const logKey of await this.#logKeys()) {
       const folders = this.#foldersOf(logKey);
       const segments: { firstIndex: number; bytes: number }[] = [];
-      for (const { name } of (await this.#folder.list(folders)) ?? []) {
+      for (const { name } of (await this.#folder.listInside(folders)) ?? []) {
         const firstIndex = parseSegmentFileName(name);
         const bytes = firstIndex === undefined ? undefined : await this.#folder.bytesAt({ folders, name });
         if (firstIndex !== undefined && bytes !== undefined) segments.push({ firstIndex, bytes });
@@ -143,7 +143,7 @@ export class SegmentStore {
   async #learnCounts(): Promise<Map<string, number>> {
     const counts = new Map<string, number>();
     for (const logKey of await this.#logKeys()) {
-      const entries = (await this.#folder.list(this.#foldersOf(logKey))) ?? [];
+      const entries = (await this.#folder.listInside(this.#foldersOf(logKey))) ?? [];
       counts.set(toHex(logKey), entries.length);
     }
     return counts;
@@ -153,7 +153,7 @@ export class SegmentStore {
   async measure(): Promise<number> {
     let sum = 0;
     for (const logKey of await this.#logKeys()) {
-      sum += await this.#folder.bytesIn(
+      sum += await this.#folder.bytesInside(
         this.#foldersOf(logKey),
         (name) => parseSegmentFileName(name) !== undefined,
       );
@@ -170,6 +170,7 @@ export class SegmentStore {
     return { folders: this.#foldersOf(logKey), name: segmentFileName(firstIndex) };
   }
 
+  /** Of the folders that are there, none of them a link. */
   async #logKeys(): Promise<Uint8Array[]> {
     const keys: Uint8Array[] = [];
     for (const { name, isFolder } of (await this.#folder.list(this.#vaultFolders)) ?? []) {

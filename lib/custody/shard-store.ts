@@ -165,19 +165,30 @@ export class ShardStore {
   async measure(): Promise<number> {
     let sum = 0;
     for (const folders of await this.#folders()) {
-      sum += await this.#folder.bytesIn(folders, (name) => parseShardFileName(name) !== undefined);
+      sum += await this.#folder.bytesInside(folders, (name) => parseShardFileName(name) !== undefined);
     }
     return sum;
   }
 
-  /** By pack id and index, folder by folder: at most one folder's names are in memory. */
+  /**
+   * By pack id and index, folder by folder: at most one folder's names are in memory. One that is read to its end tells the
+   * book what shards take.
+   */
   async *inventory(options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
+    const counted = this.#book.counting();
     const strays: string[] = [];
+    let bytes = 0;
     for (const folders of await this.#folders(strays)) {
-      yield* this.#listFolder(folders, await this.#folder.listInside(folders), options, strays);
+      const entries = await this.#folder.listInside(folders);
+      for await (const entry of this.#listFolder(folders, entries, options, strays)) {
+        bytes += entry.fileBytes;
+        yield entry;
+      }
+      bytes += await this.#misplacedBytes(folders, entries);
       reportStrays(strays, options);
     }
     reportStrays(strays, options);
+    counted(bytes);
   }
 
   /** The part of an inventory that lies in one folder: shards of packs whose ids begin with this byte. */
@@ -198,7 +209,7 @@ export class ShardStore {
     const refs: ShardRef[] = [];
     for (const { name, isFile } of entries ?? []) {
       const ref = isFile ? parseShardFileName(name) : undefined;
-      if (ref === undefined || toHex(ref.packId).slice(0, 2) !== folders.at(-1)) {
+      if (ref === undefined || !isPlaced(ref, folders)) {
         strays.push([...folders, name].join('/'));
       } else refs.push(ref);
     }
@@ -209,6 +220,20 @@ export class ShardStore {
       );
       for (const entry of some) if (entry !== undefined) yield entry;
     }
+  }
+
+  /** Bytes of files with the names of shards whose place is another folder: no inventory has them, and they take room. */
+  async #misplacedBytes(
+    folders: readonly string[],
+    entries: readonly DiskEntry[] | undefined,
+  ): Promise<number> {
+    let sum = 0;
+    for (const { name, isFile } of entries ?? []) {
+      const ref = isFile ? parseShardFileName(name) : undefined;
+      if (ref === undefined || isPlaced(ref, folders)) continue;
+      sum += (await this.#folder.bytesAt({ folders, name })) ?? 0;
+    }
+    return sum;
   }
 
   #placeOf(ref: ShardRef): Place {
@@ -334,6 +359,11 @@ export class ShardStore {
       cause,
     });
   }
+}
+
+/** True if a shard belongs into the folder: its name is the first byte of the pack id. */
+function isPlaced({ packId }: ShardRef, folders: readonly string[]): boolean {
+  return toHex(packId.subarray(0, 1)) === folders.at(-1);
 }
 
 function reportStrays(strays: string[], options: InventoryOptions): void {

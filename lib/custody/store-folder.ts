@@ -134,7 +134,20 @@ export class StoreFolder {
 
   /** Bytes of the files of a folder whose names `counts` accepts. */
   async bytesIn(folders: readonly string[], counts: (name: string) => boolean): Promise<number> {
-    const entries = ((await this.list(folders)) ?? []).filter((entry) => entry.isFile && counts(entry.name));
+    return await this.#bytesOf(folders, await this.list(folders), counts);
+  }
+
+  /** The same of a folder as for listInside. */
+  async bytesInside(folders: readonly string[], counts: (name: string) => boolean): Promise<number> {
+    return await this.#bytesOf(folders, await this.listInside(folders), counts);
+  }
+
+  async #bytesOf(
+    folders: readonly string[],
+    listed: readonly DiskEntry[] | undefined,
+    counts: (name: string) => boolean,
+  ): Promise<number> {
+    const entries = (listed ?? []).filter((entry) => entry.isFile && counts(entry.name));
     const sizes = await mapLimited(entries, statsAtOnce, async ({ name }) => this.bytesAt({ folders, name }));
     return sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
   }

@@ -45,7 +45,7 @@ export class VaultStore {
     const { folder, vaultId, isDevice, limits, diskRoom, account } = options;
     this.#store = folder;
     this.#book = new RoomBook(
-      { name: folder.holder.name, measure: () => this.#measure(), disk: diskRoom },
+      { name: folder.holder.name, measure: (shardBytes) => this.#measure(shardBytes), disk: diskRoom },
       limits,
       account,
     );
@@ -183,8 +183,8 @@ export class VaultStore {
     return this.#store.guarded(() => this.#keyRecord.get(), isUndefined);
   }
 
-  async #measure(): Promise<number> {
-    const shards = await this.#shards.measure();
+  async #measure(shardBytes: number | undefined): Promise<number> {
+    const shards = shardBytes ?? (await this.#shards.measure());
     const logs = await this.#segments.measure();
     const keys = await this.#keyRecord.measure();
     // Were the disk gone since the last look, this would be a count of nothing.

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { equalBytes } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { KeyedLocks } from '../../lib/custody/keyed-locks.ts';
 import { RoomBook, defaultFreeFloor } from '../../lib/custody/room-book.ts';
+import type { Disk } from '../../lib/disk/disk.ts';
 import type { DriveHolder } from '../../lib/holders/drive.ts';
 import { inventoryOf, rejectsWith } from '../contract/holder-contract.ts';
 import { CrashError, FaultDisk, type CrashMode } from '../support/fault-disk.ts';
@@ -214,6 +216,80 @@ void test('a room book: a listing made while a file changes does not count', asy
   for (const each of release) each();
   assert.equal((await room).usedBytes, 15);
   assert.equal(measured, 3);
+});
+
+void test('a room book: what shards take is taken from a listing made anyway, unless something has changed', async () => {
+  const told: (number | undefined)[] = [];
+  const book = new RoomBook(
+    {
+      name: 'x',
+      measure: async (shardBytes) => {
+        told.push(shardBytes);
+        return (shardBytes ?? 30) + 7;
+      },
+      disk: async () => undefined,
+    },
+    { quotaBytes: undefined, freeFloorBytes: 0 },
+  );
+  const usedBytes = async (): Promise<number> => (await book.room()).usedBytes;
+  book.counting()(20);
+  assert.equal(await usedBytes(), 27);
+  // Counted, and then the disk was away.
+  book.forget();
+  assert.equal(await usedBytes(), 37);
+  // Away while it was counted.
+  const away = book.counting();
+  book.forget();
+  away(20);
+  assert.equal(await usedBytes(), 37);
+  // Used by a write as well, and then out of date.
+  book.forget();
+  book.counting()(20);
+  await book.grow(5, undefined, async () => ({ grown: 5 }));
+  assert.equal(await usedBytes(), 32);
+  // While something is written.
+  book.forget();
+  await book.grow(5, undefined, async () => {
+    book.forget();
+    book.counting()(20);
+    return { grown: 5 };
+  });
+  assert.equal(await usedBytes(), 37);
+  assert.deepEqual(told, [20, undefined, undefined, 20, undefined, undefined]);
+});
+
+void test('room after an inventory looks at no shard again, and counts what lies in the wrong folder', async () => {
+  const inner = await freshDisk();
+  const looks: string[] = [];
+  const disk: Disk = new Proxy<Disk>(inner, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (name === 'stat') looks.push(String(args[0]));
+        return Reflect.apply(value, target, args);
+      };
+    },
+  });
+  const writer = await sampleDrive(inner, '/drive', vault);
+  await writer.put(shard);
+  await writer.put(sampleShard(pack, 1));
+  const path = inner.files().find((name) => name.endsWith('.shard')) ?? '';
+  const folder = dirname(path);
+  const other = join(dirname(folder), basename(folder) === '00' ? '01' : '00');
+  await inner.makeFolder(other);
+  await inner.write(join(other, basename(path)), [new Uint8Array(1000)], { sync: true });
+  const used = (await (await sampleDrive(inner, '/drive', vault)).room()).usedBytes;
+  const drive = await sampleDrive(disk, '/drive', vault);
+  let entries = 0;
+  for await (const { fileBytes } of drive.inventory()) entries += fileBytes > 0 ? 1 : 0;
+  assert.equal(entries, 2);
+  looks.length = 0;
+  assert.equal((await drive.room()).usedBytes, used);
+  assert.deepEqual(
+    looks.filter((path) => path.endsWith('.shard')),
+    [],
+  );
 });
 
 void test('a room book: free space measured before a write ended does not count', async () => {
