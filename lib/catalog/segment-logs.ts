@@ -48,7 +48,8 @@ export class SegmentLogs implements LogCarrier {
   readonly #tempFolder: string;
   readonly #authority: LogAuthority;
   readonly #logs = new Map<string, KnownLog>();
-  readonly #settled = new Set<string>();
+  /** Logs of which all names are durable, or are being made so. */
+  readonly #settled = new Map<string, Promise<void>>();
   readonly #broken = new Set<string>();
 
   private constructor(disk: Disk, folder: string, tempFolder: string, authority: LogAuthority) {
@@ -185,15 +186,25 @@ export class SegmentLogs implements LogCarrier {
 
   /**
    * Makes durable what was found of a log: a process that died may have named its last segment and not made the name
-   * last. Before anybody else gets a copy, or a power cut could leave us with the shorter one. Once for each log.
+   * last. Before anybody else gets a copy, or a power cut could leave us with the shorter one. Once for each log, and not for
+   * one that was written to: its folder was made durable then, with all names in it. Those who ask at once share it.
    */
   async settle(logKey: Uint8Array): Promise<void> {
     const key = toHex(logKey);
-    if (this.#settled.has(key)) return;
-    const folder = join(this.#folder, key);
+    let settled = this.#settled.get(key);
+    if (settled === undefined) {
+      settled = this.#settle(join(this.#folder, key)).catch((error: unknown) => {
+        this.#settled.delete(key);
+        throw error;
+      });
+      this.#settled.set(key, settled);
+    }
+    await settled;
+  }
+
+  async #settle(folder: string): Promise<void> {
     await this.#disk.makeFolder(folder, 0o700);
     await this.#disk.syncFolder(folder);
-    this.#settled.add(key);
   }
 
   /** The bytes of a segment, checked against the hash they had when they were verified. KithError `damaged` otherwise. */
@@ -267,6 +278,7 @@ export class SegmentLogs implements LogCarrier {
       parts: [bytes],
       mode: 0o600,
     });
+    this.#settled.set(toHex(logKey), Promise.resolve());
   }
 }
 

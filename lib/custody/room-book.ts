@@ -9,11 +9,17 @@ export interface RoomLimits {
   readonly freeFloorBytes: number | undefined;
 }
 
+/** What some of a vault's files take, where that is known; all but these has to be listed. */
+export interface CountedBytes {
+  readonly shards?: number;
+  readonly logs?: number;
+}
+
 export interface RoomSource {
   /** The holder's name, for messages. */
   readonly name: string;
-  /** Bytes of all the vault's files, by listing them; without its shards' files where they are counted already. */
-  measure(shardBytes: number | undefined): Promise<number>;
+  /** Bytes of all the vault's files, by listing those that aren't counted already. */
+  measure(counted: CountedBytes): Promise<number>;
   /** Room of the disk; undefined where that can't be told. */
   disk(): Promise<{ readonly free: number; readonly total: number } | undefined>;
 }
@@ -88,8 +94,8 @@ export class RoomBook {
   #changing = 0;
   #changes = 0;
   #learning: Promise<number> | undefined;
-  /** What shards' files took, and after how many changes. */
-  #counted: { readonly shardBytes: number; readonly changes: number } | undefined;
+  /** What was counted by others after so many changes. */
+  #counted: { readonly bytes: CountedBytes; readonly changes: number } | undefined;
 
   /** Books of one disk share an account. */
   constructor(source: RoomSource, limits: RoomLimits, account: DiskAccount = new DiskAccount()) {
@@ -211,15 +217,16 @@ export class RoomBook {
   }
 
   /**
-   * For one who is about to list all shards for another reason: takes the bytes of their files at the end, which saves the next
-   * learning that listing. They count if no file has changed since this was called.
+   * For one who is about to list all shards, or all logs, for another reason: takes the bytes of their files at the end, which saves
+   * the next learning that listing. They count if no file has changed since this was called.
    */
-  counting(): (shardBytes: number) => void {
+  counting(part: keyof CountedBytes): (bytes: number) => void {
     const changes = this.#changes;
     const wasQuiet = this.#changing === 0;
-    return (shardBytes) => {
-      if (wasQuiet && this.#changing === 0 && changes === this.#changes)
-        this.#counted = { shardBytes, changes };
+    return (bytes) => {
+      if (!wasQuiet || this.#changing > 0 || changes !== this.#changes) return;
+      const others = this.#counted?.changes === changes ? this.#counted.bytes : {};
+      this.#counted = { bytes: { ...others, [part]: bytes }, changes };
     };
   }
 
@@ -251,7 +258,7 @@ export class RoomBook {
     for (;;) {
       const changes = this.#changes;
       const wasQuiet = this.#changing === 0;
-      const counted = this.#counted?.changes === changes ? this.#counted.shardBytes : undefined;
+      const counted = this.#counted?.changes === changes ? this.#counted.bytes : {};
       const used = await this.#source.measure(counted);
       if (wasQuiet && this.#changing === 0 && changes === this.#changes) {
         this.#used = used;

@@ -1,4 +1,5 @@
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
+import { mapLimited } from '../base/concurrency.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import {
@@ -11,7 +12,7 @@ import {
 import type { HeldLog, Reservation } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
 import type { Hold, RoomBook } from './room-book.ts';
-import { isUnreadable, type Place, type StoreFolder } from './store-folder.ts';
+import { isUnreadable, statsAtOnce, type Place, type StoreFolder } from './store-folder.ts';
 import type { IsDevice } from './verify-shard.ts';
 
 export interface SegmentCounts {
@@ -55,18 +56,24 @@ export class SegmentStore {
     this.#isDevice = isDevice;
   }
 
+  /** Tells the book what segments take. */
   async list(): Promise<HeldLog[]> {
+    const counted = this.#book.counting('logs');
     const logs: HeldLog[] = [];
+    let sum = 0;
     for (const logKey of await this.#logKeys()) {
       const folders = this.#foldersOf(logKey);
-      const segments: { firstIndex: number; bytes: number }[] = [];
-      for (const { name } of (await this.#folder.listInside(folders)) ?? []) {
+      const names = ((await this.#folder.listInside(folders)) ?? []).map(({ name }) => name);
+      const found = await mapLimited(names, statsAtOnce, async (name) => {
         const firstIndex = parseSegmentFileName(name);
         const bytes = firstIndex === undefined ? undefined : await this.#folder.bytesAt({ folders, name });
-        if (firstIndex !== undefined && bytes !== undefined) segments.push({ firstIndex, bytes });
-      }
+        return firstIndex === undefined || bytes === undefined ? [] : [{ firstIndex, bytes }];
+      });
+      const segments = found.flat();
+      for (const { bytes } of segments) sum += bytes;
       logs.push({ logKey, segments });
     }
+    counted(sum);
     return logs;
   }
 

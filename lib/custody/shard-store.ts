@@ -175,7 +175,7 @@ export class ShardStore {
    * book what shards take.
    */
   async *inventory(options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
-    const counted = this.#book.counting();
+    const counted = this.#book.counting('shards');
     const strays: string[] = [];
     let bytes = 0;
     for (const folders of await this.#folders(strays)) {

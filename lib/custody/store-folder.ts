@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { KithError, isKithError } from '../base/errors.ts';
 import { mapLimited, SharedWork } from '../base/concurrency.ts';
 import type { Disk, DiskEntry } from '../disk/disk.ts';
@@ -7,7 +7,7 @@ import type { Reservation } from '../holders/holder.ts';
 import type { RoomBook } from './room-book.ts';
 
 /** Looks at a time: enough to keep a disk's queue filled, few enough for any limit on open files. */
-const statsAtOnce = 32;
+export const statsAtOnce = 32;
 
 /** What the system says of a file whose bytes can't be had though the disk is there: as good as garbled. */
 const unreadable: readonly unknown[] = ['EIO', 'ELOOP', 'EISDIR', 'EBADMSG', 'EUCLEAN', 'not-a-file'];
@@ -239,10 +239,17 @@ export class StoreFolder {
       }
       // The disk may have gone since the last look; its mount point must stay empty.
       if (stat === undefined) await this.#look.run();
+      // What is there beside it before the folder above is synced is durable after that, as it is.
+      const beside = stat === undefined ? [] : ((await this.disk.list(dirname(path))) ?? []);
       await this.disk.makeFolder(path);
-      if (this.#known.size >= knownFoldersMax) this.#known.clear();
-      this.#known.add(path);
+      this.#know(path);
+      for (const { name, isFolder } of beside) if (isFolder) this.#know(join(dirname(path), name));
     }
+  }
+
+  #know(path: string): void {
+    if (this.#known.size >= knownFoldersMax) this.#known.clear();
+    this.#known.add(path);
   }
 
   async #prepare(): Promise<void> {

@@ -11,7 +11,7 @@ import type {
   ShardToPut,
 } from '../holders/holder.ts';
 import { KeyRecordStore } from './key-record-store.ts';
-import { RoomBook, type DiskAccount, type Hold, type RoomLimits } from './room-book.ts';
+import { RoomBook, type CountedBytes, type DiskAccount, type Hold, type RoomLimits } from './room-book.ts';
 import { SegmentStore } from './segment-store.ts';
 import { ShardStore } from './shard-store.ts';
 import type { StoreFolder } from './store-folder.ts';
@@ -45,7 +45,7 @@ export class VaultStore {
     const { folder, vaultId, isDevice, limits, diskRoom, account } = options;
     this.#store = folder;
     this.#book = new RoomBook(
-      { name: folder.holder.name, measure: (shardBytes) => this.#measure(shardBytes), disk: diskRoom },
+      { name: folder.holder.name, measure: (counted) => this.#measure(counted), disk: diskRoom },
       limits,
       account,
     );
@@ -183,9 +183,9 @@ export class VaultStore {
     return this.#store.guarded(() => this.#keyRecord.get(), isUndefined);
   }
 
-  async #measure(shardBytes: number | undefined): Promise<number> {
-    const shards = shardBytes ?? (await this.#shards.measure());
-    const logs = await this.#segments.measure();
+  async #measure(counted: CountedBytes): Promise<number> {
+    const shards = counted.shards ?? (await this.#shards.measure());
+    const logs = counted.logs ?? (await this.#segments.measure());
     const keys = await this.#keyRecord.measure();
     // Were the disk gone since the last look, this would be a count of nothing.
     await this.#store.look();

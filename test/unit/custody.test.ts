@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { equalBytes } from '../../lib/base/bytes.ts';
+import { equalBytes, toHex } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { KeyedLocks } from '../../lib/custody/keyed-locks.ts';
-import { RoomBook, defaultFreeFloor } from '../../lib/custody/room-book.ts';
+import { RoomBook, defaultFreeFloor, type CountedBytes } from '../../lib/custody/room-book.ts';
 import type { Disk } from '../../lib/disk/disk.ts';
 import type { DriveHolder } from '../../lib/holders/drive.ts';
 import { inventoryOf, rejectsWith } from '../contract/holder-contract.ts';
@@ -166,6 +166,39 @@ void test('a put costs four steps once its folders are there', async () => {
   );
 });
 
+void test('a folder that was there when the one above was synced is not made durable once more', async () => {
+  const other = samplePack(vault, { seed: 2 });
+  assert.notEqual(other.packId[0], pack.packId[0]);
+  const made = await freshDisk();
+  const maker = await sampleDrive(made, '/drive', vault);
+  await maker.put(shard);
+  await maker.put(sampleShard(other, 0));
+  const disk = made.afterCrash('keep-all');
+  const drive = await sampleDrive(disk, '/drive', vault);
+  await drive.put(sampleShard(pack, 1));
+  const before = disk.steps;
+  await drive.put(sampleShard(other, 1));
+  assert.equal(disk.steps - before, 4);
+});
+
+void test('a folder whose name a power cut could still take back is made durable before a put returns', async () => {
+  const other = samplePack(vault, { seed: 2 });
+  const made = await freshDisk();
+  const maker = await sampleDrive(made, '/drive', vault);
+  await maker.put(shard);
+  const folder = made.files().find((path) => path.endsWith('.shard')) ?? '';
+  // Named by a process that died before it synced the folder above.
+  made.crashAt(made.steps + 2);
+  const named = join(dirname(dirname(folder)), toHex(other.packId.subarray(0, 1)));
+  await assert.rejects(made.makeFolder(named), CrashError);
+  const disk = made.afterCrash('process-killed');
+  const drive = await sampleDrive(disk, '/drive', vault);
+  await drive.put(sampleShard(pack, 1));
+  await drive.put(sampleShard(other, 1));
+  const after = await sampleDrive(disk.afterCrash('lose-unsynced'), '/drive', vault);
+  assert.equal(await after.verify(sampleShard(other, 1)), 'good');
+});
+
 void test('a room book: any number of claims at once stay within the quota', async () => {
   const book = new RoomBook(
     { name: 'x', measure: async () => 40, disk: async () => undefined },
@@ -218,44 +251,48 @@ void test('a room book: a listing made while a file changes does not count', asy
   assert.equal(measured, 3);
 });
 
-void test('a room book: what shards take is taken from a listing made anyway, unless something has changed', async () => {
-  const told: (number | undefined)[] = [];
+void test('a room book: what shards and logs take is taken from a listing made anyway, unless something has changed', async () => {
+  const told: CountedBytes[] = [];
   const book = new RoomBook(
     {
       name: 'x',
-      measure: async (shardBytes) => {
-        told.push(shardBytes);
-        return (shardBytes ?? 30) + 7;
+      measure: async (counted) => {
+        told.push(counted);
+        return (counted.shards ?? 30) + (counted.logs ?? 7);
       },
       disk: async () => undefined,
     },
     { quotaBytes: undefined, freeFloorBytes: 0 },
   );
   const usedBytes = async (): Promise<number> => (await book.room()).usedBytes;
-  book.counting()(20);
+  book.counting('shards')(20);
   assert.equal(await usedBytes(), 27);
   // Counted, and then the disk was away.
   book.forget();
   assert.equal(await usedBytes(), 37);
   // Away while it was counted.
-  const away = book.counting();
+  const away = book.counting('shards');
   book.forget();
   away(20);
   assert.equal(await usedBytes(), 37);
   // Used by a write as well, and then out of date.
   book.forget();
-  book.counting()(20);
+  book.counting('shards')(20);
   await book.grow(5, undefined, async () => ({ grown: 5 }));
   assert.equal(await usedBytes(), 32);
   // While something is written.
   book.forget();
   await book.grow(5, undefined, async () => {
     book.forget();
-    book.counting()(20);
+    book.counting('shards')(20);
     return { grown: 5 };
   });
   assert.equal(await usedBytes(), 37);
-  assert.deepEqual(told, [20, undefined, undefined, 20, undefined, undefined]);
+  book.forget();
+  book.counting('shards')(20);
+  book.counting('logs')(1);
+  assert.equal(await usedBytes(), 21);
+  assert.deepEqual(told, [{ shards: 20 }, {}, {}, { shards: 20 }, {}, {}, { shards: 20, logs: 1 }]);
 });
 
 void test('room after an inventory looks at no shard again, and counts what lies in the wrong folder', async () => {
