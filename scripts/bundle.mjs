@@ -1,6 +1,7 @@
 // Bundles what the command line and its threads load: dist/bundle/main.cjs and thread.cjs (docs/decisions/0030).
-import { readFileSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
 
 const thread = "new URL('./thread.js', import.meta.url)";
@@ -25,7 +26,28 @@ function ownUrls(folder, pool) {
   };
 }
 
-/** Packages stay outside: some have binaries beside them, and all are loaded as the lockfile pins them. */
+function isEsModule(path) {
+  if (!path.endsWith('.js')) return path.endsWith('.mjs');
+  let folder = dirname(path);
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).type === 'module';
+}
+
+/** Packages stay outside, as some have binaries beside them; but for those that are ES modules: `require` gives of them something else on each Node. */
+const packagesOutside = {
+  name: 'packages-outside',
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /^[^./]/ }, async ({ path, kind, resolveDir, pluginData }) => {
+      if (pluginData === packagesOutside || isBuiltin(path)) return undefined;
+      if (kind === 'entry-point') return undefined;
+      const found = await resolve(path, { kind, resolveDir, pluginData: packagesOutside });
+      if (found.errors.length > 0) return { errors: found.errors };
+      return isEsModule(found.path) ? found : { path, external: true };
+    });
+  },
+};
+
+/** Writes the bundle of what tsc made in `dist`. */
 export async function bundle(dist) {
   const folder = join(dist, 'bundle');
   rmSync(folder, { recursive: true, force: true });
@@ -38,9 +60,7 @@ export async function bundle(dist) {
     format: 'cjs',
     platform: 'node',
     target: 'node20.19',
-    packages: 'external',
-    keepNames: false,
-    plugins: [ownUrls(folder, join(threads, 'pool.js'))],
+    plugins: [packagesOutside, ownUrls(folder, join(threads, 'pool.js'))],
     logLevel: 'warning',
   });
 }

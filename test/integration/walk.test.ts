@@ -115,11 +115,16 @@ void test('an entry has what lstat says', async (t) => {
     ctimeNs: stats.ctimeNs,
     inode: stats.ino,
     size: 4,
+    content: undefined,
     linkTarget: undefined,
     device: undefined,
     birthtimeNs: stats.birthtimeNs > 0n ? stats.birthtimeNs : undefined,
     hardlink: { device: stats.dev, inode: stats.ino, links: 2 },
+    sparse: undefined,
+    xattrs: undefined,
     error: undefined,
+    flags: undefined,
+    extra: undefined,
   });
   assert.deepEqual([user, group], [localAccounts().user(entry.uid), localAccounts().group(entry.gid)]);
   assert.deepEqual(eventAt(events, join(base, 'link')).entry.linkTarget, utf8('no where\n'));
