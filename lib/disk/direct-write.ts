@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { systemCode } from '../base/errors.ts';
 
 /**
  * Writes past the page cache (O_DIRECT, Linux), for files that nobody reads again soon: shards of a backup would push out of
@@ -22,15 +21,26 @@ const isPossible = process.platform === 'linux' && constants.O_DIRECT !== undefi
 
 // A WebAssembly.Memory begins at a page of memory, which an ArrayBuffer doesn't. It takes up room where it is written to.
 let staging: SharedArrayBuffer | undefined;
+let isRefused = false;
 const free: number[] = [];
 const waiting: ((stage: number) => void)[] = [];
 
-async function takeStage(): Promise<number> {
-  if (staging === undefined) {
+/** True if there are staging buffers: memory of WebAssembly takes up room for addresses, which a process may be short of. */
+function hasStaging(): boolean {
+  if (staging !== undefined) return true;
+  if (isRefused) return false;
+  try {
     const pages = (stages * stageBytes) / 65536;
     staging = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;
-    for (let stage = 0; stage < stages; stage++) free.push(stage);
+  } catch {
+    isRefused = true;
+    return false;
   }
+  for (let stage = 0; stage < stages; stage++) free.push(stage);
+  return true;
+}
+
+async function takeStage(): Promise<number> {
   return free.pop() ?? (await new Promise<number>((resolve) => waiting.push(resolve)));
 }
 
@@ -43,12 +53,12 @@ function giveBack(stage: number): void {
 /**
  * Writes the parts in a row from the start of a new, empty file, as far as whole blocks go, and tells how many bytes that were: 0
  * where the file system takes no such writes, or has no room (the caller's next write will say so). The rest is the caller's.
- * The parts must not change meanwhile; they are copied a MiB at a time, into one of 16 buffers. Throws what the system
- * says of a disk that fails.
+ * The parts must not change meanwhile; they are copied a MiB at a time, into one of 16 buffers. Never throws: what
+ * hinders it, the usual way meets again.
  */
 export async function writeDirectly(file: FileHandle, parts: readonly Uint8Array[]): Promise<number> {
   const total = parts.reduce((sum, { length }) => sum + length, 0);
-  if (!isPossible || total < directBytesMin) return 0;
+  if (!isPossible || total < directBytesMin || !hasStaging()) return 0;
   const direct = await openAgain(file);
   if (direct === undefined) return 0;
   try {
@@ -82,10 +92,10 @@ async function writeBlocks(direct: FileHandle, parts: readonly Uint8Array[], byt
       done += block.length;
     }
     return done;
-  } catch (error) {
-    // Refused as such, with the first write at the latest: the usual way takes it all from the start.
-    if (systemCode(error) === 'EINVAL') return 0;
-    throw error;
+  } catch {
+    // Some file systems open a file so and then refuse to write. Whatever it was, the usual way takes all from the start, and meets it again
+    // if it was the disk.
+    return 0;
   } finally {
     giveBack(stage);
   }

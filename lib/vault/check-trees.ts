@@ -70,6 +70,7 @@ export class TreeCheck {
   readonly #missing = new Set<string>();
   #moreMissing = 0;
   #entries = 0;
+  #sawAll = true;
   #named = 0;
   #snapshot = '';
 
@@ -81,6 +82,16 @@ export class TreeCheck {
   /** Blobs that snapshots need and no pack has. */
   get blobsMissing(): number {
     return this.#missing.size + this.#moreMissing;
+  }
+
+  /** False once something on the way couldn't be read: what lies below it is needed too, and wasn't seen. */
+  get sawAll(): boolean {
+    return this.#sawAll;
+  }
+
+  /** Counts a blob among those that are needed, without walking it. */
+  use(blobId: Uint8Array): void {
+    if (this.#options.index.has(blobId)) this.#best(blobId);
   }
 
   /** Entries of trees, each tree once. */
@@ -278,6 +289,17 @@ export class TreeCheck {
 
   /** Reads and decodes a tree or a list; where that fails, `value` is undefined and the grade says how bad that is. */
   async #read<T>(
+    kind: (typeof blobKinds)['tree' | 'list'],
+    id: Uint8Array,
+    names: readonly Uint8Array[],
+    decode: (bytes: Uint8Array) => T,
+  ): Promise<{ readonly grade: Grade; readonly value: T | undefined }> {
+    const read = await this.#tryToRead(kind, id, names, decode);
+    if (read.value === undefined) this.#sawAll = false;
+    return read;
+  }
+
+  async #tryToRead<T>(
     kind: (typeof blobKinds)['tree' | 'list'],
     id: Uint8Array,
     names: readonly Uint8Array[],

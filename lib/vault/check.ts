@@ -68,10 +68,11 @@ class CheckRun {
       if (grade >= grades.gone) affected.push(snapshot.id);
     }
     const used = trees.usedPacks();
-    // Lost, and nobody needs it: what it had was stored again.
-    const counted = [...states.values()].filter(
-      ({ pack, health }) => !health.lost || used.has(idKey(pack.manifest.packId)),
-    );
+    // Not counted is what is lost and surely needed by nobody: what it had was stored again.
+    const counted = [...states.values()].filter(({ pack: { manifest }, health }) => {
+      const isKnown = trees.sawAll && session.index.hasPack(manifest.packId);
+      return !health.lost || !isKnown || used.has(idKey(manifest.packId));
+    });
     const packsRead = chosen.filter(Boolean).length;
     return {
       snapshots: found.length,
@@ -191,7 +192,9 @@ class CheckRun {
     const session = this.#session;
     const shortId = id.slice(0, 8);
     const record = pending ? undefined : session.state.snapshot(id)?.bytes;
-    if (record !== undefined && !session.index.has(session.namer.idOf(blobKinds.snapshot, record))) {
+    const recordId = record === undefined ? undefined : session.namer.idOf(blobKinds.snapshot, record);
+    if (recordId !== undefined) trees.use(recordId);
+    if (recordId !== undefined && !session.index.has(recordId)) {
       // It is in the logs; only who has lost all of these would miss it.
       session.problem({
         item: `snapshot ${shortId}`,

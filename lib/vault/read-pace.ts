@@ -53,7 +53,8 @@ export interface Question<T> {
 
 /**
  * How long holders take to answer, so that a reader doesn't wait for one that is much slower than the others: it asks the others as well,
- * and later instead. Measured by the others, since it may be our own line that is slow. What is asked for twice is bounded.
+ * and later instead. Measured by the others, since it may be our own line that is slow. What is asked for
+ * twice is bounded; what is asked of others instead costs k ranges for one.
  */
 export class ReadPace {
   readonly #time: PaceTime;
@@ -89,7 +90,15 @@ export class ReadPace {
   /** The first of what the holder and the others give; the others are asked when it doesn't give it, is late, or was before. */
   async first<T>(question: Question<T>): Promise<T | undefined> {
     const { holderId, ask, others, otherBytes } = question;
-    if (this.#isSkipped(holderId)) return (await others()) ?? (await ask());
+    if (this.#isSkipped(holderId)) {
+      const given = await others();
+      if (given !== undefined) return given;
+      // The others can't do without it any more: it is asked first again.
+      const record = this.#recordOf(holderId);
+      record.lost = 0;
+      record.skipped = 0;
+      return await ask();
+    }
     const own = ask();
     if (!(await this.#isLate(holderId, own, otherBytes))) return (await own) ?? (await others());
     const { answer, isOwn } = await firstGiven(own, others());

@@ -75,6 +75,8 @@ export class ShardReader implements LeafSource {
   /** Holders that didn't answer: left out, until too few others are left and they are back. */
   readonly #gone = new Map<string, Holder>();
   readonly #timesGone = new Map<string, number>();
+  /** How often some holder came back, for those who wait side by side. */
+  #returns = 0;
   readonly #pace: ReadPace;
   #replaced = 0;
   #bytesRead = 0;
@@ -253,8 +255,9 @@ export class ShardReader implements LeafSource {
     others: () => Promise<T | undefined>,
   ): Promise<T | undefined> {
     const holder = this.#firstHolder(manifest, index);
-    if (holder?.kind !== 'friend' || manifest.roots.length <= manifest.k)
-      return (await ask()) ?? (await others());
+    // Without spare rows the others are never enough.
+    if (manifest.roots.length <= manifest.k) return await ask();
+    if (holder?.kind !== 'friend') return (await ask()) ?? (await others());
     const otherBytes = manifest.k * leafCount * leafBytes;
     return await this.#pace.first({ holderId: holder.id, ask, others, otherBytes });
   }
@@ -324,11 +327,19 @@ export class ShardReader implements LeafSource {
     wanted: readonly number[],
     known: KnownRows,
   ): Promise<Uint8Array[]> {
-    const available = await this.#anyRows(manifest, (row) =>
-      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount),
-    );
+    const read = (row: number): Promise<Uint8Array | undefined> =>
+      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount);
+    const hadFailed = known.failed.size > 0;
+    const returnsBefore = this.#returns;
+    let available = await this.#anyRows(manifest, read);
+    if (leafCount === 1 && available.length < manifest.k && hadFailed) {
+      // What failed when the row was first asked for may have passed; leaf by leaf, longer ranges are asked for again as well.
+      known.failed.clear();
+      available = await this.#anyRows(manifest, read);
+    }
     if (available.length === manifest.k) return this.#coder.reconstruct(manifest.k, available, wanted);
-    if (await this.#someAreBack()) {
+    // Somebody may be back for another range that was waiting at the same time.
+    if ((await this.#someAreBack()) || this.#returns !== returnsBefore) {
       known.failed.clear();
       return this.#decoded(manifest, firstLeaf, leafCount, wanted, known);
     }
@@ -427,9 +438,10 @@ export class ShardReader implements LeafSource {
     let some = false;
     for (const [id, holder] of this.#gone) {
       const times = this.#timesGone.get(id) ?? 0;
-      if (times >= timesGoneMax || !(await this.#places.isBack(holder))) continue;
+      if (times >= timesGoneMax || !(await this.#places.isBack(holder)) || !this.#gone.delete(id)) continue;
       this.#timesGone.set(id, times + 1);
-      some = this.#gone.delete(id) || some;
+      this.#returns++;
+      some = true;
     }
     return some;
   }
