@@ -35,6 +35,8 @@ export interface BlobPackerOptions {
   readonly claim: (blobId: Uint8Array) => boolean;
   /** An empty pack; with a number one of at most so many bytes. May wait for memory, in this thread. */
   readonly newPack: (capacityBytes?: number) => PackBuilder;
+  /** Bytes of a full pack, the format's unless given: a shared frame fills at most half of it. */
+  readonly capacityBytes?: number | undefined;
   /** Takes a finished pack. */
   readonly onPack: (pack: SealedPack, builder: PackBuilder) => void;
   /** Bytes of a shared frame and of a small file more, twice: fresh arrays unless given. */
@@ -52,11 +54,13 @@ export class BlobPacker {
   readonly #options: BlobPackerOptions;
   readonly #data: OpenFrame;
   readonly #meta: OpenFrame;
+  readonly #frameBytesMax: number;
   #pack: PackBuilder | undefined;
   #bytesAdded = 0;
 
   constructor(options: BlobPackerOptions) {
     this.#options = options;
+    this.#frameBytesMax = Math.min(sharedFrameBytes, (options.capacityBytes ?? Infinity) / 2);
     const memory = options.memory ?? new Uint8Array(packerMemoryBytes);
     const half = packerMemoryBytes / 2;
     this.#data = { bytes: memory.subarray(0, half), blobs: [], length: 0 };
@@ -161,7 +165,7 @@ export class BlobPacker {
   }
 
   #makeRoom(frame: OpenFrame, bytes: number): void {
-    if (frame.length + bytes > sharedFrameBytes || frame.blobs.length >= sharedFrameBlobsMax)
+    if (frame.length + bytes > this.#frameBytesMax || frame.blobs.length >= sharedFrameBlobsMax)
       this.#sealShared(frame);
   }
 

@@ -228,6 +228,7 @@ class BackupRun {
           random: surroundings.random,
           capacityBytes: capacityBytes ?? surroundings.packBytes,
         }),
+      capacityBytes: surroundings.packBytes,
       onPack: (pack, builder) => store.take(pack, builder),
       room: () => store.room(),
     });

@@ -86,6 +86,7 @@ class StoreThread implements WorkHandler {
       stages: this.#stages,
       claim: (blobId) => this.#claims.claim(blobId),
       newPack: () => this.#newPack(),
+      capacityBytes: setup.layout.capacityBytes,
       onPack: (pack, builder) => void this.#sealed.push({ pack, builder }),
       memory: memory.packer,
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { copyFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { leafBytes } from '../../lib/base/limits.ts';
@@ -350,4 +350,28 @@ test('packs of the ledger that this index does not agree with are told', async (
     const { recordsDamaged } = await run(session, {});
     assert.equal(recordsDamaged, 1);
   });
+});
+
+void test('a pack with nothing but the record of a snapshot counts as well', async (t) => {
+  const fixture = await VaultFixture.create(t, {
+    drives: 3,
+    spread: { k: 2, n: 3 },
+    files: { a: noise(1, 200_000), b: 'hi' },
+  });
+  await fixture.backup();
+  const before = new Set((await fixture.shardFiles(0)).map((path) => basename(path)));
+  await fixture.backup();
+  let spoiled = 0;
+  for (const drive of [0, 1, 2]) {
+    for (const path of await fixture.shardFiles(drive)) {
+      const packId = basename(path).slice(0, 20);
+      if ([...before].some((name) => name.startsWith(packId))) continue;
+      await flipByte(path, shardHeadBytes + 7);
+      spoiled++;
+    }
+  }
+  assert.equal(spoiled, 3);
+  const { summary } = await check(fixture, { readData: true });
+  assert.equal(summary.shardsDamaged, 3);
+  assert.equal(summary.packsDamaged, 1);
 });

@@ -19,7 +19,7 @@ interface Made {
 }
 
 /** A packer whose packs have k = 1 and at most 1 MiB + a directory; each is verified as it comes. */
-function makePacker(memory?: Uint8Array): Made {
+function makePacker(memory?: Uint8Array, packBytes = 2 * 2 ** 20): Made {
   const packs: SealedPack[] = [];
   const claimed = new Set<string>();
   const packer = new BlobPacker({
@@ -33,8 +33,9 @@ function makePacker(memory?: Uint8Array): Made {
         keyEpoch: 0,
         sealingKey: new Uint8Array(32),
         random: systemRandom,
-        capacityBytes: capacityBytes ?? 2 * 2 ** 20,
+        capacityBytes: capacityBytes ?? packBytes,
       }),
+    capacityBytes: packBytes,
     onPack: (pack, builder) => {
       builder.verify(pack, namer, compressor);
       packs.push(pack);
@@ -120,4 +121,11 @@ test('finishing with nothing gives no pack', () => {
   const { packer, packs } = makePacker();
   packer.finish();
   assert.equal(packs.length, 0);
+});
+
+test('blobs that don’t compress share no frame that is too large for a small pack', () => {
+  const { packer, packs } = makePacker(undefined, 512 * 1024);
+  const ids = Array.from({ length: 30 }, (_, i) => idKey(packer.store(blobKinds.data, noise(i, 100_000))));
+  packer.finish();
+  assert.deepEqual(blobsOf(packs).sort(), ids.sort());
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { KithError } from '../../lib/base/errors.ts';
 import { classBytes, leafBytes } from '../../lib/base/limits.ts';
 import { leafHashes, merkleRoot, rangeProof } from '../../lib/crypto/merkle.ts';
 import { packIdOf, type Manifest } from '../../lib/format/manifest.ts';
@@ -45,6 +46,8 @@ class Friend {
   questions = 0;
   /** Leaves that it gives altered. */
   readonly bad = new Set<number>();
+  /** What the next questions are answered with, before any bytes. */
+  readonly errors: KithError[] = [];
   gate: Promise<void> = Promise.resolve();
   readonly #bytes: Uint8Array;
 
@@ -65,6 +68,8 @@ class Friend {
   async get(_: unknown, firstLeaf: number, leafCount: number): Promise<ShardRange> {
     this.questions++;
     await this.gate;
+    const error = this.errors.shift();
+    if (error !== undefined) throw error;
     const bytes = this.#bytes.slice(firstLeaf * leafBytes, (firstLeaf + leafCount) * leafBytes);
     for (let leaf = 0; leaf < leafCount; leaf++) {
       if (this.bad.has(firstLeaf + leaf)) bytes[leaf * leafBytes] = (bytes[leaf * leafBytes] ?? 0) ^ 1;
@@ -73,7 +78,7 @@ class Friend {
   }
 }
 
-function readerOfFour() {
+function readerOfFour({ isBack = false } = {}) {
   const { manifest, rows } = codedPack();
   const friends = rows.map((bytes, row) => new Friend(row, bytes));
   const time = new FakeTime();
@@ -82,7 +87,10 @@ function readerOfFour() {
     places: {
       holdersOf: (_, index) => friends.filter(({ row }) => row === index) as unknown as Holder[],
       away: () => [],
-      isBack: async () => false,
+      isBack: async () => {
+        await Promise.resolve();
+        return isBack;
+      },
     },
     coder: plainCoder,
     onProblem: ({ item }) => problems.push(item),
@@ -226,5 +234,21 @@ void describe('a range that has to be made from others', () => {
     // The whole range once each; then each leaf with what is known of row 1 and one other row.
     assert.equal(questions()[1], 1);
     assert.deepEqual(questions(), [5, 1, 2, 1]);
+  });
+
+  void it('of one leaf is asked for again where a holder failed the first time', async () => {
+    const { manifest, rows, friends, reader } = readerOfFour();
+    friends[0]?.errors.push(new KithError('malformed', 'an answer that is no answer'));
+    for (const row of [2, 3]) friends[row]?.bad.add(1);
+    const [found] = await reader.gatherVerified(manifest, 0, 1, 1);
+    assert.deepEqual(found?.bytes, leavesOf(rows[0], 1, 1));
+  });
+
+  void it('is had by all who wait when a friend is back, not only by the first', async () => {
+    const { manifest, rows, friends, reader } = readerOfFour({ isBack: true });
+    for (const row of [2, 3]) for (const leaf of [0, 1]) friends[row]?.bad.add(leaf);
+    friends[0]?.errors.push(new KithError('holder-unavailable', 'it went'));
+    const both = await Promise.all([0, 1].map((leaf) => reader.gatherVerified(manifest, 0, leaf, 1)));
+    for (const [leaf, found] of both.entries()) assert.deepEqual(found[0]?.bytes, leavesOf(rows[0], leaf, 1));
   });
 });
