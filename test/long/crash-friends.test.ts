@@ -15,7 +15,7 @@ const floors: Readonly<Record<string, { readonly owner: number; readonly friend:
   'repair, one given up': { owner: 8, friend: 5 },
   exchange: { owner: 3, friend: 15 },
   'exchange, home put back': { owner: 28, friend: 12 },
-  'friend add': { owner: 9, friend: 36 },
+  'friend add': { owner: 6, friend: 36 },
 };
 
 /** What a killed process leaves is what matters to a second cut, after which things are lost or mixed anyway. */
