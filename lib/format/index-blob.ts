@@ -80,6 +80,13 @@ export interface IndexedPack {
   readonly directory: PackDirectory;
 }
 
+/** One pack with its directory as it was read, or as bytes: those are a fifth of it in memory. */
+export interface ListedPack {
+  readonly packId: Uint8Array;
+  /** With bytes, those of encodePackDirectory: they aren't looked at. */
+  readonly directory: PackDirectory | Uint8Array;
+}
+
 /** Bytes of one index blob. RangeError where packs or bytes are too many for one blob. */
 export function encodeIndexBlob(packs: readonly IndexedPack[]): Uint8Array {
   const writer = startIndex(packs.length);
@@ -90,31 +97,39 @@ export function encodeIndexBlob(packs: readonly IndexedPack[]): Uint8Array {
   return finishIndex(writer);
 }
 
-/** Index blobs that together cover the packs, in their order, each under 1 MiB unless a single pack needs more. */
-export function encodeIndexBlobs(packs: readonly IndexedPack[]): Uint8Array[] {
-  const blobs: Uint8Array[] = [];
-  let group: { packId: Uint8Array; bytes: Uint8Array }[] = [];
+interface EncodedPack {
+  readonly packId: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
+function encodeGroup(group: readonly EncodedPack[]): Uint8Array {
+  const writer = startIndex(group.length);
+  for (const { packId, bytes } of group) {
+    writeId(writer, packId);
+    writer.blob(bytes);
+  }
+  return finishIndex(writer);
+}
+
+/**
+ * Index blobs that together cover the packs, in their order, each under 1 MiB unless a single pack needs more. Each is made when it is
+ * asked for, so that they aren't all in memory.
+ */
+export function* encodeIndexBlobs(packs: Iterable<ListedPack>): Generator<Uint8Array, void, undefined> {
+  let group: EncodedPack[] = [];
   let groupBytes = 0;
-  const close = (): void => {
-    if (group.length === 0) return;
-    const writer = startIndex(group.length);
-    for (const { packId, bytes } of group) {
-      writeId(writer, packId);
-      writer.blob(bytes);
-    }
-    blobs.push(finishIndex(writer));
-    group = [];
-    groupBytes = 0;
-  };
   for (const { packId, directory } of packs) {
-    const bytes = encodePackDirectory(directory);
+    const bytes = directory instanceof Uint8Array ? directory : encodePackDirectory(directory);
     const added = hashBytes + 4 + bytes.length;
-    if (groupBytes + added > indexBytesTarget || group.length === indexPacksMax) close();
+    if (group.length > 0 && (groupBytes + added > indexBytesTarget || group.length === indexPacksMax)) {
+      yield encodeGroup(group);
+      group = [];
+      groupBytes = 0;
+    }
     group.push({ packId, bytes });
     groupBytes += added;
   }
-  close();
-  return blobs;
+  if (group.length > 0) yield encodeGroup(group);
 }
 
 /** Reads an index blob; its bytes are copies. */

@@ -496,7 +496,7 @@ class BackupRun {
     if (waiting.length > 0) {
       await savePending(session, bytes, waiting);
     } else {
-      if (plan !== undefined) await recordIndex(session, plan, store.newPacks);
+      if (plan !== undefined) await recordIndex(session, plan, store.indexRefs);
       await session.logs.append(logRoles.catalog, [{ kind: recordKinds.snapshot, body: bytes }]);
     }
     const { reached } = await this.#stages.wait('publish', () =>

@@ -1,8 +1,9 @@
 import { idKey } from '../base/bytes.ts';
 import { blobKinds } from '../format/blob.ts';
 import { encodeIndexRecord } from '../format/catalog-records.ts';
-import { encodeIndexBlobs, type IndexedPack, type IndexRef } from '../format/index-blob.ts';
+import { encodeIndexBlobs, type IndexRef, type ListedPack } from '../format/index-blob.ts';
 import { recordKinds } from '../format/log-kinds.ts';
+import { encodePackDirectory } from '../format/pack-directory.ts';
 import { logRoles } from '../format/segment.ts';
 import type { BlobWriter } from '../pipeline/blob-writer.ts';
 import type { Session } from './session.ts';
@@ -29,7 +30,7 @@ export interface IndexPlan {
 export async function indexPacks(
   session: Session,
   writer: BlobWriter,
-  newPacks: readonly IndexedPack[],
+  newPacks: readonly ListedPack[],
 ): Promise<IndexPlan | undefined> {
   const fresh = new Set(newPacks.map(({ packId }) => idKey(packId)));
   const uncovered = new Map<string, Uint8Array>();
@@ -40,12 +41,12 @@ export async function indexPacks(
   if (uncovered.size < uncoveredPacksMax) return undefined;
   const small = session.state.indexRefs().filter((ref) => ref.length < smallBlobBytes);
   const merge = small.length >= smallBlobsMax;
-  const packs: IndexedPack[] = [...newPacks];
+  const packs: ListedPack[] = [...newPacks];
   await session.indexCache.load((packId, directory) => {
     const key = idKey(packId);
     if (fresh.has(key) || (!merge && !uncovered.has(key)) || session.state.pack(packId) === undefined) return;
     fresh.add(key);
-    packs.push({ packId, directory });
+    packs.push({ packId, directory: encodePackDirectory(directory) });
   });
   const blobIds: Uint8Array[] = [];
   for (const blob of encodeIndexBlobs(packs)) blobIds.push(await writer.store(blobKinds.index, blob));
@@ -54,31 +55,14 @@ export async function indexPacks(
   return { blobIds, covered: packs.map(({ packId }) => packId), replaced };
 }
 
-/** Puts the index blobs of the backup on record, once their pack is safe. */
+/** Puts the index blobs of the backup on record, once their pack is safe. `refs` say where this backup stored index blobs. */
 export async function recordIndex(
   session: Session,
   plan: IndexPlan,
-  newPacks: readonly IndexedPack[],
+  refs: readonly IndexRef[],
 ): Promise<void> {
   const wanted = new Set(plan.blobIds.map(idKey));
-  const added: IndexRef[] = [];
-  for (const { packId, directory } of newPacks) {
-    for (const [ordinal, frame] of directory.frames.entries()) {
-      for (const blob of frame.blobs) {
-        if (blob.kind !== blobKinds.index || !wanted.has(idKey(blob.blobId))) continue;
-        const { offset, sealedLength } = frame;
-        added.push({
-          blobId: blob.blobId,
-          packId,
-          offset,
-          sealedLength,
-          ordinal,
-          offsetInFrame: blob.offsetInFrame,
-          length: blob.length,
-        });
-      }
-    }
-  }
+  const added = refs.filter((ref) => wanted.has(idKey(ref.blobId)));
   if (added.length !== wanted.size) return;
   const bodies: Uint8Array[] = [];
   for (let at = 0; at < plan.covered.length; at += coveredPerRecord) {

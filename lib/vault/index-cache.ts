@@ -6,8 +6,13 @@ import { deriveKey, hashIn } from '../crypto/hash.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
-import { decodeIndexBlob, encodeIndexBlobs, type IndexedPack } from '../format/index-blob.ts';
-import type { PackDirectory } from '../format/pack-directory.ts';
+import {
+  decodeIndexBlob,
+  encodeIndexBlobs,
+  type IndexedPack,
+  type ListedPack,
+} from '../format/index-blob.ts';
+import { encodePackDirectory, type PackDirectory } from '../format/pack-directory.ts';
 import type { DeviceKeys } from '../trust/device.ts';
 
 /** A cache file at most; one index blob, sealed. */
@@ -45,13 +50,13 @@ export class IndexCache {
       .filter((entry) => entry.isFile)
       .map((entry) => entry.name);
     const merge = names.length > cacheFilesMax;
-    const all: IndexedPack[] = [];
+    const all: ListedPack[] = [];
     for (const name of names.sort()) {
       const packs = await this.#read(name);
       if (packs === undefined) await this.#disk.unlink(join(this.#folder, name));
       for (const { packId, directory } of packs ?? []) {
         onPack(packId, directory);
-        if (merge) all.push({ packId, directory });
+        if (merge) all.push({ packId, directory: encodePackDirectory(directory) });
       }
     }
     if (!merge) return;
@@ -71,7 +76,7 @@ export class IndexCache {
   }
 
   /** Keeps directories, durably. Returns the names of the files. */
-  async save(packs: readonly IndexedPack[]): Promise<string[]> {
+  async save(packs: readonly ListedPack[]): Promise<string[]> {
     const names: string[] = [];
     if (packs.length === 0) return names;
     await this.#disk.makeFolder(this.#folder, 0o700);

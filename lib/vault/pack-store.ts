@@ -1,13 +1,14 @@
 import { toHex } from '../base/bytes.ts';
 import { Semaphore } from '../base/concurrency.ts';
 import { rowCountMax, spareRowsDefault } from '../base/limits.ts';
-import type { IndexedPack } from '../format/index-blob.ts';
+import { blobKinds } from '../format/blob.ts';
+import type { IndexRef, ListedPack } from '../format/index-blob.ts';
 import { encodePackRecord, type Placement } from '../format/ledger-records.ts';
 import { logRoles } from '../format/segment.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import type { LogEntry } from '../catalog/log-book.ts';
 import { codeShards, signPack, type CodedPack, type UnsignedPack } from '../pipeline/coded-pack.ts';
-import type { PackDirectory } from '../format/pack-directory.ts';
+import { encodePackDirectory, type PackDirectory } from '../format/pack-directory.ts';
 import type { PackBuilder, SealedPack } from '../pipeline/pack-builder.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import type { Spread } from '../placement/spread.ts';
@@ -36,6 +37,16 @@ export interface PackCounts {
   bytesSent: number;
 }
 
+/** Where the index blobs of a pack are. */
+function* indexRefsOf(packId: Uint8Array, { frames }: PackDirectory): Generator<IndexRef, void, undefined> {
+  for (const [ordinal, { offset, sealedLength, blobs }] of frames.entries()) {
+    for (const { kind, blobId, offsetInFrame, length } of blobs) {
+      if (kind !== blobKinds.index) continue;
+      yield { blobId, packId, offset, sealedLength, ordinal, offsetInFrame, length };
+    }
+  }
+}
+
 /**
  * The way of a finished pack: coded, verified, placed; with k acknowledged shards into the ledger, with fewer into the queue.
  * One per backup.
@@ -50,8 +61,9 @@ export class PackStore {
   /** Of those, packs that aren't sent yet. */
   readonly #preparing = new Set<Promise<void>>();
   readonly #recordLock = new Semaphore(1);
-  readonly #newPacks: IndexedPack[] = [];
-  #batch: { entry: LogEntry; pack: IndexedPack }[] = [];
+  readonly #newPacks: ListedPack[] = [];
+  readonly #indexRefs: IndexRef[] = [];
+  #batch: { entry: LogEntry; pack: ListedPack }[] = [];
   #failure: { readonly error: unknown } | undefined;
   /** Told of the first pack that fails: nothing that is still being read can be published then. */
   onFailure: ((error: unknown) => void) | undefined;
@@ -79,9 +91,14 @@ export class PackStore {
     this.#census = options.census;
   }
 
-  /** Packs stored so far, with what is in them. */
-  get newPacks(): readonly IndexedPack[] {
+  /** Packs stored so far, with what is in them as bytes: a million small files would fill hundreds of megabytes with objects. */
+  get newPacks(): readonly ListedPack[] {
     return this.#newPacks;
+  }
+
+  /** Where index blobs are in those packs. */
+  get indexRefs(): readonly IndexRef[] {
+    return this.#indexRefs;
   }
 
   /** Resolves when a pack may be taken without more than packsInFlight being on their way. Errors of earlier packs are thrown here. */
@@ -129,9 +146,11 @@ export class PackStore {
   /** Sends a pack on its way that was coded and verified elsewhere. `onDone` is called when its memory is no longer needed. */
   send(unsigned: UnsignedPack, directory: PackDirectory, onDone?: () => void): void {
     const coded = signPack(unsigned, this.#session.device);
-    const indexed = { packId: coded.packId, directory };
-    this.#session.index.addPack(coded.packId, directory);
+    const { packId } = coded;
+    const indexed = { packId, directory: encodePackDirectory(directory) };
+    this.#session.index.addPack(packId, directory);
     this.#newPacks.push(indexed);
+    this.#indexRefs.push(...indexRefsOf(packId, directory));
     this.counts.packsNew++;
     const task = this.#place(coded, indexed)
       .catch((error: unknown) => {
@@ -145,7 +164,7 @@ export class PackStore {
     this.#underWay.add(task);
   }
 
-  async #place(coded: CodedPack, indexed: IndexedPack): Promise<void> {
+  async #place(coded: CodedPack, indexed: ListedPack): Promise<void> {
     // Hashed a moment ago from this very memory, which stays as it is until all puts have settled.
     const toPlace = { ...coded, leavesAreFresh: true };
     const result = await this.#stages.wait('place', () =>

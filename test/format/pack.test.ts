@@ -333,15 +333,20 @@ void describe('index blobs', () => {
       packId,
       directory: i === 9 ? directory(40_000) : small,
     }));
-    const blobs = encodeIndexBlobs(many);
+    const blobs = [...encodeIndexBlobs(many)];
     assert.ok(blobs.length > 2);
     assert.equal(blobs.filter((bytes) => bytes.length > 2 ** 20).length, 1);
     assert.deepEqual(
       blobs.flatMap(decodeIndexBlob).map(({ packId }) => packId),
       many.map(({ packId }) => packId),
     );
-    assert.deepEqual(encodeIndexBlobs([]), []);
-    assert.deepEqual(encodeIndexBlobs(packs), [encodeIndexBlob(packs)]);
+    assert.deepEqual([...encodeIndexBlobs([])], []);
+    assert.deepEqual([...encodeIndexBlobs(packs)], [encodeIndexBlob(packs)]);
+    const listed = packs.map(({ packId, directory }) => ({
+      packId,
+      directory: encodePackDirectory(directory),
+    }));
+    assert.deepEqual([...encodeIndexBlobs(listed)], [encodeIndexBlob(packs)]);
   });
 });
 
