@@ -20,7 +20,7 @@ export const frameBytesMax: number = 4 * 1024 * 1024;
  * Bytes of a chunk: never fewer (but the last), aimed at, never more. The most is a leaf short of 4 MiB, so that a
  * chunk that can't be compressed still fits a pack of one 4 MiB shard (k = 1) with its head, directory and trailer.
  */
-export const chunkBytesMin: number = 64 * 1024;
+export const chunkBytesMin: number = 128 * 1024;
 export const chunkBytesTarget: number = 256 * 1024;
 export const chunkBytesMax: number = 4 * 1024 * 1024 - 64 * 1024;
 
