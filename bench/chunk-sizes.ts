@@ -17,9 +17,9 @@ const hasher = Hasher.keyed(key);
 const bufferBytes = 64 * 1024 * 1024;
 const buffer = new Uint8Array(bufferBytes);
 
-/** Minimum a quarter of the target, as in the format; the maximum is the format's. */
+/** Minimum half of the target, as in the format; the maximum is the format's. */
 function sizesOf(target: number): ChunkSizes {
-  return { min: target / 4, target, max: chunkSizes.max };
+  return { min: target / 2, target, max: chunkSizes.max };
 }
 
 interface Tally {

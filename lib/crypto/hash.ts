@@ -79,6 +79,8 @@ export class Hasher {
     const hash = new Uint8Array(hashBytes);
     hexBuffer.write(this.#hexOf(parts), 'hex');
     hash.set(hexBuffer);
+    // It may be a key.
+    hexBuffer.fill(0);
     return hash;
   }
 
