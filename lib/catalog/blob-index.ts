@@ -35,7 +35,7 @@ const blockIds: number = 1 << blockShift;
 const blockMask: number = blockIds - 1;
 
 /**
- * BlobId → place, over packed arrays in blocks: some 75 bytes for a blob with a frame of its own, 55 for one of many (docs/decisions/0029). Open
+ * BlobId → place, over packed arrays in blocks: some 105 to 130 bytes for a blob with a frame of its own, 20 less for one of many (docs/decisions/0029). Open
  * addressing with linear probing; ids are keyed hashes, so their first bytes are the hash. A blob may stand in several
  * packs (one was lost and its blobs were stored again, or two devices stored the same): the first added is given,
  * unless that pack was removed or comes later in the order of who asks, and another has the blob.
