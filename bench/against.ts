@@ -67,8 +67,8 @@ async function roomNeeded(
     const { bytes, files } = here ? await surveyFolder(path, signal) : recipe;
     const onDisk = bytes + files * blockBytes;
     const made = here ? 0 : onDisk;
-    // The copy, kith's six drives, as much again for the disk alone (or a restored tree), and a store for each of the others.
-    const round = onDisk * (1 + 2 * 1.6 + 1.1 * (peers.length - 1));
+    // The copy, kith's six drives, as much again for the disk alone or what each program restored, and a store for each of the others.
+    const round = onDisk * (1 + 1.6 + Math.max(1.6, peers.length) + 1.1 * (peers.length - 1));
     most = Math.max(most, keptBytes + made + round);
     if (kept) keptBytes += made;
   }

@@ -113,10 +113,13 @@ async function editedBackups(
   });
 }
 
-/** Restores are compared whole with the source. */
+/**
+ * Restores are compared whole with the source. What came back stays until the round has ended: for minutes after a removal ext4 looks for
+ * inodes that were not in use just now, and whoever makes many files then would pay for those that another program's restore left.
+ */
 async function restores(runners: readonly Runner[], source: string, options: RoundOptions): Promise<void> {
-  const target = join(options.folder, 'back');
   await timed('restore', runners, options, async (runner) => {
+    const target = join(options.folder, `back from ${runner.peer.name}`);
     await mkdir(target);
     runner.steps.restore = await runner.peer.restore(target);
     const compared = compareTrees(source, join(target, source), {
@@ -126,7 +129,6 @@ async function restores(runners: readonly Runner[], source: string, options: Rou
     for await (const difference of compared) {
       if (runner.differences++ < differencesShown) options.say(`  ${runner.peer.name}: ${difference}`);
     }
-    await rm(target, { recursive: true });
   });
 }
 

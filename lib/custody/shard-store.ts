@@ -126,7 +126,7 @@ export class ShardStore {
   /** A file's bytes, whatever they are, in `into` if they fit. KithError `shard-damaged` where they can't be read, or are more than any shard has. */
   async file(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
     try {
-      return await this.#folder.disk.readWhole(this.#pathOf(ref), shardFileBytesMax, into);
+      return await this.#folder.disk.readWhole(this.pathOf(ref), shardFileBytesMax, into);
     } catch (error) {
       if (isKithError(error, 'limit-exceeded') || isUnreadable(error)) {
         throw this.#damaged(ref, messageOf(error), error);
@@ -137,7 +137,7 @@ export class ShardStore {
 
   async verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     try {
-      const bytes = await this.#folder.disk.readWhole(this.#pathOf(ref), shardFileBytesMax);
+      const bytes = await this.#folder.disk.readWhole(this.pathOf(ref), shardFileBytesMax);
       if (bytes === undefined) return 'missing';
       return flawOfShardFile(bytes, ref, this.#vaultId, this.#isDevice) === undefined ? 'good' : 'damaged';
     } catch (error) {
@@ -242,7 +242,7 @@ export class ShardStore {
     return { folders: [...this.#vaultFolders, xx], name: shardFileName(ref.packId, ref.index) };
   }
 
-  #pathOf(ref: ShardRef): string {
+  pathOf(ref: ShardRef): string {
     return this.#folder.pathOf(this.#placeOf(ref));
   }
 
@@ -281,7 +281,7 @@ export class ShardStore {
 
   async #read(ref: ShardRef, offset: number, length: number): Promise<Uint8Array | undefined> {
     try {
-      return await this.#folder.disk.read(this.#pathOf(ref), offset, length);
+      return await this.#folder.disk.read(this.pathOf(ref), offset, length);
     } catch (error) {
       if (isUnreadable(error)) throw this.#damaged(ref, messageOf(error), error);
       throw error;
@@ -290,7 +290,7 @@ export class ShardStore {
 
   /** Like #readTail, remembered while the file looks the same: a restore asks for many ranges of few shards. */
   async #tailOf(ref: ShardRef): Promise<ShardTail | undefined> {
-    const path = this.#pathOf(ref);
+    const path = this.pathOf(ref);
     const stat = await this.#statOf(path);
     const known = this.#tails.get(path);
     if (known !== undefined && known.bytes === stat?.bytes && known.mtimeMs === stat.mtimeMs) {

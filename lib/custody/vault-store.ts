@@ -143,6 +143,11 @@ export class VaultStore {
     );
   }
 
+  /** Where a shard's file lies, or would. */
+  shardPath(ref: ShardRef): string {
+    return this.#shards.pathOf(ref);
+  }
+
   shardFile(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined> {
     return this.#store.guarded(() => this.#shards.file(ref, into), isUndefined);
   }

@@ -38,6 +38,8 @@ export interface DiskLock {
  * A name is only durable after `syncFolder` of its folder, the bytes only after a write with `sync`.
  */
 export interface Disk {
+  /** True: its paths are the system's own, and a thread may read a file there by itself. */
+  readonly pathsAreReal?: boolean;
   /** Names in a folder, in no order; undefined where there is no such folder. One readdir. */
   list(folder: string): Promise<DiskEntry[] | undefined>;
   /** Undefined where there is nothing. One lstat. */

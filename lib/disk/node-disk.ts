@@ -180,6 +180,7 @@ function ignoreUnreadable(error: unknown): void {
 
 /** The machine's file systems, through node:fs. Stateless: one serves all. */
 export const nodeDisk: Disk = {
+  pathsAreReal: true,
   list: (folder) =>
     toldOrAbsent('listing', folder, async () => {
       const entries = await readdir(folder, { withFileTypes: true });

@@ -192,6 +192,10 @@ export class DriveHolder implements Holder {
     return this.#kept.shardFile(ref, into);
   }
 
+  shardPath(ref: ShardRef): string | undefined {
+    return this.#disk.pathsAreReal === true ? this.#kept.shardPath(ref) : undefined;
+  }
+
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
     return this.#kept.verify(ref);
   }

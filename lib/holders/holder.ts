@@ -163,6 +163,11 @@ export interface Holder {
    * is given and long enough. KithError `shard-damaged` where they can't be read. Only holders that are read on this computer have it.
    */
   shardFile?(ref: ShardRef, into?: Uint8Array): Promise<Uint8Array | undefined>;
+  /**
+   * Where a shard's file lies if this holder has it, for threads that read ranges of it by themselves, verify all, and take whatever
+   * goes wrong there for a reason to ask the holder. Only holders whose files the system's own calls reach have it.
+   */
+  shardPath?(ref: ShardRef): string | undefined;
   /** Reads and verifies every byte of a shard. */
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'>;
   /**

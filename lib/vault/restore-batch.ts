@@ -14,7 +14,7 @@ import type {
   FolderJob,
   FrameJob,
   OpenJob,
-  RowRange,
+  RowSource,
   SealedPart,
 } from '../workers/open-job.ts';
 
@@ -56,7 +56,12 @@ export interface ChunkTask {
 /** How a batch gets at the packs. */
 export interface BatchSource {
   openPack(manifest: Manifest): Promise<OpenPack>;
-  rows(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<readonly RowRange[]>;
+  rows(
+    manifest: Manifest,
+    index: number,
+    firstLeaf: number,
+    leafCount: number,
+  ): Promise<readonly RowSource[]>;
   /** Leaves that are asked for together at most. */
   readonly spanLeavesMax: number;
 }

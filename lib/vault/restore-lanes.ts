@@ -165,14 +165,14 @@ export class RestoreLanes {
     let result: OpenResult;
     try {
       result = await this.#open(batch, this.#source);
-      if (result.bad) result = await this.#open(batch, this.#verifying);
-      if (result.bad) throw new KithError('internal', 'verified bytes were found bad');
+      if (result.bad.length > 0) result = await this.#open(batch, this.#verifying);
+      if (result.bad.length > 0) throw new KithError('internal', 'verified bytes were found bad');
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted' || error.code === 'internal') throw error;
       // Something can't be had: each file finds out for itself whether that matters to it.
       const unread = errorToWire(error);
       result = {
-        bad: false,
+        bad: [],
         files: batch.files.map((_, file) => ({ file, unread })),
         chunks: batch.chunks.map((_, chunk) => ({ chunk, unread })),
       };
@@ -184,7 +184,12 @@ export class RestoreLanes {
     const { stages } = this.#options;
     const job = await stages.wait('fetch', () => batch.job(source));
     if (this.#closed) throw new KithError('interrupted', 'the restore has ended');
-    return await this.#busy(stages.wait('open', () => this.#give(batch, job)));
+    const result = await this.#busy(stages.wait('open', () => this.#give(batch, job)));
+    for (const { span, row } of result.bad) {
+      const source = job.spans[span]?.rows[row];
+      if (source !== undefined && 'path' in source) this.#options.reader.shards.fileFailed(source);
+    }
+    return result;
   }
 
   async #give(batch: RestoreBatch, job: OpenJob): Promise<OpenResult> {
@@ -229,7 +234,9 @@ export class RestoreLanes {
 function transferable({ spans }: OpenJob): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const { rows } of spans) {
-    for (const { bytes, proof } of rows) {
+    for (const row of rows) {
+      if ('path' in row) continue;
+      const { bytes, proof } = row;
       const { buffer } = bytes;
       // What was verified here may be remembered here.
       if (proof !== undefined && buffer instanceof ArrayBuffer && bytes.length === buffer.byteLength)

@@ -7,7 +7,7 @@ import type { Holder, ShardRange } from '../holders/holder.ts';
 import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import type { LeafSource } from '../pipeline/pack-reader.ts';
 import { bringBack, type NamedHolder } from '../placement/words.ts';
-import type { RowRange } from '../workers/open-job.ts';
+import type { RowFile, RowRange, RowSource } from '../workers/open-job.ts';
 import { shardKey } from './damage-book.ts';
 import { inTime } from './in-time.ts';
 import { ReadPace, type PaceTime } from './read-pace.ts';
@@ -19,6 +19,8 @@ export const windowLeaves = 8;
 const getMsMax = 60_000;
 /** How often a holder that didn't answer, and then seems to be back, is asked again by one operation. */
 const timesGoneMax = 3;
+/** Files of a holder that threads may fail to read: each costs its whole batch a second turn. */
+const filesFailedMax = 3;
 const withheldWords = 'it lists a part of your backup that it does not give; others are used';
 const alteredWords = 'a part of what it holds was altered; another copy is used';
 /** Leaves that are remembered: 48 MiB. */
@@ -75,6 +77,8 @@ export class ShardReader implements LeafSource {
   /** Holders that didn't answer: left out, until too few others are left and they are back. */
   readonly #gone = new Map<string, Holder>();
   readonly #timesGone = new Map<string, number>();
+  /** How many files of a holder couldn't be read by threads, by its id. */
+  readonly #filesFailed = new Map<string, number>();
   /** How often some holder came back, for those who wait side by side. */
   #returns = 0;
   readonly #pace: ReadPace;
@@ -175,21 +179,21 @@ export class ShardReader implements LeafSource {
   }
 
   /**
-   * Ranges of rows from which a range of a data shard can be had, not yet verified, so that a thread can do that: of the shard itself, or of
-   * k others. Where a copy was found bad before, and where too few rows can be had whole, it is what `leaves` would give.
+   * Ranges of rows from which a range of a data shard can be had, not yet verified (nor read, where they lie in files on this computer), so
+   * that a thread can do that: of the shard itself, or of k others. Where a copy was found bad before, and where too few rows can be had whole, it is what `leaves` would give.
    */
   async gather(
     manifest: Manifest,
     index: number,
     firstLeaf: number,
     leafCount: number,
-  ): Promise<readonly RowRange[]> {
+  ): Promise<readonly RowSource[]> {
     if (!this.#badRows.has(rowKey(manifest, index))) {
-      const ask = async (): Promise<readonly RowRange[] | undefined> => {
+      const ask = async (): Promise<readonly RowSource[] | undefined> => {
         const own = await this.#unverified(manifest, index, firstLeaf, leafCount);
         return own === undefined ? undefined : [own];
       };
-      const others = async (): Promise<readonly RowRange[] | undefined> => {
+      const others = async (): Promise<readonly RowSource[] | undefined> => {
         const rows = await this.#anyRows(manifest, (row) =>
           row === index || this.#badRows.has(rowKey(manifest, row))
             ? Promise.resolve(undefined)
@@ -220,13 +224,33 @@ export class ShardReader implements LeafSource {
     index: number,
     firstLeaf: number,
     leafCount: number,
-  ): Promise<RowRange | undefined> {
+  ): Promise<RowSource | undefined> {
     const root = rootOf(manifest, index);
     for (const holder of this.#places.holdersOf(manifest, index)) {
+      const file = this.#fileAt(holder, manifest, index, root);
+      if (file !== undefined) {
+        this.#bytesRead += leafCount * leafBytes;
+        return file;
+      }
       const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
       if (range !== undefined) return { index, bytes: range.bytes, proof: range.proof, root };
     }
     return undefined;
+  }
+
+  /** A row's file at a holder that is read on this computer, unless files there have failed before. */
+  #fileAt(holder: Holder, manifest: Manifest, index: number, root: Uint8Array): RowFile | undefined {
+    if (this.#gone.has(holder.id) || (this.#filesFailed.get(holder.id) ?? 0) >= filesFailedMax)
+      return undefined;
+    const shard = shardKey(holder.id, manifest.packId, index);
+    if (this.#withheld.has(shard) || this.#bad.has(shard)) return undefined;
+    const path = holder.shardPath?.({ packId: manifest.packId, index });
+    return path === undefined ? undefined : { index, holder: holder.id, path, root };
+  }
+
+  /** A thread couldn't read a row that `gather` gave, or found it altered: after some of them the holder itself is asked. */
+  fileFailed({ holder }: RowFile): void {
+    this.#filesFailed.set(holder, (this.#filesFailed.get(holder) ?? 0) + 1);
   }
 
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import { concatBytes, displayText, equalBytes, toHex, viewAsBuffer } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { leafBytes } from '../base/limits.ts';
-import { openFrame } from '../crypto/aead.ts';
+import { openFrame, tagBytes } from '../crypto/aead.ts';
 import { leafHashes, verifyRange } from '../crypto/merkle.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { blobKinds, BlobNamer } from '../format/blob.ts';
@@ -14,6 +14,7 @@ import { handlePath, joinPath } from '../source/path.ts';
 import { metadataSetter, type MetadataSetter } from '../source/restore-metadata.ts';
 import { FileSink, writeAllAt, type SinkEnd, type SinkFolder } from '../source/restore-sink.ts';
 import type {
+  BadRow,
   BlobPiece,
   ChunkEnd,
   FileEnd,
@@ -22,9 +23,15 @@ import type {
   OpenJob,
   OpenResult,
   OpenSetup,
+  RowRange,
   SpanJob,
 } from './open-job.ts';
+import { RowFiles } from './row-files.ts';
+import { ScratchMemory } from './scratch-memory.ts';
 import { errorToWire, systemErrorToWire, type WireError } from './wire-error.ts';
+
+/** Bytes of a batch's opened frames; what it has more is in memory of its own. */
+const frameScratchBytes = 9 * 1024 * 1024;
 
 /**
  * Turns ranges of shards into files: verifies every leaf against its signed root before anything else looks at it, makes rows that are
@@ -35,6 +42,9 @@ export class BatchOpener {
   readonly #namer: BlobNamer;
   readonly #decompressor: Decompressor = createDecompressor();
   readonly #setter: MetadataSetter;
+  readonly #rowFiles = new RowFiles();
+  /** For frames as they are when opened. */
+  readonly #scratch = new ScratchMemory(frameScratchBytes);
 
   constructor(setup: OpenSetup) {
     const accounts = localAccounts();
@@ -43,8 +53,11 @@ export class BatchOpener {
   }
 
   async run(job: OpenJob): Promise<OpenResult> {
-    if (!job.spans.every(isAuthentic)) return { bad: true, files: [], chunks: [] };
-    const frames = new FrameSet(job, this.#decompressor);
+    this.#rowFiles.reuse();
+    this.#scratch.reuse();
+    const { spans, bad } = this.#authenticSpans(job);
+    if (bad.length > 0) return { bad, files: [], chunks: [] };
+    const frames = new FrameSet(job, spans, this.#decompressor, this.#scratch);
     const files: FileEnd[] = [];
     const chunks: ChunkEnd[] = [];
     for (const [file, what] of job.files.entries()) {
@@ -63,7 +76,26 @@ export class BatchOpener {
         chunks.push({ chunk, unwritten: systemErrorToWire(error) });
       }
     }
-    return { bad: false, files, chunks };
+    return { bad, files, chunks };
+  }
+
+  /** The rows of each span, read where they are in files, and which of all of them are not what their roots say. */
+  #authenticSpans(job: OpenJob): { spans: Row[][]; bad: BadRow[] } {
+    const bad: BadRow[] = [];
+    const spans = job.spans.map((span, number) =>
+      span.rows.flatMap((source, row) => {
+        const bytes =
+          'path' in source
+            ? this.#rowFiles.read(source, span)
+            : isAuthentic(span, source)
+              ? source.bytes
+              : undefined;
+        if (bytes !== undefined) return [{ index: source.index, bytes }];
+        bad.push({ span: number, row });
+        return [];
+      }),
+    );
+    return { spans, bad };
   }
 
   async #file(job: OpenJob, frames: FrameSet, file: number, what: FileJob): Promise<FileEnd | undefined> {
@@ -129,26 +161,43 @@ function folderAt({ handle }: FolderJob): SinkFolder {
   return { at: (name) => viewAsBuffer(joinPath(path, name)), release: () => undefined };
 }
 
-/** True if every range of a span is what its signed root says. */
-function isAuthentic({ firstLeaf, leafCount, leavesOfShard, rows }: SpanJob): boolean {
-  return rows.every(
-    ({ bytes, proof, root }) =>
-      bytes.length === leafCount * leafBytes &&
-      (proof === undefined ||
-        verifyRange(leafHashes(bytes, leafBytes), firstLeaf, leavesOfShard, proof, root)),
+/** A range of a row that led to its signed root. */
+interface Row {
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
+/** True if a range is what its signed root says. */
+function isAuthentic(
+  { firstLeaf, leafCount, leavesOfShard }: SpanJob,
+  { bytes, proof, root }: RowRange,
+): boolean {
+  return (
+    bytes.length === leafCount * leafBytes &&
+    (proof === undefined || verifyRange(leafHashes(bytes, leafBytes), firstLeaf, leavesOfShard, proof, root))
   );
 }
 
-/** The frames of a job, each opened when it is first asked for. All ranges must be authentic. */
+/** The frames of a job, each opened when it is first asked for. */
 class FrameSet {
   readonly #job: OpenJob;
+  readonly #rows: readonly (readonly Row[])[];
   readonly #decompressor: Decompressor;
+  readonly #scratch: ScratchMemory;
   readonly #spans: (Uint8Array | undefined)[] = [];
   readonly #plain: (Uint8Array | WireError | undefined)[] = [];
 
-  constructor(job: OpenJob, decompressor: Decompressor) {
+  /** `rows`: those of each span of the job. Frames lie in `scratch` until it is used again. */
+  constructor(
+    job: OpenJob,
+    rows: readonly (readonly Row[])[],
+    decompressor: Decompressor,
+    scratch: ScratchMemory,
+  ) {
     this.#job = job;
+    this.#rows = rows;
     this.#decompressor = decompressor;
+    this.#scratch = scratch;
   }
 
   /** Plain bytes of a frame; they are only to be read. Errors are those of what was sealed. */
@@ -165,7 +214,8 @@ class FrameSet {
       );
       const [only] = parts;
       const sealed = parts.length === 1 && only !== undefined ? only : concatBytes(...parts);
-      const plain = openFrame(frame.suite, frame.key, frame.ordinal, frame.additional, sealed);
+      const into = this.#scratch.take(Math.max(0, sealed.length - tagBytes));
+      const plain = openFrame(frame.suite, frame.key, frame.ordinal, frame.additional, sealed, into);
       if (plain === undefined) {
         throw new KithError(
           'not-authentic',
@@ -185,10 +235,11 @@ class FrameSet {
 
   #decode(number: number): Uint8Array {
     const span = this.#job.spans[number];
-    if (span === undefined) throw new KithError('internal', 'a frame without its span');
-    const own = span.rows.find(({ index }) => index === span.index);
+    const rows = this.#rows[number];
+    if (span === undefined || rows === undefined) throw new KithError('internal', 'a frame without its span');
+    const own = rows.find(({ index }) => index === span.index);
     if (own !== undefined) return own.bytes;
-    const [decoded] = threadKernels().coder.reconstruct(span.k, span.rows, [span.index]);
+    const [decoded] = threadKernels().coder.reconstruct(span.k, rows, [span.index]);
     if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
     return decoded;
   }

@@ -21,6 +21,19 @@ export interface RowRange {
   readonly root: Uint8Array;
 }
 
+/** A row of a pack that lies in a file on this computer: the thread reads the range from it. */
+export interface RowFile {
+  readonly index: number;
+  /** The holder's id. */
+  readonly holder: string;
+  readonly path: string;
+  /** The row's signed root. */
+  readonly root: Uint8Array;
+}
+
+/** Where a range of a row comes from. */
+export type RowSource = RowRange | RowFile;
+
 /** Leaves of one data shard: the row itself, or k others of which it is made. */
 export interface SpanJob {
   readonly index: number;
@@ -29,7 +42,7 @@ export interface SpanJob {
   readonly leafCount: number;
   /** Leaves of a whole shard. */
   readonly leavesOfShard: number;
-  readonly rows: readonly RowRange[];
+  readonly rows: readonly RowSource[];
 }
 
 /** A part of a frame's sealed bytes, by places in a span. */
@@ -107,10 +120,16 @@ export interface ChunkEnd {
   readonly unwritten?: WireError;
 }
 
+/** A row of a span that isn't what its root says, or can't be read. */
+export interface BadRow {
+  readonly span: number;
+  readonly row: number;
+}
+
 /** The answer to an OpenJob: files and chunks that aren't named were written. */
 export interface OpenResult {
-  /** True if some range isn't what its root says: then nothing was opened, and nothing written. */
-  readonly bad: boolean;
+  /** If there are any nothing was opened, and nothing written. */
+  readonly bad: readonly BadRow[];
   readonly files: readonly FileEnd[];
   readonly chunks: readonly ChunkEnd[];
 }

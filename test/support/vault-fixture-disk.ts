@@ -25,6 +25,7 @@ export class PartlyFullDisk {
   onWrite: (path: string) => void = () => undefined;
   readonly disk: Disk = {
     ...quickDisk,
+    pathsAreReal: false,
     write: async (path, parts, options) => {
       this.onWrite(path);
       const bytes = parts.reduce((sum, part) => sum + part.length, 0);
