@@ -40,27 +40,51 @@ export function merkleRoot(leaves: Uint8Array): Uint8Array {
   return new Uint8Array(level);
 }
 
-/**
- * What a verifier needs besides leaves [first, first + count): the hashes of the siblings, level by level from the
- * bottom, left before right. At most 2 · log2(leaves) hashes.
- */
-export function rangeProof(leaves: Uint8Array, first: number, count: number): Uint8Array {
-  const total = leafCountOf(leaves);
-  if (first < 0 || count < 1 || first + count > total) throw new RangeError('leaf range out of bounds');
-  const siblings: Uint8Array[] = [];
-  let level = leaves;
-  let low = first;
-  let high = first + count;
-  for (let size = total; size > 1; size /= 2) {
-    // Nothing stands beside it, nor on any level above.
-    if (low === 0 && high === size) break;
-    if (low % 2 === 1) siblings.push(level.subarray((low - 1) * hashBytes, low * hashBytes));
-    if (high % 2 === 1) siblings.push(level.subarray(high * hashBytes, (high + 1) * hashBytes));
-    level = parentsOf(level);
-    low = Math.floor(low / 2);
-    high = Math.ceil(high / 2);
+/** All hashes of a tree, for who gives many proofs from it: 64 bytes a leaf, and a hash for each leaf when the first proof is asked for. */
+export class MerkleTree {
+  /** From the leaves upwards. */
+  readonly #levels: Uint8Array[];
+
+  /** Leaf hashes of 32 bytes, which aren't copied. RangeError if their number is no power of two. */
+  constructor(leaves: Uint8Array) {
+    leafCountOf(leaves);
+    this.#levels = [leaves];
   }
-  return concatBytes(...siblings);
+
+  get leaves(): Uint8Array {
+    return this.#level(0);
+  }
+
+  /**
+   * What a verifier needs besides leaves [first, first + count): the hashes of the siblings, level by level from the
+   * bottom, left before right. At most 2 · log2(leaves) hashes; fresh bytes.
+   */
+  rangeProof(first: number, count: number): Uint8Array {
+    const total = this.leaves.length / hashBytes;
+    if (first < 0 || count < 1 || first + count > total) throw new RangeError('leaf range out of bounds');
+    const siblings: Uint8Array[] = [];
+    let low = first;
+    let high = first + count;
+    for (let depth = 0, size = total; size > 1; size /= 2, depth++) {
+      // Nothing stands beside it, nor on any level above.
+      if (low === 0 && high === size) break;
+      const level = this.#level(depth);
+      if (low % 2 === 1) siblings.push(level.subarray((low - 1) * hashBytes, low * hashBytes));
+      if (high % 2 === 1) siblings.push(level.subarray(high * hashBytes, (high + 1) * hashBytes));
+      low = Math.floor(low / 2);
+      high = Math.ceil(high / 2);
+    }
+    return concatBytes(...siblings);
+  }
+
+  #level(depth: number): Uint8Array {
+    return (this.#levels[depth] ??= parentsOf(this.#level(depth - 1)));
+  }
+}
+
+/** One proof from a tree's leaf hashes (MerkleTree.rangeProof). */
+export function rangeProof(leaves: Uint8Array, first: number, count: number): Uint8Array {
+  return new MerkleTree(leaves).rangeProof(first, count);
 }
 
 /** True if the leaf hashes of a range and a proof lead to the root. Proofs of wrong length are false, not errors. */

@@ -3,7 +3,7 @@ import { mapLimited, throwIfAborted } from '../base/concurrency.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { hashBytes } from '../crypto/hash.ts';
-import { rangeProof } from '../crypto/merkle.ts';
+import { MerkleTree } from '../crypto/merkle.ts';
 import type { DiskEntry, DiskStat } from '../disk/disk.ts';
 import {
   checkShardPayload,
@@ -38,13 +38,13 @@ import {
 /** Heads read at a time while listing. */
 const headsAtOnce = 16;
 
-/** Tails that are remembered, of 3 to 8 KiB each: those of the packs that a restore is at. */
+/** Tails that are remembered, of 5 to 10 KiB each: those of the packs that a restore is at. */
 const tailsMax = 128;
 
 /** What stands around a shard's payload. */
 interface ShardTail {
   readonly head: ShardHead;
-  readonly leaves: Uint8Array;
+  readonly tree: MerkleTree;
   readonly manifest: Uint8Array;
 }
 
@@ -99,7 +99,7 @@ export class ShardStore {
     const found = await this.#tailOf(ref);
     if (found === undefined) return undefined;
     const { payloadAt } = shardFileLayout(found.head);
-    if (firstLeaf + leafCount > found.leaves.length / hashBytes) {
+    if (firstLeaf + leafCount > found.tree.leaves.length / hashBytes) {
       throw new KithError(
         'usage',
         `${nameOf(ref)} has no leaves ${firstLeaf} to ${firstLeaf + leafCount - 1}`,
@@ -108,10 +108,10 @@ export class ShardStore {
     const bytes = await this.#read(ref, payloadAt + firstLeaf * leafBytes, leafCount * leafBytes);
     if (bytes === undefined) return undefined;
     const isWhole = bytes.length === leafCount * leafBytes;
-    if (!isWhole || !(asStored || checkShardPayload(bytes, firstLeaf, found.leaves))) {
+    if (!isWhole || !(asStored || checkShardPayload(bytes, firstLeaf, found.tree.leaves))) {
       throw this.#damaged(ref, "the payload isn't what its leaf hashes say");
     }
-    return { bytes, proof: rangeProof(found.leaves, firstLeaf, leafCount) };
+    return { bytes, proof: found.tree.rangeProof(firstLeaf, leafCount) };
   }
 
   async stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
@@ -333,7 +333,7 @@ export class ShardStore {
     const manifest = tail.subarray(manifestAt - leavesAt);
     const flaw = flawOfTail(found.head, leaves, manifest);
     if (flaw !== undefined) throw this.#damaged(ref, flaw);
-    return { head: found.head, leaves, manifest };
+    return { head: found.head, tree: new MerkleTree(leaves), manifest };
   }
 
   /** True if the very payload is in the file that is there, and that is good (its manifest may be an older one). */
