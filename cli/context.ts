@@ -121,7 +121,8 @@ async function openLocalVault(context: Context): Promise<Opened> {
     home: context.home,
     passphrase: context.passphrase,
     network: undefined,
-    onProblem: (problem) => context.output.problem(problem),
+    // The very function that operations are given: then nobody need keep apart whose a problem is.
+    onProblem: context.output.problem,
   });
   const close = async (): Promise<void> => {
     try {
@@ -184,7 +185,7 @@ export async function withOperation<T>(
     return await work({
       signal: context.signal,
       onProgress: (progress) => view.update(progress),
-      onProblem: (problem) => output.problem(problem),
+      onProblem: output.problem,
       ...(output.verbose && {
         onItem: ({ action, path, bytes }) => {
           output.event('verbose_status', { action, item: path, bytes });

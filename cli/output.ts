@@ -120,14 +120,14 @@ export class Output {
   }
 
   /** Something that went wrong without ending the command. */
-  problem(problem: Problem): void {
+  readonly problem = (problem: Problem): void => {
     if (this.json) {
       const { item, message, code } = problem;
       this.#err(`${JSON.stringify({ message_type: 'error', item, message, code })}\n`);
     } else {
       this.#err(`kith: ${shown(problem.item)}: ${shown(problem.message)}\n`);
     }
-  }
+  };
 
   /** Why the exit status isn't 0. */
   exitError(exit: number, message: string, more: Fields = {}): void {

@@ -49,6 +49,8 @@ export class ProblemDesk {
       this.#waiting = [];
       for (const problem of waiting) listener(problem);
     }
+    // Who listens to the home as well hears all that isn't another operation's; and a storage that was never used costs nothing.
+    if (listener === this.#atHome && this.#listeners.getStore() === undefined) return await work();
     return await this.#listeners.run(listener, work);
   }
 
