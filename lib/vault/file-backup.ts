@@ -8,43 +8,13 @@ import { asUnreadable } from '../source/entry.ts';
 import { readableMetadata } from '../source/extras.ts';
 import { unchangedEntry } from '../source/unchanged.ts';
 import type { WalkEvent } from '../source/walk.ts';
+import type { FileCounts } from './file-counts.ts';
 import type { FileLanes, FileTicket, StoredContent } from './file-lanes.ts';
 import { allKnownAtOnce, looksUnchanged } from './parent-tree.ts';
 import type { ParentEntry, TreeBuilder } from './tree-builder.ts';
 import type { TreeReader } from './tree-reader.ts';
 import { isAsBefore, type RunPlace } from './tree-runs.ts';
 import type { BackupOptions, Problem } from './types.ts';
-
-/** What a backup met so far. */
-export interface FileCounts {
-  filesNew: number;
-  filesChanged: number;
-  filesUnmodified: number;
-  folders: number;
-  symlinks: number;
-  others: number;
-  unreadable: number;
-  /** Of those that are new or changed: they changed each time they were read. */
-  changedWhileRead: number;
-  bytesProcessed: number;
-  /** Of those, bytes of files that weren't read. */
-  bytesUnmodified: number;
-}
-
-export function newFileCounts(): FileCounts {
-  return {
-    filesNew: 0,
-    filesChanged: 0,
-    filesUnmodified: 0,
-    folders: 0,
-    symlinks: 0,
-    others: 0,
-    unreadable: 0,
-    changedWhileRead: 0,
-    bytesProcessed: 0,
-    bytesUnmodified: 0,
-  };
-}
 
 /** What FileBackup works with. */
 export interface FileBackupOptions {

@@ -6,7 +6,7 @@ import type { BlobPlace } from '../catalog/blob-index.ts';
 import { frameAdditional } from '../format/frame.ts';
 import type { Manifest } from '../format/manifest.ts';
 import type { OpenPack } from '../pipeline/pack-reader.ts';
-import type { FilePlace } from '../source/restore-writer.ts';
+import type { FilePlace } from '../source/restore-places.ts';
 import type {
   BlobPiece,
   ChunkJob,
