@@ -17,7 +17,7 @@ import { RestoreProgress } from './restore-progress.ts';
 import { readsBack } from './restore-verify.ts';
 import { RestoreWalk } from './restore-walk.ts';
 import type { Session } from './session.ts';
-import { packsOf } from './snapshot-check.ts';
+import { packsOf, packsOfEntry } from './snapshot-check.ts';
 import { resolveSnapshot, type ResolvedPath } from './snapshots.ts';
 import { TreeReader } from './tree-reader.ts';
 import type { RestoreOptions, RestoreSummary } from './types.ts';
@@ -97,10 +97,11 @@ class RestoreRun {
   /** Packs that this restore needs, or undefined where its trees can't even be read. */
   async #packsWanted(): Promise<Set<string> | undefined> {
     try {
-      const { content } = await this.#start();
+      const { signal } = this.#options;
+      const { content, entry } = await this.#start();
+      if (entry !== undefined) return new Set((await packsOfEntry(this.#reader, entry, signal)).keys());
       if (content === undefined) return new Set();
-      const { packs } = await packsOf(this.#reader, content, this.#options.signal);
-      return new Set(packs.keys());
+      return new Set((await packsOf(this.#reader, content, signal)).packs.keys());
     } catch (error) {
       if (!isKithError(error, 'not-restorable', 'blob-missing')) throw error;
       return undefined;

@@ -1,6 +1,6 @@
 import { idKey } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/concurrency.ts';
-import { entryTypes } from '../format/tree.ts';
+import { entryTypes, type TreeEntry } from '../format/tree.ts';
 import type { Content } from '../format/content.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { TreeReader } from './tree-reader.ts';
@@ -57,4 +57,22 @@ export async function packsOf(
     { signal },
   );
   return { packs, missingBlobs };
+}
+
+/** The same for an entry of a snapshot: what a folder needs with all that is in it, or any other entry itself. */
+export async function packsOfEntry(
+  reader: BlobReader,
+  entry: TreeEntry,
+  signal?: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
+  const { type, content } = entry;
+  if (content === undefined) return new Map<string, Uint8Array>();
+  if (type === entryTypes.folder) return (await packsOf(reader, content, signal)).packs;
+  const packs = new Map<string, Uint8Array>();
+  for await (const { id } of new TreeReader(reader).blobIds(content)) {
+    throwIfAborted(signal);
+    const packId = reader.placeOf(id)?.packId;
+    if (packId !== undefined) packs.set(idKey(packId), packId);
+  }
+  return packs;
 }

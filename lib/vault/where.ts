@@ -1,12 +1,10 @@
-import { idKey } from '../base/bytes.ts';
 import type { KnownPack } from '../catalog/catalog-state.ts';
-import { entryTypes } from '../format/tree.ts';
 import { lesserTolerance } from '../placement/health.ts';
 import { packHealth } from './health.ts';
 import { pathUnknown } from './list.ts';
 import { prepareRead } from './prepare.ts';
 import type { Session } from './session.ts';
-import { packsOf } from './snapshot-check.ts';
+import { packsOf, packsOfEntry } from './snapshot-check.ts';
 import { resolveSnapshot } from './snapshots.ts';
 import { pathOf, TreeReader } from './tree-reader.ts';
 import type { PackPlace, WhereResult } from './types.ts';
@@ -26,14 +24,7 @@ export async function where(session: Session, what: string): Promise<WhereResult
     const trees = new TreeReader(reader);
     const entry = await trees.at(found.snapshot.root, names);
     if (entry === undefined) throw pathUnknown(names);
-    if (entry.type === entryTypes.folder && entry.content !== undefined) {
-      add((await packsOf(reader, entry.content)).packs);
-    } else if (entry.content !== undefined) {
-      for await (const { id } of trees.blobIds(entry.content)) {
-        const packId = reader.placeOf(id)?.packId;
-        if (packId !== undefined) used.set(idKey(packId), packId);
-      }
-    }
+    add(await packsOfEntry(reader, entry));
   }
   const packs: PackPlace[] = [];
   let tolerates: number | undefined = Number.POSITIVE_INFINITY;

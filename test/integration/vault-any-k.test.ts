@@ -57,6 +57,21 @@ test('a folder and a single file come back by their paths', async (t) => {
   assert.equal(file.summary.bytesRestored, 3500);
 });
 
+test('a single file comes back while a pack that it doesn’t need is away', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 2, spread: { k: 1, n: 1 } });
+  await fixture.unplug(1);
+  await fixture.backup();
+  await fixture.plugIn(1);
+  await fixture.unplug(0);
+  await fixture.write('new.txt', 'new');
+  await fixture.backup();
+  await fixture.cannotRestore();
+  await fixture.cannotRestore(`latest:${fixture.source}/letter.txt`);
+  const { summary, problems } = await fixture.restore(`latest:${fixture.source}/new.txt`);
+  assert.equal(summary.filesRestored, 1);
+  assert.deepEqual(problems, []);
+});
+
 test('what --whole drives hold restores from each of them alone', async (t) => {
   const drives = [{}, {}, {}, { whole: true }];
   const fixture = await VaultFixture.create(t, { drives, spread: { k: 2, n: 3 } });
