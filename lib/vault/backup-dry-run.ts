@@ -18,7 +18,7 @@ export async function bytesToRead(
   walkOptions: WalkOptions,
   counts: FileCounts,
   onProblem: (problem: Problem) => void,
-  onItem: BackupOptions['onItem'],
+  { force, onItem }: Pick<BackupOptions, 'force' | 'onItem'>,
 ): Promise<number> {
   const { here, away } = await session.reachable();
   const reader = new BlobReader(
@@ -27,7 +27,7 @@ export async function bytesToRead(
     away.map(({ keeper }) => keeper),
     onProblem,
   );
-  const parent = await findParent(session, walkOptions.sources);
+  const parent = force === true ? undefined : await findParent(session, walkOptions.sources);
   const onParentProblem = parentProblemTeller(parent, onProblem);
   const beside = new ParentTree(new TreeReader(reader), parent?.snapshot.root, onParentProblem);
   let bytes = 0;

@@ -220,8 +220,7 @@ class BackupRun {
 
   /** Says what a backup would read. */
   async #dryRun(walkOptions: WalkOptions, spread: Spread): Promise<BackupSummary> {
-    const { onItem } = this.#options;
-    const bytes = await bytesToRead(this.#session, walkOptions, this.#counts, this.#onProblem, onItem);
+    const bytes = await bytesToRead(this.#session, walkOptions, this.#counts, this.#onProblem, this.#options);
     return this.#summary(null, {
       dataAdded: bytes,
       dataStored: 0,

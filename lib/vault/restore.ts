@@ -14,7 +14,7 @@ import { prepareRead, type Prepared } from './prepare.ts';
 import { checkRestorable } from './restorable.ts';
 import { RestoreFiles } from './restore-files.ts';
 import { RestoreProgress } from './restore-progress.ts';
-import { readsBack } from './restore-verify.ts';
+import { readBackFlaw } from './restore-verify.ts';
 import { RestoreWalk } from './restore-walk.ts';
 import type { Session } from './session.ts';
 import { packsOf, packsOfEntry } from './snapshot-check.ts';
@@ -212,7 +212,7 @@ class RestoreRun {
     this.#progress.restored(names, entry, bytes);
     if (verify !== true || dryRun === true) return;
     const path = names.reduce((folder, name) => joinPath(folder, name), utf8(resolve(target)));
-    if (await readsBack(path, content, this.#reader, this.#session.namer)) return;
-    this.#progress.failed(names, 'reads back differently from what was written', 'damaged');
+    const flaw = await readBackFlaw(path, content, this.#reader, this.#session.namer);
+    if (flaw !== undefined) this.#progress.failed(names, flaw.message, flaw.code);
   }
 }

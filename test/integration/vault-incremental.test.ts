@@ -119,6 +119,17 @@ test('other sources are compared with their own past', async (t) => {
   assert.equal((await fixture.backup()).summary.filesUnmodified, 5);
 });
 
+test('a dry run says what a backup would read, with force all of it', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 2, spread: { k: 1, n: 1 } });
+  await fixture.backup();
+  const again = await fixture.backup({ dryRun: true });
+  assert.equal(again.summary.filesUnmodified, 5);
+  assert.equal(again.summary.dataAdded, 0);
+  const forced = await fixture.backup({ dryRun: true, force: true });
+  assert.equal(forced.summary.filesUnmodified, 0);
+  assert.ok(forced.summary.dataAdded > 0);
+});
+
 test('a dry run writes nothing, anywhere', async (t) => {
   const fixture = await VaultFixture.create(t, { drives: 2, spread: { k: 1, n: 1 } });
   const { summary } = await fixture.backup({ dryRun: true });
