@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { collectOften } from '../base/collect.ts';
 import { KithError, messageOf } from '../base/errors.ts';
 import { errorFromWire, type WireError } from './wire-error.ts';
 
@@ -115,6 +116,7 @@ export class WorkPool {
     readonly onNotice?: (notice: unknown, thread: number) => void;
   }) {
     const { kind, setup, onNotice } = options;
+    collectOften();
     const threads: WorkThread[] = [];
     this.threads = threads;
     try {
