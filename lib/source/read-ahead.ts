@@ -2,8 +2,8 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { nativeCalls, type NativeCalls } from './native.ts';
 import { withReach } from './path.ts';
 
-/** Files that the system is asked for before they are read: enough for a disk to have much to do, at most 4 MiB. */
-const filesAhead = 32;
+/** Files that the system is asked for before they are read: enough for a disk to have much to do, few enough to stay in the cache. */
+const filesAhead = 64;
 
 /** From so many bytes on a file is not asked for: the system reads ahead in it by itself. */
 const smallBytes = 128 * 1024;

@@ -8,7 +8,7 @@ import type { Chunker } from '../kernels/chunker.ts';
 import { ownFrameBytes, type BlobPacker } from '../pipeline/blob-packer.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import type { Accounts } from '../source/accounts.ts';
-import { ReadAhead, systemAskAhead } from '../source/read-ahead.ts';
+import { ReadAhead, systemAskAhead, type AskAhead } from '../source/read-ahead.ts';
 import { openForRead, type SourceFile } from '../source/read.ts';
 import { lookAgain } from '../source/walk-tree.ts';
 import {
@@ -65,7 +65,7 @@ export class StoreLane {
 
   constructor(options: StoreLaneOptions) {
     this.#options = options;
-    this.#ahead = options.ahead ?? new ReadAhead(systemAskAhead());
+    this.#ahead = options.ahead ?? new ReadAhead(askOnStage(options.stages));
     this.#now = options.now ?? ((): number => performance.now());
   }
 
@@ -74,7 +74,7 @@ export class StoreLane {
    * for some of those that follow. Opens each of them for a moment, and never throws.
    */
   lookAhead(files: readonly FileToStore[], at: number): void {
-    this.#options.stages.run('read', () => this.#ahead.before(files, at));
+    this.#ahead.before(files, at);
   }
 
   /** Reads a file; again if it was written to meanwhile, and looks again if another stands in its place. */
@@ -242,6 +242,12 @@ export class StoreLane {
     }
     return ends;
   }
+}
+
+/** Asks the system, on the account of reading. */
+function askOnStage(stages: Stages): AskAhead | undefined {
+  const ask = systemAskAhead();
+  return ask && ((path, bytes) => stages.run('read', () => ask(path, bytes)));
 }
 
 /** Collects ids in one growing array. */
