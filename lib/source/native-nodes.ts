@@ -1,7 +1,7 @@
 import type { NativeLibrary } from './native-xattrs.ts';
 import { terminated } from './native-xattrs.ts';
 
-/** What makes device files and finds the holes of files. Each throws a system error where it fails. */
+/** What makes device files, finds the holes of files and asks for their bytes ahead. Each throws a system error where it fails, but willNeed never does. */
 export interface NodeCalls {
   /** Makes a device file with mode 0600; only root can. `number` as packDevice gives it. */
   makeDevice(path: Uint8Array, kind: 'block' | 'character', number: bigint): void;
