@@ -184,8 +184,10 @@ export class FileLanes {
       memory: new Uint8Array(laneReadBytes),
       signal,
     });
-    for (const { file, ticket } of batch) {
+    const files = batch.map(({ file }) => file);
+    for (const [at, { file, ticket }] of batch.entries()) {
       await room();
+      this.#inline.lookAhead(files, at);
       this.#settle(file, ticket, await this.#inline.file(file));
     }
   }
