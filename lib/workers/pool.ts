@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { collectOften } from '../base/collect.ts';
+import { collectOftenOnceLarge } from '../base/collect.ts';
 import { KithError, messageOf } from '../base/errors.ts';
 import { errorFromWire, type WireError } from './wire-error.ts';
 
@@ -116,7 +116,6 @@ export class WorkPool {
     readonly onNotice?: (notice: unknown, thread: number) => void;
   }) {
     const { kind, setup, onNotice } = options;
-    collectOften();
     const threads: WorkThread[] = [];
     this.threads = threads;
     try {
@@ -141,6 +140,7 @@ export class WorkPool {
 
   /** Gives a job to the thread with the fewest. */
   call(job: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
+    collectOftenOnceLarge();
     return this.idlest.call(job, transfer);
   }
 
