@@ -4,22 +4,36 @@ import type { Holder, HolderLogs } from '../holders/holder.ts';
 
 /**
  * What a friend answers, or KithError `holder-unavailable` once it took longer than that, however much it keeps trickling in. A drive has
- * as long as it takes. What comes too late is dropped.
+ * as long as it takes. What comes too late is dropped; the signal that `ask` gets fires then, and when `signal` does, so that it need
+ * not come at all.
  */
-export async function inTime<T>(holder: Holder, msMax: number, ask: () => Promise<T>): Promise<T> {
-  if (holder.kind === 'drive') return await ask();
-  const answer = ask();
+export async function inTime<T>(
+  holder: Holder,
+  msMax: number,
+  ask: (signal: AbortSignal | undefined) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  if (holder.kind === 'drive') return await ask(signal);
+  const callOff = new AbortController();
+  const onAbort = (): void => callOff.abort(signal?.reason);
+  if (signal?.aborted === true) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       const details = { holder: holder.id, foreign: false };
-      reject(new KithError('holder-unavailable', `${holder.name} took too long to answer`, { details }));
+      const error = new KithError('holder-unavailable', `${holder.name} took too long to answer`, {
+        details,
+      });
+      reject(error);
+      callOff.abort(error);
     }, msMax);
   });
   try {
-    return await Promise.race([answer, late]);
+    return await Promise.race([ask(callOff.signal), late]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 
@@ -49,7 +63,7 @@ export function promptLogs(holder: Holder, msMax: number, signal: AbortSignal | 
     room: () => holder.room(),
     reserve: (bytes) => holder.reserve(bytes),
     put: (shard, reservation, stop) => holder.put(shard, reservation, stop),
-    get: (ref, firstLeaf, leafCount) => holder.get(ref, firstLeaf, leafCount),
+    get: (ref, firstLeaf, leafCount, options) => holder.get(ref, firstLeaf, leafCount, options),
     stat: (ref) => holder.stat(ref),
     manifest: (ref) => holder.manifest(ref),
     inventory: (options) => holder.inventory(options),

@@ -1,4 +1,5 @@
 import { idKey } from '../base/bytes.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { leafHashes, verifyRange } from '../crypto/merkle.ts';
@@ -189,15 +190,15 @@ export class ShardReader implements LeafSource {
     leafCount: number,
   ): Promise<readonly RowSource[]> {
     if (!this.#badRows.has(rowKey(manifest, index))) {
-      const ask = async (): Promise<readonly RowSource[] | undefined> => {
-        const own = await this.#unverified(manifest, index, firstLeaf, leafCount);
+      const ask = async (signal?: AbortSignal): Promise<readonly RowSource[] | undefined> => {
+        const own = await this.#unverified(manifest, index, firstLeaf, leafCount, signal);
         return own === undefined ? undefined : [own];
       };
-      const others = async (): Promise<readonly RowSource[] | undefined> => {
+      const others = async (signal?: AbortSignal): Promise<readonly RowSource[] | undefined> => {
         const rows = await this.#anyRows(manifest, (row) =>
           row === index || this.#badRows.has(rowKey(manifest, row))
             ? Promise.resolve(undefined)
-            : this.#unverified(manifest, row, firstLeaf, leafCount),
+            : this.#unverified(manifest, row, firstLeaf, leafCount, signal),
         );
         return rows.length === manifest.k ? rows.map(({ bytes }) => bytes) : undefined;
       };
@@ -224,6 +225,7 @@ export class ShardReader implements LeafSource {
     index: number,
     firstLeaf: number,
     leafCount: number,
+    signal: AbortSignal | undefined,
   ): Promise<RowSource | undefined> {
     const root = rootOf(manifest, index);
     for (const holder of this.#places.holdersOf(manifest, index)) {
@@ -232,7 +234,7 @@ export class ShardReader implements LeafSource {
         this.#bytesRead += leafCount * leafBytes;
         return file;
       }
-      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
+      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount, signal);
       if (range !== undefined) return { index, bytes: range.bytes, proof: range.proof, root };
     }
     return undefined;
@@ -255,15 +257,15 @@ export class ShardReader implements LeafSource {
 
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
     const known: KnownRows = { whole: new Map(), failed: new Set() };
-    const read = (row: number): Promise<Uint8Array | undefined> =>
-      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount);
-    const others = async (): Promise<Uint8Array | undefined> => {
+    const read = (row: number, signal?: AbortSignal): Promise<Uint8Array | undefined> =>
+      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount, signal);
+    const others = async (signal?: AbortSignal): Promise<Uint8Array | undefined> => {
       const rows = await this.#anyRows(manifest, (row) =>
-        row === index ? Promise.resolve(undefined) : read(row),
+        row === index ? Promise.resolve(undefined) : read(row, signal),
       );
       return rows.length === manifest.k ? this.#coder.reconstruct(manifest.k, rows, [index])[0] : undefined;
     };
-    const found = await this.#first(manifest, index, leafCount, () => read(index), others);
+    const found = await this.#first(manifest, index, leafCount, (signal) => read(index, signal), others);
     if (found !== undefined) return found;
     const [decoded] = await this.#decoded(manifest, firstLeaf, leafCount, [index], known);
     if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
@@ -275,15 +277,16 @@ export class ShardReader implements LeafSource {
     manifest: Manifest,
     index: number,
     leafCount: number,
-    ask: () => Promise<T | undefined>,
-    others: () => Promise<T | undefined>,
+    ask: (signal?: AbortSignal) => Promise<T | undefined>,
+    others: (signal?: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
     const holder = this.#firstHolder(manifest, index);
     // Without spare rows the others are never enough.
     if (manifest.roots.length <= manifest.k) return await ask();
     if (holder?.kind !== 'friend') return (await ask()) ?? (await others());
-    const otherBytes = manifest.k * leafCount * leafBytes;
-    return await this.#pace.first({ holderId: holder.id, ask, others, otherBytes });
+    const bytes = leafCount * leafBytes;
+    const otherBytes = manifest.k * bytes;
+    return await this.#pace.first({ holderId: holder.id, bytes, ask, others, otherBytes });
   }
 
   /** Whom a row is asked of first. */
@@ -300,12 +303,13 @@ export class ShardReader implements LeafSource {
     row: number,
     firstLeaf: number,
     leafCount: number,
+    signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
     if (known.failed.has(row)) return undefined;
     const bytes =
       known.whole.get(row) ??
       this.#remembered(manifest, row, firstLeaf, leafCount) ??
-      (await this.verified(manifest, row, firstLeaf, leafCount));
+      (await this.verified(manifest, row, firstLeaf, leafCount, signal));
     if (bytes === undefined) known.failed.add(row);
     else known.whole.set(row, bytes);
     return bytes;
@@ -401,18 +405,22 @@ export class ShardReader implements LeafSource {
     return available;
   }
 
-  /** A range of one shard as some holder has it, verified; undefined if none has it whole. */
+  /**
+   * A range of one shard as some holder has it, verified; undefined if none has it whole. KithError `interrupted` once the signal has
+   * fired; friends are told.
+   */
   async verified(
     manifest: Manifest,
     index: number,
     firstLeaf: number,
     leafCount: number,
+    signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
     const root = manifest.roots[index];
     if (root === undefined) return undefined;
     const total = (classBytes[manifest.class] ?? 0) / leafBytes;
     for (const holder of this.#places.holdersOf(manifest, index)) {
-      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
+      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount, signal);
       if (range === undefined) continue;
       if (verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
         return range.bytes;
@@ -428,15 +436,24 @@ export class ShardReader implements LeafSource {
     index: number,
     firstLeaf: number,
     leafCount: number,
+    signal: AbortSignal | undefined,
   ): Promise<ShardRange | undefined> {
+    throwIfAborted(signal);
     const shard = shardKey(holder.id, manifest.packId, index);
     if (this.#gone.has(holder.id) || this.#withheld.has(shard)) return undefined;
     const ref = { packId: manifest.packId, index };
     try {
       const range = await this.#pace.timed(
         holder.id,
-        () => inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount)),
-        ({ bytes }) => bytes.length,
+        leafCount * leafBytes,
+        () =>
+          inTime(
+            holder,
+            getMsMax,
+            (callOff) => holder.get(ref, firstLeaf, leafCount, { signal: callOff }),
+            signal,
+          ),
+        signal,
       );
       if (range === undefined) {
         if (holder.kind === 'friend') this.#withheld.add(shard);
