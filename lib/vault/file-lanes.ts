@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../base/concurrency.ts';
+import { TaskSet, throwIfAborted } from '../base/concurrency.ts';
 import { isKithError } from '../base/errors.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { blobKinds } from '../format/blob.ts';
@@ -79,7 +79,7 @@ export class FileLanes {
   #inlineFiles = 0;
   #inlineBytes = 0;
   #pool: StorePool | undefined;
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #underWay = new TaskSet();
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: FileLanesOptions) {
@@ -125,7 +125,7 @@ export class FileLanes {
 
   /** Waits until something that is under way has ended, and throws what became of packs meanwhile. */
   async next(): Promise<void> {
-    if (this.#underWay.size > 0) await Promise.race(this.#underWay);
+    await this.#underWay.oneEnded();
     this.#throwFailure();
     await this.#options.room();
   }
@@ -159,7 +159,7 @@ export class FileLanes {
   async close(): Promise<void> {
     this.#options.signal?.removeEventListener('abort', this.#stop);
     await this.#pool?.close();
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.allEnded();
   }
 
   #throwFailure(): void {
@@ -183,6 +183,7 @@ export class FileLanes {
       stages,
       memory: new Uint8Array(laneReadBytes),
       signal,
+      room,
     });
     for (const { file, ticket } of batch) {
       await room();
@@ -213,7 +214,6 @@ export class FileLanes {
       this.#failure ??= { error };
     });
     this.#underWay.add(task);
-    void task.then(() => this.#underWay.delete(task));
   }
 
   #settle(file: FileToStore, ticket: FileTicket, result: StoredFile): void {
