@@ -49,8 +49,8 @@ export interface FileLanesOptions {
   readonly cutKey: Uint8Array;
   readonly accounts: Accounts;
   readonly stages: Stages;
-  /** Starts threads; undefined where all is to be done in this one. */
-  readonly startPool: (() => Promise<StorePool>) | undefined;
+  /** Starts threads, and gives undefined where there are none to be had; undefined where all is to be done in this one. */
+  readonly startPool: (() => Promise<StorePool | undefined>) | undefined;
   /** Threads from the first file on, however little there is. */
   readonly atOnce: boolean;
   /** Resolves when this thread may make another pack. */
@@ -79,6 +79,8 @@ export class FileLanes {
   #inlineFiles = 0;
   #inlineBytes = 0;
   #pool: StorePool | undefined;
+  /** Threads were asked for, and none are to be had. */
+  #noThreads = false;
   readonly #underWay = new TaskSet();
   #failure: { readonly error: unknown } | undefined;
 
@@ -110,6 +112,7 @@ export class FileLanes {
     if (batch.length === 0) return;
     if (this.#pool === undefined && !this.#isInline(batch.length, bytes)) {
       this.#pool = await this.#options.startPool?.();
+      this.#noThreads = this.#pool === undefined;
       this.#options.signal?.addEventListener('abort', this.#stop, { once: true });
       // It may have fired while threads were started.
       throwIfAborted(this.#options.signal);
@@ -167,7 +170,7 @@ export class FileLanes {
   }
 
   #isInline(files: number, bytes: number): boolean {
-    if (this.#options.startPool === undefined) return true;
+    if (this.#options.startPool === undefined || this.#noThreads) return true;
     if (this.#options.atOnce) return false;
     this.#inlineFiles += files;
     this.#inlineBytes += bytes;

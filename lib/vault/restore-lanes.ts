@@ -21,6 +21,8 @@ const inlineFiles = 512;
 
 /** Is told how each task ended. The next batch's answers don't wait for what it does. */
 export interface LaneListener {
+  /** No threads are to be had: all is done in this one. Told once. */
+  onNoThreads(why: KithError): void;
   /** Undefined: written, with nothing more to say. */
   onFile(task: FileTask, end: Omit<FileEnd, 'file'> | undefined): Promise<void>;
   onChunk(task: ChunkTask, end: Omit<ChunkEnd, 'chunk'> | undefined): Promise<void>;
@@ -32,6 +34,8 @@ export interface LaneOptions {
   readonly listener: LaneListener;
   /** Worker threads; 0: all is done in this one. */
   readonly threads: number;
+  /** What they run, where tests want something else. */
+  readonly threadModule?: URL | undefined;
   /** Starts them with the first batch, however little there is. */
   readonly atOnce: boolean;
   /** Leaves that are asked for together at most. */
@@ -49,6 +53,7 @@ export class RestoreLanes {
   readonly #source: BatchSource;
   readonly #verifying: BatchSource;
   #pool: WorkPool | undefined;
+  #noThreads = false;
   #inline: BatchOpener | undefined;
   #batch = new RestoreBatch();
   /** Batches that are under way, with what each counts for in memory. */
@@ -229,20 +234,27 @@ export class RestoreLanes {
   }
 
   async #give(batch: RestoreBatch, job: OpenJob): Promise<OpenResult> {
-    const pool = this.#poolFor(batch);
+    const pool = await this.#poolFor(batch);
     if (pool !== undefined) return (await pool.call(job, transferable(job))) as OpenResult;
     this.#inline ??= new BatchOpener(this.#options.setup);
     return await this.#inline.run(job);
   }
 
-  /** The threads, once there is enough to do for them. */
-  #poolFor(batch: RestoreBatch): WorkPool | undefined {
-    const { threads, atOnce, setup } = this.#options;
-    if (this.#pool !== undefined || threads === 0) return this.#pool;
-    this.#inlineBytes += batch.plainBytes;
-    this.#inlineFiles += batch.files.length;
-    if (!atOnce && this.#inlineBytes < inlineBytes && this.#inlineFiles < inlineFiles) return undefined;
-    return (this.#pool = new WorkPool({ kind: 'open', threads, setup: () => setup }));
+  /** The threads, once there is enough to do for them, and if there are any. */
+  async #poolFor(batch: RestoreBatch): Promise<WorkPool | undefined> {
+    const { threads, atOnce, setup, threadModule, listener } = this.#options;
+    if (threads === 0 || this.#noThreads) return undefined;
+    if (this.#pool === undefined) {
+      this.#inlineBytes += batch.plainBytes;
+      this.#inlineFiles += batch.files.length;
+      if (!atOnce && this.#inlineBytes < inlineBytes && this.#inlineFiles < inlineFiles) return undefined;
+      this.#pool = new WorkPool({ kind: 'open', threads, setup: () => setup, module: threadModule });
+    }
+    const failure = await this.#pool.started();
+    if (failure === undefined) return this.#pool;
+    if (!this.#noThreads) listener.onNoThreads(failure);
+    this.#noThreads = true;
+    return undefined;
   }
 
   async #report({ files, chunks }: RestoreBatch, result: OpenResult): Promise<void> {

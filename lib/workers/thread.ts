@@ -53,6 +53,7 @@ async function main(): Promise<void> {
   });
   const module = await modules[kind]();
   handler = module.start(setup, (notice) => say({ notice }));
+  say({ started: true });
   await work();
 }
 

@@ -38,6 +38,7 @@ test('what is in flight stays within its bounds, however much is restored, and i
       stages: new Stages(),
       signal: undefined,
       listener: {
+        onNoThreads: (why) => assert.fail(why),
         onFile: () => Promise.reject(new Error('no file was given')),
         onChunk: ({ blob }, end) => {
           assert.equal(end, undefined);
@@ -107,6 +108,7 @@ test('ranges that had to be made of others count for what they are, and no longe
       stages: new Stages(),
       signal: undefined,
       listener: {
+        onNoThreads: (why) => assert.fail(why),
         onFile: () => Promise.reject(new Error('no file was given')),
         onChunk: (_, end) => Promise.resolve(assert.equal(end, undefined)),
       },
