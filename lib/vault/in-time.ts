@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { throwIfAborted } from '../base/concurrency.ts';
 import { KithError } from '../base/errors.ts';
 import type { Holder, HolderLogs } from '../holders/holder.ts';
@@ -17,7 +18,7 @@ export async function inTime<T>(
   const callOff = new AbortController();
   const onAbort = (): void => callOff.abort(signal?.reason);
   if (signal?.aborted === true) onAbort();
-  else signal?.addEventListener('abort', onAbort, { once: true });
+  else if (signal !== undefined) listenAmongMany(signal, onAbort);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -80,11 +81,17 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, ask: () 
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(new KithError('interrupted', 'interrupted; run the same command again to go on'));
-    signal.addEventListener('abort', onAbort, { once: true });
+    listenAmongMany(signal, onAbort);
   });
   try {
     return await Promise.race([ask(), aborted]);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Many questions that are under way listen to one signal: Node would take more than ten for a leak, and say so on stderr. */
+function listenAmongMany(signal: AbortSignal, onAbort: () => void): void {
+  setMaxListeners(0, signal);
+  signal.addEventListener('abort', onAbort, { once: true });
 }
