@@ -79,6 +79,39 @@ export class Semaphore {
 }
 
 /**
+ * Tasks that are under way, for whoever waits for the next of them to end, however often: each task is listened to once. What
+ * Promise.race leaves behind stays with a task that goes on until that ends.
+ */
+export class TaskSet {
+  readonly #tasks = new Set<Promise<void>>();
+  #waiting: (() => void)[] = [];
+
+  get size(): number {
+    return this.#tasks.size;
+  }
+
+  /** Takes a task until it ends. What it rejects with is dropped here: that is the caller's to take care of. */
+  add(task: Promise<void>): void {
+    this.#tasks.add(task);
+    const ended = (): void => {
+      this.#tasks.delete(task);
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    };
+    task.then(ended, ended);
+  }
+
+  /** Resolves when the next task has ended, in whatever way; at once if there is none. */
+  async oneEnded(): Promise<void> {
+    if (this.#tasks.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Resolves when all tasks that are under way now have ended. */
+  async allEnded(): Promise<void> {
+    await Promise.allSettled(this.#tasks);
+  }
+}
+
+/**
  * Work that any number of callers may share, such as a look at a marker or a flush of a folder: each gets a run that began no
  * earlier than it asked. One run is under way at a time; all who ask meanwhile share the one after it, and its error.
  */

@@ -28,6 +28,11 @@ export interface GetOptions {
    * signed root in any case, and takes what fails for `shard-damaged`. At a friend it changes nothing.
    */
   readonly asStored?: boolean;
+  /**
+   * Aborted: nobody waits for the answer any more. A friend is told, so that the rest of it doesn't come, and the call ends at once with
+   * KithError `interrupted`, or the signal's reason if that is a KithError. A drive gives what it was asked for all the same.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Whole leaves of a payload and the siblings that lead to the shard's root (crypto/merkle verifyRange). Fresh arrays. */

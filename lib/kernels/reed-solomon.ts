@@ -75,7 +75,7 @@ function accumulate(quad: Quad, at: number, count: number, before: Uint32Array):
 /**
  * Like accumulate, but the sums go straight to the outputs: byte `lane` of each to output `lane`, four a word.
  * `count` is a multiple of 4. Lanes that nobody asked for share the array of lane 0, which is written last.
- * Words are little-endian, as on every machine that Node and our native packages run on.
+ * Words are little-endian: byte-order.ts refuses machines where they are not.
  */
 function finish(
   quad: Quad,

@@ -10,7 +10,7 @@ export interface NodeCalls {
   /** The first byte from `offset` on that is in a hole; the file's size where none is. */
   nextHole(handle: number, offset: number): number;
   /** Has the system read a file's first bytes into its cache, without waiting. Undefined where it has no such call. */
-  readonly willNeed: ((handle: number, bytes: number) => void) | undefined;
+  readonly willNeed: ((handle: number, offset: number, bytes: number) => void) | undefined;
 }
 
 const typeBits = { block: 0o60000, character: 0o20000 } as const;
@@ -52,7 +52,7 @@ function bindWillNeed(library: NativeLibrary): NodeCalls['willNeed'] {
   try {
     const advise = library.func('int posix_fadvise(int handle, int64_t offset, int64_t bytes, int advice)');
     // POSIX_FADV_WILLNEED. What comes back doesn't matter: it is a hint.
-    return (handle, bytes) => void advise(handle, 0, bytes, 3);
+    return (handle, offset, bytes) => void advise(handle, offset, bytes, 3);
   } catch {
     return undefined;
   }

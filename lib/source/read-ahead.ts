@@ -105,7 +105,7 @@ export function systemAskAhead(native: NativeCalls | undefined = nativeCalls()):
     try {
       const handle = withReach(path, (at) => openSync(at, flags));
       try {
-        willNeed(handle, bytes);
+        willNeed(handle, 0, bytes);
       } finally {
         closeSync(handle);
       }

@@ -1,3 +1,4 @@
+import { KithError, messageOf } from '../base/errors.ts';
 import { BlobWriter } from '../pipeline/blob-writer.ts';
 import { PackBuilder } from '../pipeline/pack-builder.ts';
 import type { Stages } from '../pipeline/stages.ts';
@@ -8,6 +9,7 @@ import { defaultThreads } from '../workers/pool.ts';
 import type { StorePool } from '../workers/store-pool.ts';
 import { FileLanes, type FileLanesOptions } from './file-lanes.ts';
 import type { KnownBlobs } from './known-blobs.ts';
+import { noThreads } from './no-threads.ts';
 import { spareRowsOf, type PackStore } from './pack-store.ts';
 import type { Session } from './session.ts';
 
@@ -69,8 +71,30 @@ export function openFileLanes(
   });
 }
 
-/** Threads that know what the vault has, and what the main thread has stored so far. */
-async function startPool({ session, store, spread, known }: StoreParts, threads: number): Promise<StorePool> {
+/**
+ * Threads that know what the vault has, and what the main thread has stored so far; undefined where there are none to be had, which is
+ * told.
+ */
+async function startPool(parts: StoreParts, threads: number): Promise<StorePool | undefined> {
+  let pool: StorePool | undefined;
+  let failure: KithError | undefined;
+  try {
+    pool = await makePool(parts, threads);
+    failure = await pool.started();
+  } catch (error) {
+    // Their shared memory can't be had.
+    if (!(error instanceof RangeError)) throw error;
+    failure = new KithError('failed', `no worker thread could be started (${messageOf(error)})`, {
+      cause: error,
+    });
+  }
+  if (failure === undefined) return pool;
+  await pool?.close();
+  parts.session.problem(noThreads(failure));
+  return undefined;
+}
+
+async function makePool({ session, store, spread, known }: StoreParts, threads: number): Promise<StorePool> {
   const { StorePool } = await import('../workers/store-pool.ts');
   const { surroundings, device } = session;
   await store.prepared();
@@ -85,5 +109,6 @@ async function startPool({ session, store, spread, known }: StoreParts, threads:
     claims,
     onPack: (pack, directory, release) => store.send(pack, directory, release),
     onError: (error) => store.fail(error),
+    module: surroundings.threadModule,
   });
 }

@@ -6,6 +6,7 @@ import { checkPack, type PackCheckKeys, type PackVerdict, type ShardCopy } from 
 import type { CheckJob, CheckResult, CheckSetup } from '../workers/check-job.ts';
 import { defaultThreads, WorkPool } from '../workers/pool.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { noThreads } from './no-threads.ts';
 import type { Session } from './session.ts';
 
 /** Packs at once, at least: while one is checked, others are read. */
@@ -27,7 +28,7 @@ const inlineBytesMax = 256 * 1024 * 1024;
 export class CheckLanes {
   readonly #session: Session;
   readonly #keys: PackCheckKeys;
-  readonly #pool: WorkPool | undefined;
+  #pool: WorkPool | undefined;
   readonly #buffers: BufferPool;
   /** Packs whose shards may be in memory at once. */
   readonly packsAtOnce: number;
@@ -52,7 +53,13 @@ export class CheckLanes {
     this.packsAtOnce = Math.max(packsAtOnceMin, Math.min(threads + packsAhead, fitting));
     this.#buffers = new BufferPool({ shared: threads > 0 });
     const setup: CheckSetup = { vaultId: device.vaultId, blobIdKey: device.blobIdKey };
-    this.#pool = threads === 0 ? undefined : new WorkPool({ kind: 'check', threads, setup: () => setup });
+    if (threads === 0) return;
+    this.#pool = new WorkPool({
+      kind: 'check',
+      threads,
+      setup: () => setup,
+      module: surroundings.threadModule,
+    });
   }
 
   /** Memory to read shards into, so many of so many bytes each; `give` takes it back once their pack was checked. */
@@ -67,15 +74,27 @@ export class CheckLanes {
   /** What `checkPack` says, with its errors. The copies must not change until it has. */
   async check(pack: KnownPack, copies: readonly ShardCopy[], content: boolean): Promise<PackVerdict> {
     const { manifestBytes } = pack;
-    if (this.#pool === undefined)
-      return await checkPack(this.#keys, { manifest: manifestBytes, copies, content });
+    const pool = await this.#usablePool();
+    if (pool === undefined) return await checkPack(this.#keys, { manifest: manifestBytes, copies, content });
     const job: CheckJob = {
       // Alone: of a view, all that it is a view of would be copied.
       pack: { manifest: copyBytes(manifestBytes), copies, content },
       devices: this.#session.certifiedDevices,
       sealingKeys: this.#session.sealingKeys(pack.manifest.keyEpoch).map(copyBytes),
     };
-    return verdictOf((await this.#pool.call(job)) as CheckResult);
+    return verdictOf((await pool.call(job)) as CheckResult);
+  }
+
+  /** The threads; undefined where there are none, or none are to be had, which is told once. */
+  async #usablePool(): Promise<WorkPool | undefined> {
+    const pool = this.#pool;
+    const failure = await pool?.started();
+    if (failure === undefined) return pool;
+    if (this.#pool === pool) {
+      this.#pool = undefined;
+      this.#session.problem(noThreads(failure));
+    }
+    return undefined;
   }
 
   async close(): Promise<void> {

@@ -51,8 +51,8 @@ async function readLeaves(
   let bytesRead = 0;
   for (let leaf = first; leaf < first + count; leaf += windowLeaves) {
     const span = Math.min(windowLeaves, first + count - leaf);
-    const range = await inTime(holder, stepMsMax, () =>
-      holder.get({ packId: manifest.packId, index }, leaf, span),
+    const range = await inTime(holder, stepMsMax, (signal) =>
+      holder.get({ packId: manifest.packId, index }, leaf, span, { signal }),
     );
     if (range === undefined) return { state: 'missing', bytesRead };
     bytesRead += range.bytes.length;

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../base/concurrency.ts';
+import { TaskSet, throwIfAborted } from '../base/concurrency.ts';
 import { isKithError } from '../base/errors.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { blobKinds } from '../format/blob.ts';
@@ -49,8 +49,8 @@ export interface FileLanesOptions {
   readonly cutKey: Uint8Array;
   readonly accounts: Accounts;
   readonly stages: Stages;
-  /** Starts threads; undefined where all is to be done in this one. */
-  readonly startPool: (() => Promise<StorePool>) | undefined;
+  /** Starts threads, and gives undefined where there are none to be had; undefined where all is to be done in this one. */
+  readonly startPool: (() => Promise<StorePool | undefined>) | undefined;
   /** Threads from the first file on, however little there is. */
   readonly atOnce: boolean;
   /** Resolves when this thread may make another pack. */
@@ -79,7 +79,9 @@ export class FileLanes {
   #inlineFiles = 0;
   #inlineBytes = 0;
   #pool: StorePool | undefined;
-  readonly #underWay = new Set<Promise<void>>();
+  /** Threads were asked for, and none are to be had. */
+  #noThreads = false;
+  readonly #underWay = new TaskSet();
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: FileLanesOptions) {
@@ -110,6 +112,7 @@ export class FileLanes {
     if (batch.length === 0) return;
     if (this.#pool === undefined && !this.#isInline(batch.length, bytes)) {
       this.#pool = await this.#options.startPool?.();
+      this.#noThreads = this.#pool === undefined;
       this.#options.signal?.addEventListener('abort', this.#stop, { once: true });
       // It may have fired while threads were started.
       throwIfAborted(this.#options.signal);
@@ -125,7 +128,7 @@ export class FileLanes {
 
   /** Waits until something that is under way has ended, and throws what became of packs meanwhile. */
   async next(): Promise<void> {
-    if (this.#underWay.size > 0) await Promise.race(this.#underWay);
+    await this.#underWay.oneEnded();
     this.#throwFailure();
     await this.#options.room();
   }
@@ -159,7 +162,7 @@ export class FileLanes {
   async close(): Promise<void> {
     this.#options.signal?.removeEventListener('abort', this.#stop);
     await this.#pool?.close();
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.allEnded();
   }
 
   #throwFailure(): void {
@@ -167,7 +170,7 @@ export class FileLanes {
   }
 
   #isInline(files: number, bytes: number): boolean {
-    if (this.#options.startPool === undefined) return true;
+    if (this.#options.startPool === undefined || this.#noThreads) return true;
     if (this.#options.atOnce) return false;
     this.#inlineFiles += files;
     this.#inlineBytes += bytes;
@@ -183,6 +186,7 @@ export class FileLanes {
       stages,
       memory: new Uint8Array(laneReadBytes),
       signal,
+      room,
     });
     const files = batch.map(({ file }) => file);
     for (const [at, { file, ticket }] of batch.entries()) {
@@ -215,7 +219,6 @@ export class FileLanes {
       this.#failure ??= { error };
     });
     this.#underWay.add(task);
-    void task.then(() => this.#underWay.delete(task));
   }
 
   #settle(file: FileToStore, ticket: FileTicket, result: StoredFile): void {

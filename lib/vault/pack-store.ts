@@ -1,5 +1,5 @@
 import { toHex } from '../base/bytes.ts';
-import { Semaphore } from '../base/concurrency.ts';
+import { Semaphore, TaskSet } from '../base/concurrency.ts';
 import { rowCountMax, spareRowsDefault } from '../base/limits.ts';
 import { blobKinds } from '../format/blob.ts';
 import type { IndexRef, ListedPack } from '../format/index-blob.ts';
@@ -57,9 +57,9 @@ export class PackStore {
   readonly #spread: Spread;
   readonly #stages: Stages;
   readonly #census: Census;
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #underWay = new TaskSet();
   /** Of those, packs that aren't sent yet. */
-  readonly #preparing = new Set<Promise<void>>();
+  readonly #preparing = new TaskSet();
   readonly #recordLock = new Semaphore(1);
   readonly #newPacks: ListedPack[] = [];
   readonly #indexRefs: IndexRef[] = [];
@@ -104,18 +104,13 @@ export class PackStore {
   /** Resolves when a pack may be taken without more than packsInFlight being on their way. Errors of earlier packs are thrown here. */
   async room(): Promise<void> {
     while (this.#failure === undefined && this.#underWay.size >= packsInFlight)
-      await Promise.race(this.#underWay);
+      await this.#underWay.oneEnded();
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /** Takes a sealed pack of this thread: codes it, opens it again, and sends it on its way. */
   take(pack: SealedPack, builder: PackBuilder): void {
-    const task = this.#prepare(pack, builder)
-      .catch((error: unknown) => this.fail(error))
-      .finally(() => {
-        this.#underWay.delete(task);
-        this.#preparing.delete(task);
-      });
+    const task = this.#prepare(pack, builder).catch((error: unknown) => this.fail(error));
     this.#underWay.add(task);
     this.#preparing.add(task);
   }
@@ -129,7 +124,7 @@ export class PackStore {
 
   /** Resolves when all packs that were taken are in newPacks. Errors of earlier packs are thrown here. */
   async prepared(): Promise<void> {
-    await Promise.all(this.#preparing);
+    await this.#preparing.allEnded();
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
@@ -157,10 +152,8 @@ export class PackStore {
         this.#session.index.removePack(coded.packId);
         this.fail(error);
       })
-      .finally(() => {
-        this.#underWay.delete(task);
-        onDone?.();
-      });
+      .finally(onDone)
+      .catch((error: unknown) => this.fail(error));
     this.#underWay.add(task);
   }
 
@@ -223,8 +216,8 @@ export class PackStore {
 
   /** Waits until every pack is at its holders or in the queue, and is on record. Keeps what succeeded even when it throws. */
   async settle(): Promise<void> {
-    await Promise.all(this.#preparing);
-    await Promise.all(this.#underWay);
+    await this.#preparing.allEnded();
+    await this.#underWay.allEnded();
     await this.#record();
     if (this.#failure !== undefined) throw this.#failure.error;
   }

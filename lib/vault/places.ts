@@ -43,6 +43,12 @@ export class SessionPlaces implements ShardPlaces {
     return queue === undefined ? [...holders, ...others] : [queue, ...holders, ...others];
   }
 
+  isKnownAt(holder: Holder, { packId }: Manifest, index: number): boolean {
+    if (this.#session.state.pack(packId)?.hints.get(index)?.has(holder.id) === true) return true;
+    const keeper = this.#here.find(({ id }) => id === holder.id);
+    return keeper !== undefined && this.#census?.lists(packId, index, keeper) === true;
+  }
+
   away(manifest: Manifest): readonly NamedHolder[] {
     const hints = this.#session.state.pack(manifest.packId)?.hints;
     const named = new Set([...(hints?.values() ?? [])].flatMap((ids) => [...ids]));

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts';
+import { KithError } from '../base/errors.ts';
 
 /** Answers of each holder that are remembered. */
 const answersMax = 16;
@@ -12,6 +13,11 @@ export const patienceMsMin = 500;
 export const skippedMax = 32;
 /** So often in a row others must have been sooner before somebody is no longer asked first. */
 const lostMax = 3;
+/**
+ * What any answer takes, however short, in bytes that come in that time: 256 KiB are 40 ms at 50 Mbit/s. Beyond this share answers are
+ * taken to last as long as they have bytes, so that one of 64 KiB says something of one of 4 MiB.
+ */
+export const latencyBytes: number = 256 * 1024;
 /** Bytes that may be asked for twice, in vain: this at least … */
 const extraBytesMin = 32 * 1024 * 1024;
 /** … and this share of what was read. */
@@ -32,7 +38,7 @@ const systemTime: PaceTime = {
 };
 
 interface Record {
-  /** How long the last answers took, ms. */
+  /** How long the last answers took, each in ms for one byte, `latencyBytes` among its bytes. */
   readonly answers: number[];
   /** How often in a row others were sooner. */
   lost: number;
@@ -40,21 +46,26 @@ interface Record {
   skipped: number;
 }
 
-/** One question to a holder, and the way round it. */
+/**
+ * One question to a holder, and the way round it. Each of both is given a signal that fires when the other was sooner: it may reject
+ * then.
+ */
 export interface Question<T> {
   readonly holderId: string;
+  /** Bytes of the holder's answer. */
+  readonly bytes: number;
   /** Undefined if the holder doesn't give it. */
-  readonly ask: () => Promise<T | undefined>;
+  readonly ask: (signal: AbortSignal) => Promise<T | undefined>;
   /** The same from others; undefined if they don't give it. */
-  readonly others: () => Promise<T | undefined>;
+  readonly others: (signal: AbortSignal) => Promise<T | undefined>;
   /** What `others` costs at most. */
   readonly otherBytes: number;
 }
 
 /**
  * How long holders take to answer, so that a reader doesn't wait for one that is much slower than the others: it asks the others as well,
- * and later instead. Measured by the others, since it may be our own line that is slow. What is asked for
- * twice is bounded; what is asked of others instead costs k ranges for one.
+ * and later instead. Measured by the others, since it may be our own line that is slow, and by the bytes of each answer. Whoever is
+ * beaten is called off. What is asked for twice is bounded; what is asked of others instead costs k ranges for one.
  */
 export class ReadPace {
   readonly #time: PaceTime;
@@ -71,25 +82,42 @@ export class ReadPace {
     return this.#extraBytes;
   }
 
-  /** Runs a question to a holder and notes how long the answer took, if it is one. */
+  /**
+   * Runs a question to a holder for so many bytes, and notes how long the answer took, if it is one. One that was called off by the
+   * signal counts as well, as if it had come then: it would have taken longer.
+   */
   async timed<T>(
     holderId: string,
+    bytes: number,
     ask: () => Promise<T | undefined>,
-    bytesOf: (answer: T) => number,
+    signal?: AbortSignal,
   ): Promise<T | undefined> {
     const startMs = this.#time.monotonicMs();
-    const answer = await ask();
+    let answer: T | undefined;
+    try {
+      answer = await ask();
+    } catch (error) {
+      if (signal?.aborted === true) this.#note(holderId, bytes, startMs);
+      throw error;
+    }
     if (answer === undefined) return undefined;
-    const { answers } = this.#recordOf(holderId);
-    answers.push(this.#time.monotonicMs() - startMs);
-    if (answers.length > answersMax) answers.shift();
-    this.#bytesRead += bytesOf(answer);
+    this.#note(holderId, bytes, startMs);
+    this.#bytesRead += bytes;
     return answer;
+  }
+
+  #note(holderId: string, bytes: number, startMs: number): void {
+    const { answers } = this.#recordOf(holderId);
+    answers.push((this.#time.monotonicMs() - startMs) / (latencyBytes + bytes));
+    if (answers.length > answersMax) answers.shift();
   }
 
   /** The first of what the holder and the others give; the others are asked when it doesn't give it, is late, or was before. */
   async first<T>(question: Question<T>): Promise<T | undefined> {
-    const { holderId, ask, others, otherBytes } = question;
+    const { holderId } = question;
+    const callOff = { own: new AbortController(), others: new AbortController() };
+    const ask = (): Promise<T | undefined> => question.ask(callOff.own.signal);
+    const others = (): Promise<T | undefined> => question.others(callOff.others.signal);
     if (this.#isSkipped(holderId)) {
       const given = await others();
       if (given !== undefined) return given;
@@ -100,9 +128,12 @@ export class ReadPace {
       return await ask();
     }
     const own = ask();
-    if (!(await this.#isLate(holderId, own, otherBytes))) return (await own) ?? (await others());
+    if (!(await this.#isLate(question, own))) return (await own) ?? (await others());
     const { answer, isOwn } = await firstGiven(own, others());
-    if (answer !== undefined) this.#recordOf(holderId).lost = isOwn ? 0 : this.#recordOf(holderId).lost + 1;
+    const beaten = isOwn ? callOff.others : callOff.own;
+    if (answer === undefined) return undefined;
+    beaten.abort(new KithError('interrupted', 'the same was had elsewhere'));
+    this.#recordOf(holderId).lost = isOwn ? 0 : this.#recordOf(holderId).lost + 1;
     return answer;
   }
 
@@ -123,9 +154,9 @@ export class ReadPace {
   }
 
   /** Settles once the answer is there (false), or is late and there may be a second question (true). Never rejects. */
-  #isLate(holderId: string, own: Promise<unknown>, otherBytes: number): Promise<boolean> {
+  #isLate<T>({ holderId, bytes, otherBytes }: Question<T>, own: Promise<unknown>): Promise<boolean> {
     return new Promise((resolve) => {
-      const patienceMs = this.#patienceMs(holderId);
+      const patienceMs = this.#patienceMs(holderId, bytes);
       let isLate = false;
       const onLate = (): void => {
         isLate = this.#extraBytes + otherBytes <= this.#extraBytesMax;
@@ -148,13 +179,14 @@ export class ReadPace {
     return Math.max(extraBytesMin, this.#bytesRead * extraShare);
   }
 
-  /** Undefined where too little is known of the others. */
-  #patienceMs(holderId: string): number | undefined {
+  /** How long so many bytes may take. Undefined where too little is known of the others. */
+  #patienceMs(holderId: string, bytes: number): number | undefined {
     const times: number[] = [];
     for (const [id, { answers }] of this.#records) if (id !== holderId) times.push(...answers);
     if (times.length < answersMin) return undefined;
     times.sort((a, b) => a - b);
-    return Math.max(patienceMsMin, timesMedian * (times[Math.floor(times.length / 2)] ?? 0));
+    const median = (times[Math.floor(times.length / 2)] ?? 0) * (latencyBytes + bytes);
+    return Math.max(patienceMsMin, timesMedian * median);
   }
 
   #recordOf(holderId: string): Record {

@@ -54,8 +54,8 @@ async function readLeaves(
   { signal, into }: { readonly signal?: AbortSignal | undefined; readonly into?: Uint8Array },
 ): Promise<ReadShard> {
   const { packId } = manifest;
-  const ask = <T>(work: () => Promise<T>): Promise<T> =>
-    unlessAborted(signal, () => inTime(holder, stepMsMax, work));
+  const ask = <T>(work: (callOff: AbortSignal | undefined) => Promise<T>): Promise<T> =>
+    unlessAborted(signal, () => inTime(holder, stepMsMax, work, signal));
   const beside = await ask(() => holder.manifest({ packId, index }));
   if (beside === undefined) return { state: 'missing' };
   if (!equalBytes(beside, manifestBytes)) {
@@ -70,7 +70,7 @@ async function readLeaves(
   for (let leaf = 0; leaf < total; leaf += windowLeaves) {
     throwIfAborted(signal);
     const span = Math.min(windowLeaves, total - leaf);
-    const range = await ask(() => holder.get({ packId, index }, leaf, span));
+    const range = await ask((callOff) => holder.get({ packId, index }, leaf, span, { signal: callOff }));
     if (range === undefined) return { state: 'missing' };
     const whole = range.bytes.length === span * leafBytes;
     if (!whole || !verifyRange(leafHashes(range.bytes, leafBytes), leaf, total, range.proof, root))

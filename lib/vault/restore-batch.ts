@@ -80,6 +80,12 @@ interface Span {
   leafCount: number;
 }
 
+/** What to fetch for some frames, and for each frame where its parts will be in that. */
+interface Plan {
+  readonly spans: readonly Span[];
+  readonly parts: readonly (readonly SealedPart[])[];
+}
+
 /** A part of a frame within one shard. */
 interface Stretch {
   readonly frame: FrameOfBatch;
@@ -98,7 +104,7 @@ export class RestoreBatch {
   readonly #folderJobs: FolderJob[] = [];
   readonly #pieces: BlobPiece[][] = [];
   #plainBytes = 0;
-  #sealedBytes = 0;
+  #plan: Plan | undefined;
 
   get isEmpty(): boolean {
     return this.files.length === 0 && this.chunks.length === 0;
@@ -108,9 +114,18 @@ export class RestoreBatch {
     return this.#plainBytes;
   }
 
-  /** Bytes to fetch, but for what leaves have around them. */
-  get sealedBytes(): number {
-    return this.#sealedBytes;
+  /**
+   * Bytes of all leaves to fetch, where each comes from its own row and at most so many together. KithError `malformed` for places that
+   * can't be.
+   */
+  leafBytes(spanLeavesMax: number): number {
+    const { spans } = this.#planned(spanLeavesMax);
+    return spans.reduce((sum, { leafCount }) => sum + leafCount * leafBytes, 0);
+  }
+
+  /** What to fetch, worked out once. */
+  #planned(spanLeavesMax: number): Plan {
+    return (this.#plan ??= spansOf([...this.#frames.values()], spanLeavesMax));
   }
 
   /** Whether these blobs still go in: more frames only up to a size, more files of the same frames up to a number. */
@@ -144,7 +159,7 @@ export class RestoreBatch {
       frame = { number: this.#frames.size, place, manifest };
       this.#frames.set(key, frame);
       this.#plainBytes += place.plainBytes;
-      this.#sealedBytes += place.sealedLength;
+      this.#plan = undefined;
     }
     return { frame: frame.number, offset: place.offsetInFrame, length: place.length, blobId };
   }
@@ -152,7 +167,7 @@ export class RestoreBatch {
   /** Fetches what the batch needs. KithErrors are those of the source, `malformed` for places that can't be. */
   async job(source: BatchSource): Promise<OpenJob> {
     const frames = [...this.#frames.values()];
-    const { spans, parts } = spansOf(frames, source.spanLeavesMax);
+    const { spans, parts } = this.#planned(source.spanLeavesMax);
     const [rows, packs] = await Promise.all([
       Promise.all(
         spans.map(({ manifest, index, firstLeaf, leafCount }) =>
@@ -213,11 +228,7 @@ function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }
 
-/** What to fetch for some frames, and for each frame where its parts will be in that. */
-function spansOf(
-  frames: readonly FrameOfBatch[],
-  spanLeavesMax: number,
-): { spans: Span[]; parts: SealedPart[][] } {
+function spansOf(frames: readonly FrameOfBatch[], spanLeavesMax: number): Plan {
   const stretches = frames.flatMap((frame) => stretchesOf(frame, spanLeavesMax));
   const packOf = new Map<string, number>();
   for (const { manifest } of frames) {

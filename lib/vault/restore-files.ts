@@ -14,6 +14,7 @@ import type { BlobReader } from './blob-reader.ts';
 import { ChunkedFiles, type RestoredListener } from './chunked-files.ts';
 import { checkChunk, checkWhole, FileChunks } from './file-chunks.ts';
 import type { FileTask } from './restore-batch.ts';
+import { noThreads } from './no-threads.ts';
 import { RestoreLanes } from './restore-lanes.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { Session } from './session.ts';
@@ -126,11 +127,13 @@ export class RestoreFiles {
       reader,
       setup: { blobIdKey: device.blobIdKey, known: metadata },
       threads: surroundings.threads ?? defaultThreads(),
+      threadModule: surroundings.threadModule,
       atOnce: surroundings.threads !== undefined,
       spanLeavesMax: session.friends().length > 0 ? windowLeaves : driveSpanLeaves,
       stages,
       signal,
       listener: {
+        onNoThreads: (why) => session.problem(noThreads(why)),
         onFile: (task, end) => this.#fileEnded(task, end),
         onChunk: (task, end) => this.#chunked.ended(task, end),
       },

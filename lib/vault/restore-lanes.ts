@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../base/concurrency.ts';
 import { KithError, isKithError } from '../base/errors.ts';
+import { leafBytes } from '../base/limits.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import { BatchOpener } from '../workers/open-batch.ts';
 import type { ChunkEnd, FileEnd, OpenJob, OpenResult, OpenSetup } from '../workers/open-job.ts';
@@ -12,12 +13,16 @@ import { RestoreBatch, type BatchSource, type ChunkTask, type FileTask } from '.
 const bytesInFlightMax = 32 * 1024 * 1024;
 /** Batches for each lane: one at work, the others on their way. */
 const batchesPerLane = 4;
+/** How much one batch changes what the next are taken to cost. */
+const costWeight = 1 / 4;
 /** What is restored here before any thread is started: those cost a tenth of a second each. */
 const inlineBytes = 8 * 1024 * 1024;
 const inlineFiles = 512;
 
 /** Is told how each task ended. The next batch's answers don't wait for what it does. */
 export interface LaneListener {
+  /** No threads are to be had: all is done in this one. Told once. */
+  onNoThreads(why: KithError): void;
   /** Undefined: written, with nothing more to say. */
   onFile(task: FileTask, end: Omit<FileEnd, 'file'> | undefined): Promise<void>;
   onChunk(task: ChunkTask, end: Omit<ChunkEnd, 'chunk'> | undefined): Promise<void>;
@@ -29,6 +34,8 @@ export interface LaneOptions {
   readonly listener: LaneListener;
   /** Worker threads; 0: all is done in this one. */
   readonly threads: number;
+  /** What they run, where tests want something else. */
+  readonly threadModule?: URL | undefined;
   /** Starts them with the first batch, however little there is. */
   readonly atOnce: boolean;
   /** Leaves that are asked for together at most. */
@@ -44,19 +51,26 @@ export interface LaneOptions {
 export class RestoreLanes {
   readonly #options: LaneOptions;
   readonly #source: BatchSource;
+  /** For threads, which may wait for a disk. */
+  readonly #withFiles: BatchSource;
   readonly #verifying: BatchSource;
   #pool: WorkPool | undefined;
+  #noThreads = false;
   #inline: BatchOpener | undefined;
   #batch = new RestoreBatch();
-  readonly #live = new Set<RestoreBatch>();
+  /** Batches that are under way, with what each counts for in memory. */
+  readonly #live = new Map<RestoreBatch, number>();
   /** Work that has handles of files and folders in use. */
   readonly #opening = new Set<Promise<unknown>>();
   #bytes = 0;
   #waiting: (() => void)[] = [];
   #inlineBytes = 0;
   #inlineFiles = 0;
-  /** What a byte of a frame costs in memory: k once rows have to be made from others. */
-  #rowsEach = 1;
+  /**
+   * What a byte has cost in memory in the last batches, on average: k where rows have to be made from others. Batches count for so much
+   * until it is known what was gathered for them.
+   */
+  #costEach = 1;
   #bytesPeak = 0;
   #failure: { readonly error: unknown } | undefined;
   #closed = false;
@@ -66,15 +80,8 @@ export class RestoreLanes {
     const { reader, spanLeavesMax } = options;
     const openPack = reader.openPack.bind(reader);
     const { shards } = reader;
-    this.#source = {
-      openPack,
-      spanLeavesMax,
-      rows: async (manifest, index, firstLeaf, leafCount) => {
-        const rows = await shards.gather(manifest, index, firstLeaf, leafCount);
-        this.#rowsEach = Math.max(this.#rowsEach, rows.length);
-        return rows;
-      },
-    };
+    this.#source = { openPack, spanLeavesMax, rows: shards.gather.bind(shards) };
+    this.#withFiles = { ...this.#source, rows: (...range) => shards.gather(...range, { files: true }) };
     this.#verifying = { openPack, spanLeavesMax, rows: shards.gatherVerified.bind(shards) };
   }
 
@@ -99,7 +106,7 @@ export class RestoreLanes {
     await this.#send();
   }
 
-  /** Resolves when some batch has ended, or at once if none is under way. */
+  /** Resolves when some batch has ended or turned out smaller, or at once if none is under way. */
   async oneEnded(): Promise<void> {
     this.#throwFailure();
     if (this.#live.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -116,7 +123,7 @@ export class RestoreLanes {
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#opening.size > 0) await Promise.allSettled(this.#opening);
-    for (const batch of [this.#batch, ...this.#live])
+    for (const batch of [this.#batch, ...this.#live.keys()])
       for (const { place } of batch.files.splice(0)) place.folder.release();
     this.#live.clear();
     this.#wake();
@@ -133,28 +140,65 @@ export class RestoreLanes {
     const batch = this.#batch;
     if (batch.isEmpty) return;
     const lanes = Math.max(1, this.#options.threads);
+    const bytes = this.#leafBytesOf(batch);
     while (
       this.#live.size > 0 &&
-      (this.#live.size >= lanes * batchesPerLane ||
-        this.#bytes + batch.sealedBytes * this.#rowsEach > bytesInFlightMax)
+      (this.#live.size >= lanes * batchesPerLane || this.#bytes + bytes * this.#costEach > bytesInFlightMax)
     )
       await this.oneEnded();
     this.#throwFailure();
     this.#batch = new RestoreBatch();
-    this.#live.add(batch);
-    const bytes = batch.sealedBytes * this.#rowsEach;
-    this.#bytes += bytes;
-    this.#bytesPeak = Math.max(this.#bytesPeak, this.#bytes);
+    this.#live.set(batch, 0);
+    this.#count(batch, bytes * this.#costEach);
     this.#run(batch)
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })
       .finally(() => {
-        this.#bytes -= bytes;
-        if (!this.#closed) this.#live.delete(batch);
+        this.#count(batch, 0);
+        this.#live.delete(batch);
         this.#wake();
       })
       .catch(() => undefined);
+  }
+
+  #leafBytesOf(batch: RestoreBatch): number {
+    try {
+      return batch.leafBytes(this.#options.spanLeavesMax);
+    } catch (error) {
+      // It comes to nothing, and that is told when it is run.
+      if (isKithError(error, 'malformed')) return 0;
+      throw error;
+    }
+  }
+
+  /** What a batch counts for from now on. */
+  #count(batch: RestoreBatch, bytes: number): void {
+    const before = this.#live.get(batch);
+    // All was given up.
+    if (before === undefined) return;
+    this.#live.set(batch, bytes);
+    this.#bytes += bytes - before;
+    this.#bytesPeak = Math.max(this.#bytesPeak, this.#bytes);
+    if (bytes < before) this.#wake();
+  }
+
+  /** What a batch needs, counted as it comes: rows by their bytes. */
+  async #gather(batch: RestoreBatch, source: BatchSource): Promise<OpenJob> {
+    let gathered = 0;
+    const job = await batch.job({
+      ...source,
+      rows: async (manifest, index, firstLeaf, leafCount) => {
+        const rows = await source.rows(manifest, index, firstLeaf, leafCount);
+        gathered += rows.length * leafCount * leafBytes;
+        if (gathered > (this.#live.get(batch) ?? 0)) this.#count(batch, gathered);
+        return rows;
+      },
+    });
+    this.#count(batch, gathered);
+    const bytes = this.#leafBytesOf(batch);
+    if (bytes > 0) this.#costEach += (gathered / bytes - this.#costEach) * costWeight;
+    return job;
   }
 
   #wake(): void {
@@ -164,8 +208,9 @@ export class RestoreLanes {
   async #run(batch: RestoreBatch): Promise<void> {
     let result: OpenResult;
     try {
-      result = await this.#open(batch, this.#source);
-      if (result.bad.length > 0) result = await this.#open(batch, this.#verifying);
+      const pool = await this.#poolFor(batch);
+      result = await this.#open(batch, pool, pool === undefined ? this.#source : this.#withFiles);
+      if (result.bad.length > 0) result = await this.#open(batch, pool, this.#verifying);
       if (result.bad.length > 0) throw new KithError('internal', 'verified bytes were found bad');
     } catch (error) {
       if (!isKithError(error) || error.code === 'interrupted' || error.code === 'internal') throw error;
@@ -180,11 +225,11 @@ export class RestoreLanes {
     await this.#busy(this.#report(batch, result));
   }
 
-  async #open(batch: RestoreBatch, source: BatchSource): Promise<OpenResult> {
+  async #open(batch: RestoreBatch, pool: WorkPool | undefined, source: BatchSource): Promise<OpenResult> {
     const { stages } = this.#options;
-    const job = await stages.wait('fetch', () => batch.job(source));
+    const job = await stages.wait('fetch', () => this.#gather(batch, source));
     if (this.#closed) throw new KithError('interrupted', 'the restore has ended');
-    const result = await this.#busy(stages.wait('open', () => this.#give(batch, job)));
+    const result = await this.#busy(stages.wait('open', () => this.#give(pool, job)));
     for (const { span, row } of result.bad) {
       const source = job.spans[span]?.rows[row];
       if (source !== undefined && 'path' in source) this.#options.reader.shards.fileFailed(source);
@@ -192,21 +237,27 @@ export class RestoreLanes {
     return result;
   }
 
-  async #give(batch: RestoreBatch, job: OpenJob): Promise<OpenResult> {
-    const pool = this.#poolFor(batch);
+  async #give(pool: WorkPool | undefined, job: OpenJob): Promise<OpenResult> {
     if (pool !== undefined) return (await pool.call(job, transferable(job))) as OpenResult;
     this.#inline ??= new BatchOpener(this.#options.setup);
     return await this.#inline.run(job);
   }
 
-  /** The threads, once there is enough to do for them. */
-  #poolFor(batch: RestoreBatch): WorkPool | undefined {
-    const { threads, atOnce, setup } = this.#options;
-    if (this.#pool !== undefined || threads === 0) return this.#pool;
-    this.#inlineBytes += batch.plainBytes;
-    this.#inlineFiles += batch.files.length;
-    if (!atOnce && this.#inlineBytes < inlineBytes && this.#inlineFiles < inlineFiles) return undefined;
-    return (this.#pool = new WorkPool({ kind: 'open', threads, setup: () => setup }));
+  /** The threads, once there is enough to do for them, and if there are any. */
+  async #poolFor(batch: RestoreBatch): Promise<WorkPool | undefined> {
+    const { threads, atOnce, setup, threadModule, listener } = this.#options;
+    if (threads === 0 || this.#noThreads) return undefined;
+    if (this.#pool === undefined) {
+      this.#inlineBytes += batch.plainBytes;
+      this.#inlineFiles += batch.files.length;
+      if (!atOnce && this.#inlineBytes < inlineBytes && this.#inlineFiles < inlineFiles) return undefined;
+      this.#pool = new WorkPool({ kind: 'open', threads, setup: () => setup, module: threadModule });
+    }
+    const failure = await this.#pool.started();
+    if (failure === undefined) return this.#pool;
+    if (!this.#noThreads) listener.onNoThreads(failure);
+    this.#noThreads = true;
+    return undefined;
   }
 
   async #report({ files, chunks }: RestoreBatch, result: OpenResult): Promise<void> {

@@ -1,4 +1,5 @@
 import { idKey } from '../base/bytes.ts';
+import { throwIfAborted } from '../base/concurrency.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { classBytes, leafBytes } from '../base/limits.ts';
 import { leafHashes, verifyRange } from '../crypto/merkle.ts';
@@ -49,6 +50,8 @@ interface KnownRows {
 export interface ShardPlaces {
   /** Holders to ask for a shard, best first. */
   holdersOf(manifest: Manifest, index: number): readonly Holder[];
+  /** True of a holder that is known to have a shard, by its listing or the ledger. */
+  isKnownAt(holder: Holder, manifest: Manifest, index: number): boolean;
   /** Holders that are away and may have shards of a pack: for the message when too few are here. */
   away(manifest: Manifest): readonly NamedHolder[];
   /** True if a holder that didn't answer can be asked again. */
@@ -77,8 +80,8 @@ export class ShardReader implements LeafSource {
   /** Holders that didn't answer: left out, until too few others are left and they are back. */
   readonly #gone = new Map<string, Holder>();
   readonly #timesGone = new Map<string, number>();
-  /** How many files of a holder couldn't be read by threads, by its id. */
-  readonly #filesFailed = new Map<string, number>();
+  /** Paths of a holder's files that threads couldn't read, by its id: `filesFailedMax` each at most. */
+  readonly #filesFailed = new Map<string, Set<string>>();
   /** How often some holder came back, for those who wait side by side. */
   #returns = 0;
   readonly #pace: ReadPace;
@@ -187,17 +190,18 @@ export class ShardReader implements LeafSource {
     index: number,
     firstLeaf: number,
     leafCount: number,
+    { files = false }: { readonly files?: boolean } = {},
   ): Promise<readonly RowSource[]> {
     if (!this.#badRows.has(rowKey(manifest, index))) {
-      const ask = async (): Promise<readonly RowSource[] | undefined> => {
-        const own = await this.#unverified(manifest, index, firstLeaf, leafCount);
+      const ask = async (signal?: AbortSignal): Promise<readonly RowSource[] | undefined> => {
+        const own = await this.#unverified(manifest, index, firstLeaf, leafCount, files, signal);
         return own === undefined ? undefined : [own];
       };
-      const others = async (): Promise<readonly RowSource[] | undefined> => {
+      const others = async (signal?: AbortSignal): Promise<readonly RowSource[] | undefined> => {
         const rows = await this.#anyRows(manifest, (row) =>
           row === index || this.#badRows.has(rowKey(manifest, row))
             ? Promise.resolve(undefined)
-            : this.#unverified(manifest, row, firstLeaf, leafCount),
+            : this.#unverified(manifest, row, firstLeaf, leafCount, files, signal),
         );
         return rows.length === manifest.k ? rows.map(({ bytes }) => bytes) : undefined;
       };
@@ -218,21 +222,23 @@ export class ShardReader implements LeafSource {
     return [{ index, bytes, proof: undefined, root: rootOf(manifest, index) }];
   }
 
-  /** A range as the first holder that has it gives it. */
+  /** A range as the first holder that has it gives it, or with `files` where it lies. */
   async #unverified(
     manifest: Manifest,
     index: number,
     firstLeaf: number,
     leafCount: number,
+    files: boolean,
+    signal: AbortSignal | undefined,
   ): Promise<RowSource | undefined> {
     const root = rootOf(manifest, index);
     for (const holder of this.#places.holdersOf(manifest, index)) {
-      const file = this.#fileAt(holder, manifest, index, root);
+      const file = files ? this.#fileAt(holder, manifest, index, root) : undefined;
       if (file !== undefined) {
         this.#bytesRead += leafCount * leafBytes;
         return file;
       }
-      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
+      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount, signal);
       if (range !== undefined) return { index, bytes: range.bytes, proof: range.proof, root };
     }
     return undefined;
@@ -240,30 +246,36 @@ export class ShardReader implements LeafSource {
 
   /** A row's file at a holder that is read on this computer, unless files there have failed before. */
   #fileAt(holder: Holder, manifest: Manifest, index: number, root: Uint8Array): RowFile | undefined {
-    if (this.#gone.has(holder.id) || (this.#filesFailed.get(holder.id) ?? 0) >= filesFailedMax)
-      return undefined;
+    const failed = this.#filesFailed.get(holder.id);
+    if (this.#gone.has(holder.id) || (failed?.size ?? 0) >= filesFailedMax) return undefined;
+    // Elsewhere it may well not be, and that is cheaper to learn from the holder.
+    if (!this.#places.isKnownAt(holder, manifest, index)) return undefined;
     const shard = shardKey(holder.id, manifest.packId, index);
     if (this.#withheld.has(shard) || this.#bad.has(shard)) return undefined;
     const path = holder.shardPath?.({ packId: manifest.packId, index });
-    return path === undefined ? undefined : { index, holder: holder.id, path, root };
+    return path === undefined || failed?.has(path) === true
+      ? undefined
+      : { index, holder: holder.id, path, root };
   }
 
   /** A thread couldn't read a row that `gather` gave, or found it altered: after some of them the holder itself is asked. */
-  fileFailed({ holder }: RowFile): void {
-    this.#filesFailed.set(holder, (this.#filesFailed.get(holder) ?? 0) + 1);
+  fileFailed({ holder, path }: RowFile): void {
+    const failed = this.#filesFailed.get(holder);
+    if (failed === undefined) this.#filesFailed.set(holder, new Set([path]));
+    else if (failed.size < filesFailedMax) failed.add(path);
   }
 
   async #fetch(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
     const known: KnownRows = { whole: new Map(), failed: new Set() };
-    const read = (row: number): Promise<Uint8Array | undefined> =>
-      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount);
-    const others = async (): Promise<Uint8Array | undefined> => {
+    const read = (row: number, signal?: AbortSignal): Promise<Uint8Array | undefined> =>
+      this.#knownOrVerified(known, manifest, row, firstLeaf, leafCount, signal);
+    const others = async (signal?: AbortSignal): Promise<Uint8Array | undefined> => {
       const rows = await this.#anyRows(manifest, (row) =>
-        row === index ? Promise.resolve(undefined) : read(row),
+        row === index ? Promise.resolve(undefined) : read(row, signal),
       );
       return rows.length === manifest.k ? this.#coder.reconstruct(manifest.k, rows, [index])[0] : undefined;
     };
-    const found = await this.#first(manifest, index, leafCount, () => read(index), others);
+    const found = await this.#first(manifest, index, leafCount, (signal) => read(index, signal), others);
     if (found !== undefined) return found;
     const [decoded] = await this.#decoded(manifest, firstLeaf, leafCount, [index], known);
     if (decoded === undefined) throw new KithError('internal', 'the coder returned nothing');
@@ -275,15 +287,16 @@ export class ShardReader implements LeafSource {
     manifest: Manifest,
     index: number,
     leafCount: number,
-    ask: () => Promise<T | undefined>,
-    others: () => Promise<T | undefined>,
+    ask: (signal?: AbortSignal) => Promise<T | undefined>,
+    others: (signal?: AbortSignal) => Promise<T | undefined>,
   ): Promise<T | undefined> {
     const holder = this.#firstHolder(manifest, index);
     // Without spare rows the others are never enough.
     if (manifest.roots.length <= manifest.k) return await ask();
     if (holder?.kind !== 'friend') return (await ask()) ?? (await others());
-    const otherBytes = manifest.k * leafCount * leafBytes;
-    return await this.#pace.first({ holderId: holder.id, ask, others, otherBytes });
+    const bytes = leafCount * leafBytes;
+    const otherBytes = manifest.k * bytes;
+    return await this.#pace.first({ holderId: holder.id, bytes, ask, others, otherBytes });
   }
 
   /** Whom a row is asked of first. */
@@ -300,12 +313,13 @@ export class ShardReader implements LeafSource {
     row: number,
     firstLeaf: number,
     leafCount: number,
+    signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
     if (known.failed.has(row)) return undefined;
     const bytes =
       known.whole.get(row) ??
       this.#remembered(manifest, row, firstLeaf, leafCount) ??
-      (await this.verified(manifest, row, firstLeaf, leafCount));
+      (await this.verified(manifest, row, firstLeaf, leafCount, signal));
     if (bytes === undefined) known.failed.add(row);
     else known.whole.set(row, bytes);
     return bytes;
@@ -401,18 +415,22 @@ export class ShardReader implements LeafSource {
     return available;
   }
 
-  /** A range of one shard as some holder has it, verified; undefined if none has it whole. */
+  /**
+   * A range of one shard as some holder has it, verified; undefined if none has it whole. KithError `interrupted` once the signal has
+   * fired; friends are told.
+   */
   async verified(
     manifest: Manifest,
     index: number,
     firstLeaf: number,
     leafCount: number,
+    signal?: AbortSignal,
   ): Promise<Uint8Array | undefined> {
     const root = manifest.roots[index];
     if (root === undefined) return undefined;
     const total = (classBytes[manifest.class] ?? 0) / leafBytes;
     for (const holder of this.#places.holdersOf(manifest, index)) {
-      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount);
+      const range = await this.#ask(holder, manifest, index, firstLeaf, leafCount, signal);
       if (range === undefined) continue;
       if (verifyRange(leafHashes(range.bytes, leafBytes), firstLeaf, total, range.proof, root))
         return range.bytes;
@@ -428,15 +446,24 @@ export class ShardReader implements LeafSource {
     index: number,
     firstLeaf: number,
     leafCount: number,
+    signal: AbortSignal | undefined,
   ): Promise<ShardRange | undefined> {
+    throwIfAborted(signal);
     const shard = shardKey(holder.id, manifest.packId, index);
     if (this.#gone.has(holder.id) || this.#withheld.has(shard)) return undefined;
     const ref = { packId: manifest.packId, index };
     try {
       const range = await this.#pace.timed(
         holder.id,
-        () => inTime(holder, getMsMax, () => holder.get(ref, firstLeaf, leafCount)),
-        ({ bytes }) => bytes.length,
+        leafCount * leafBytes,
+        () =>
+          inTime(
+            holder,
+            getMsMax,
+            (callOff) => holder.get(ref, firstLeaf, leafCount, { signal: callOff }),
+            signal,
+          ),
+        signal,
       );
       if (range === undefined) {
         if (holder.kind === 'friend') this.#withheld.add(shard);

@@ -1,4 +1,5 @@
 import { concatBytes, displayText, equalBytes, toHex, viewAsBuffer } from '../base/bytes.ts';
+import { Semaphore } from '../base/concurrency.ts';
 import { KithError } from '../base/errors.ts';
 import { leafBytes } from '../base/limits.ts';
 import { openFrame, tagBytes } from '../crypto/aead.ts';
@@ -45,6 +46,8 @@ export class BatchOpener {
   readonly #rowFiles = new RowFiles();
   /** For frames as they are when opened. */
   readonly #scratch = new ScratchMemory(frameScratchBytes);
+  /** One job at a time: the next would be opened over the bytes of one that is still being written. */
+  readonly #turn = new Semaphore(1);
 
   constructor(setup: OpenSetup) {
     const accounts = localAccounts();
@@ -52,7 +55,18 @@ export class BatchOpener {
     this.#namer = new BlobNamer(setup.blobIdKey);
   }
 
-  async run(job: OpenJob): Promise<OpenResult> {
+  /** A job will be given soon: the system is asked for the bytes that are to be read from files. */
+  expect({ spans }: OpenJob): void {
+    for (const span of spans)
+      for (const row of span.rows) if ('path' in row) this.#rowFiles.expect(row, span);
+  }
+
+  /** Works on one job; jobs that come meanwhile wait for their turn, in order. */
+  run(job: OpenJob): Promise<OpenResult> {
+    return this.#turn.run(() => this.#run(job));
+  }
+
+  async #run(job: OpenJob): Promise<OpenResult> {
     this.#rowFiles.reuse();
     this.#scratch.reuse();
     const { spans, bad } = this.#authenticSpans(job);

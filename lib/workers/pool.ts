@@ -22,6 +22,7 @@ export interface CallMessage {
 
 /** A thread's answer, or what it says by itself while it works on a call. */
 export type ThreadMessage =
+  | { readonly started: true }
   | { readonly number: number; readonly result: unknown }
   | { readonly number: number; readonly error: WireError }
   | { readonly notice: unknown };
@@ -42,17 +43,24 @@ export function defaultThreads(): number {
 /** A thread's space for objects that die young. */
 const youngGenerationMb = 4;
 
+const threadModule: URL = new URL('./thread.js', import.meta.url);
+
 /** One thread; calls are answered in the order in which they were made. */
 export class WorkThread {
   readonly #worker: Worker;
+  /** Resolves when it can take jobs, or with why it never will. */
+  readonly started: Promise<KithError | undefined>;
+  #onStarted: (error: KithError | undefined) => void = () => undefined;
   readonly #calls = new Map<number, PendingCall>();
   readonly #onNotice: (notice: unknown) => void;
   #next = 0;
   #ended: KithError | undefined;
 
-  constructor(start: ThreadStart, onNotice: (notice: unknown) => void) {
+  /** Throws what Node does where there are no more threads. */
+  constructor(start: ThreadStart, onNotice: (notice: unknown) => void, module: string | URL = threadModule) {
     this.#onNotice = onNotice;
-    this.#worker = new Worker(new URL('./thread.js', import.meta.url), {
+    this.started = new Promise((resolve) => (this.#onStarted = resolve));
+    this.#worker = new Worker(module, {
       workerData: start,
       // Flags of the parent such as --test or --input-type mean nothing to a thread.
       execArgv: [],
@@ -79,13 +87,18 @@ export class WorkThread {
     });
   }
 
-  /** Ends the thread at once, whatever it is at. */
+  /** Ends the thread once it has started, whatever it is at: a thread that is ended while it loads native code takes the whole process along. */
   async close(): Promise<void> {
     this.#ended ??= new KithError('interrupted', 'the thread was ended');
+    await this.started;
     await this.#worker.terminate();
   }
 
   #hear(message: ThreadMessage): void {
+    if ('started' in message) {
+      this.#onStarted(undefined);
+      return;
+    }
     if ('notice' in message) {
       this.#onNotice(message.notice);
       return;
@@ -101,33 +114,71 @@ export class WorkThread {
     this.#ended ??= new KithError('internal', `a worker thread ended unexpectedly: ${why}`, { cause: error });
     for (const call of this.#calls.values()) call.reject(this.#ended);
     this.#calls.clear();
+    this.#onStarted(this.#ended);
   }
 }
 
-/** Several threads of one kind. */
-export class WorkPool {
-  readonly threads: readonly WorkThread[];
+/** What a pool of threads is made with. */
+export interface WorkPoolOptions {
+  readonly kind: WorkKind;
+  readonly threads: number;
+  /** What each thread gets at its start, by its number. */
+  readonly setup: (number: number) => unknown;
+  readonly onNotice?: (notice: unknown, thread: number) => void;
+  /** What threads run: thread.ts unless given. */
+  readonly module?: URL | undefined;
+}
 
-  constructor(options: {
-    readonly kind: WorkKind;
-    readonly threads: number;
-    /** What each thread gets at its start, by its number. */
-    readonly setup: (number: number) => unknown;
-    readonly onNotice?: (notice: unknown, thread: number) => void;
-  }) {
-    const { kind, setup, onNotice } = options;
-    const threads: WorkThread[] = [];
-    this.threads = threads;
+/** Several threads of one kind. Its owner closes it, whatever happens. */
+export class WorkPool {
+  readonly #threads: WorkThread[] = [];
+  readonly #starting: Promise<KithError | undefined>;
+  #isStarting = true;
+  #closed = false;
+
+  /** Begins to start threads; `started` says what became of that. */
+  constructor(options: WorkPoolOptions) {
+    this.#starting = this.#start(options);
+  }
+
+  async #start({ kind, threads, setup, onNotice, module }: WorkPoolOptions): Promise<KithError | undefined> {
+    let failure: unknown;
     try {
-      for (let number = 0; number < options.threads; number++) {
+      for (let number = 0; number < threads; number++) {
         const start = { kind, setup: setup(number) };
-        threads.push(new WorkThread(start, (notice) => onNotice?.(notice, number)));
+        this.#threads.push(new WorkThread(start, (notice) => onNotice?.(notice, number), module));
       }
     } catch (error) {
-      // The system gives no more of them: those that were started would keep the process alive.
-      for (const thread of threads) void thread.close();
-      throw error;
+      // The system gives no more of them: it goes on with those that there are.
+      failure = error;
     }
+    const all = [...this.#threads];
+    const ends = await Promise.all(all.map((thread) => thread.started));
+    for (const [i, end] of ends.entries()) {
+      failure ??= end;
+      const thread = all[i];
+      if (end !== undefined && thread !== undefined) this.#threads.splice(this.#threads.indexOf(thread), 1);
+    }
+    this.#isStarting = false;
+    if (this.#threads.length > 0) return undefined;
+    return new KithError('failed', `no worker thread could be started (${messageOf(failure)})`, {
+      cause: failure,
+    });
+  }
+
+  /**
+   * Resolves once each thread has started or failed to; those that failed, or died of it, are left out. Undefined if there are any, else
+   * why there are none, KithError `failed`: then nothing that was given to the pool was begun. KithError `interrupted` is thrown where it was closed meanwhile.
+   */
+  async started(): Promise<KithError | undefined> {
+    const failure = await this.#starting;
+    if (this.#closed) throw new KithError('interrupted', 'the threads were ended');
+    return failure;
+  }
+
+  /** Those that take jobs. */
+  get threads(): readonly WorkThread[] {
+    return this.#threads;
   }
 
   /** The thread with the fewest calls before it. */
@@ -138,13 +189,16 @@ export class WorkPool {
     return best;
   }
 
-  /** Gives a job to the thread with the fewest. */
-  call(job: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
+  /** Gives a job to the thread with the fewest, once they have started. Throws what `started` gives where there are none. */
+  async call(job: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
     collectOftenOnceLarge();
-    return this.idlest.call(job, transfer);
+    const failure = this.#isStarting ? await this.started() : undefined;
+    if (failure !== undefined) throw failure;
+    return await this.idlest.call(job, transfer);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.threads.map((thread) => thread.close()));
+    this.#closed = true;
+    await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 }

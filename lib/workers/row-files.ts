@@ -3,7 +3,8 @@ import { equalBytes, idKey } from '../base/bytes.ts';
 import { leafBytes } from '../base/limits.ts';
 import { hashBytes } from '../crypto/hash.ts';
 import { merkleRoot } from '../crypto/merkle.ts';
-import { checkShardPayload, shardHeadBytes } from '../format/shard-file.ts';
+import { checkShardPayload, decodeShardHead, shardFileBytes, shardHeadBytes } from '../format/shard-file.ts';
+import { nativeCalls } from '../source/native.ts';
 import type { RowFile, SpanJob } from './open-job.ts';
 import { ScratchMemory } from './scratch-memory.ts';
 
@@ -16,8 +17,8 @@ const openFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.
 
 /**
  * Reads ranges of shards from their files in this thread, at once: a trip through the main thread costs more than the read. What
- * lies on the disk is believed in nothing: leaf hashes must lead to the signed root, and bytes to the leaf hashes. One range costs an open, one
- * read or two, and a hash of its bytes.
+ * lies on the disk is believed in nothing: leaf hashes must lead to the signed root, and bytes to the leaf hashes. A head or a length that isn't
+ * right spoils nothing, but is damage, and damage is to be told. One range costs an open, a read, and a hash of its bytes; the first of a shard two reads more.
  */
 export class RowFiles {
   readonly #leaves = new Map<string, Uint8Array>();
@@ -28,37 +29,54 @@ export class RowFiles {
     this.#scratch.reuse();
   }
 
+  /** Asks the system for a range, without waiting for it: a slow disk has time until it is read. Never throws. */
+  expect(row: RowFile, span: SpanJob): void {
+    const { willNeed } = nativeCalls() ?? {};
+    if (willNeed === undefined) return;
+    try {
+      const file = openSync(row.path, openFlags);
+      try {
+        willNeed(file, shardHeadBytes + span.firstLeaf * leafBytes, span.leafCount * leafBytes);
+      } finally {
+        closeSync(file);
+      }
+    } catch {
+      // Whoever reads it finds out.
+    }
+  }
+
   /** A range, authentic; the bytes are good until `reuse`. Undefined for whatever reason it can't be had: who keeps the books of shards finds out why. */
   read(row: RowFile, span: SpanJob): Uint8Array | undefined {
-    let file: number;
     try {
-      file = openSync(row.path, openFlags);
+      const file = openSync(row.path, openFlags);
+      try {
+        return this.#readFrom(file, row, span);
+      } finally {
+        closeSync(file);
+      }
     } catch {
       return undefined;
-    }
-    try {
-      return this.#readFrom(file, row, span);
-    } catch {
-      return undefined;
-    } finally {
-      closeSync(file);
     }
   }
 
   #readFrom(file: number, { root }: RowFile, span: SpanJob): Uint8Array | undefined {
-    if (!fstatSync(file).isFile()) return undefined;
+    const stats = fstatSync(file);
+    if (!stats.isFile()) return undefined;
     const { firstLeaf, leafCount, leavesOfShard } = span;
-    const leaves = this.#leavesOf(file, root, leavesOfShard);
+    const leaves = this.#leavesOf(file, stats.size, root, leavesOfShard);
     if (leaves === undefined) return undefined;
     const bytes = this.#scratch.take(leafCount * leafBytes);
     if (!readWholly(file, bytes, shardHeadBytes + firstLeaf * leafBytes)) return undefined;
     return checkShardPayload(bytes, firstLeaf, leaves) ? bytes : undefined;
   }
 
-  #leavesOf(file: number, root: Uint8Array, leafCount: number): Uint8Array | undefined {
+  /** Of a file of so many bytes. What decoding says of a bad head is thrown. */
+  #leavesOf(file: number, fileBytes: number, root: Uint8Array, leafCount: number): Uint8Array | undefined {
     const key = idKey(root);
     const known = this.#leaves.get(key);
     if (known !== undefined) return known;
+    const head = new Uint8Array(shardHeadBytes);
+    if (!readWholly(file, head, 0) || shardFileBytes(decodeShardHead(head)) !== fileBytes) return undefined;
     const leaves = new Uint8Array(leafCount * hashBytes);
     if (!readWholly(file, leaves, shardHeadBytes + leafCount * leafBytes)) return undefined;
     if (!equalBytes(merkleRoot(leaves), root)) return undefined;

@@ -53,6 +53,8 @@ export interface StoreLaneOptions {
   readonly ahead?: ReadAhead;
   /** Milliseconds by a clock that only goes forward; performance.now unless given. */
   readonly now?: () => number;
+  /** Waited for before each chunk of a large file, until another pack may be made; undefined where the packer waits by itself. */
+  readonly room?: () => Promise<void>;
 }
 
 /** Reads files, cuts them into chunks and stores these, in the calling thread: one lane a thread, all alike. */
@@ -140,7 +142,7 @@ export class StoreLane {
   }
 
   async #large(file: SourceFile): Promise<{ ids: Uint8Array; bytes: number }> {
-    const { packer, chunker, stages, memory, signal } = this.#options;
+    const { packer, chunker, stages, memory, signal, room } = this.#options;
     const ids = new IdList();
     let start = 0;
     let end = 0;
@@ -170,6 +172,7 @@ export class StoreLane {
         scannedTo = end;
         continue;
       }
+      await room?.();
       ids.add(packer.store(blobKinds.data, memory.subarray(start, cut)));
       start = cut;
       scannedTo = cut;

@@ -38,6 +38,8 @@ export interface StorePoolOptions {
   readonly onPack: (pack: UnsignedPack, directory: PackDirectory, release: () => void) => void;
   /** Told where a pack could not be taken. */
   readonly onError: (error: unknown) => void;
+  /** What threads run, where tests want something else. */
+  readonly module?: URL | undefined;
 }
 
 /** Threads that read files and make packs of them, over one shared memory. Its owner closes it, whatever happens. */
@@ -58,6 +60,7 @@ export class StorePool {
     this.#pool = new WorkPool({
       kind: 'store',
       threads: this.#layout.lanes,
+      module: options.module,
       setup: (lane): StoreSetup => ({
         lane,
         layout: this.#layout,
@@ -79,8 +82,9 @@ export class StorePool {
     });
   }
 
-  get threads(): number {
-    return this.#layout.lanes;
+  /** As for WorkPool. To be waited for before anything is stored: stretches of a file wait for each other. */
+  started(): Promise<KithError | undefined> {
+    return this.#pool.started();
   }
 
   /** Whether some thread would begin a job soon. */

@@ -6,6 +6,8 @@ import { errorToWire } from './wire-error.ts';
 export interface WorkHandler {
   /** Works on one job; the next waits until it has resolved. */
   run(job: unknown): unknown;
+  /** Told of a job that has come while another is at work: what it will need may be asked for. Must be quick, and not throw. */
+  expect?(job: unknown): void;
 }
 
 /** A kind's module: makes the handler from what the thread was given at its start. */
@@ -49,10 +51,12 @@ async function main(): Promise<void> {
   };
   port.on('message', (call: CallMessage) => {
     waiting.push(call);
+    if (busy) handler?.expect?.(call.job);
     void work();
   });
   const module = await modules[kind]();
   handler = module.start(setup, (notice) => say({ notice }));
+  say({ started: true });
   await work();
 }
 

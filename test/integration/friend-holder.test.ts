@@ -159,6 +159,24 @@ void test('a put called off waits for nothing', async () => {
   assert.equal((await holder.room()).reservedBytes, 0);
 });
 
+void test('a get called off ends at once, and at the friend as well', async () => {
+  const { pair, holder } = await friend();
+  await holder.put(shard);
+  const controller = new AbortController();
+  let answers = 0;
+  pair.fate = ({ stage }) => {
+    if (stage === 'call') controller.abort();
+    if (stage === 'reply') answers++;
+    return 'go';
+  };
+  const { signal } = controller;
+  await assert.rejects(holder.get(shard, 0, 1, { signal }), rejectsWith('interrupted'));
+  assert.equal(answers, 0);
+  await assert.rejects(holder.get(shard, 0, 1, { signal }), rejectsWith('interrupted'));
+  pair.fate = () => 'go';
+  assert.equal((await holder.get(shard, 0, 1))?.bytes.length, leafBytes);
+});
+
 void test('room is held before the first byte is asked for', async () => {
   const { pair, holder } = await friend(pack.fileBytes - 1);
   await assert.rejects(holder.put(shard), (error) => {

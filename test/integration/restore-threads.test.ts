@@ -57,6 +57,16 @@ async function assertWhole(fixture: VaultFixture, { summary, target }: Restored)
   assert.deepEqual(await differences(fixture.source, join(target, fixture.source)), []);
 }
 
+test('files of several chunks are whole where one thread opens several batches, one after the other', async (t) => {
+  // Each is a batch of its own, whose chunks lie in the memory that the next batch is opened in.
+  const files = Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`f${i}`, noise(i + 1, 3_400_000)]));
+  const fixture = await VaultFixture.create(t, { drives: 3, spread, files });
+  await fixture.backup();
+  await assertWhole(fixture, await restoreOn(fixture, 0));
+  // The first of many are opened here as well, before threads are started.
+  await fixture.restoresTo();
+});
+
 test('threads write what one thread writes', async (t) => {
   const fixture = await VaultFixture.create(t, { drives: 3, spread, files: files() });
   await link(join(fixture.source, 'middle/one'), join(fixture.source, 'middle/other-name'));

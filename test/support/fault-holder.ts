@@ -1,6 +1,7 @@
 import { KithError } from '../../lib/base/errors.ts';
 import type {
   Availability,
+  GetOptions,
   Holder,
   HolderLogs,
   InventoryEntry,
@@ -107,10 +108,15 @@ export class FaultHolder implements Holder {
     return this.#call('put', shard, () => this.#inner.put(shard, reservation, signal));
   }
 
-  get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
+  get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    options?: GetOptions,
+  ): Promise<ShardRange | undefined> {
     return this.#call('get', ref, async (call) => {
       if (this.withholds(ref)) return undefined;
-      const range = await this.#inner.get(ref, firstLeaf, leafCount);
+      const range = await this.#inner.get(ref, firstLeaf, leafCount, options);
       return range === undefined
         ? undefined
         : this.lie({ bytes: range.bytes.slice(), proof: range.proof.slice() }, call);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 import * as fc from 'fast-check';
 import {
   forEachLimited,
   mapLimited,
   Semaphore,
   SharedWork,
+  TaskSet,
   throwIfAborted,
 } from '../../lib/base/concurrency.ts';
 import { isKithError } from '../../lib/base/errors.ts';
@@ -130,6 +131,45 @@ void describe('mapLimited', () => {
     });
     assert.deepEqual(await results, ['a0', 'b1', 'c2']);
     assert.deepEqual(await mapLimited([], 3, () => Promise.resolve(1)), []);
+  });
+});
+
+void describe('TaskSet', () => {
+  void it('wakes all who wait when one task ends, well or not, and at once when there is none', async () => {
+    const tasks = new TaskSet();
+    await tasks.oneEnded();
+    const ends: (() => void)[] = [];
+    tasks.add(new Promise<void>((resolve) => ends.push(resolve)));
+    tasks.add(new Promise((_, reject) => ends.push(() => reject(new Error('dropped')))));
+    let woken = 0;
+    for (let i = 0; i < 3; i++) void tasks.oneEnded().then(() => woken++);
+    await settle();
+    assert.equal(woken, 0);
+    ends[1]?.();
+    await settle();
+    assert.equal(woken, 3);
+    assert.equal(tasks.size, 1);
+    let all = false;
+    const ended = tasks.allEnded().then(() => (all = true));
+    await settle();
+    assert.ok(!all);
+    ends[0]?.();
+    await ended;
+    assert.equal(tasks.size, 0);
+  });
+
+  void it('leaves nothing behind at a task that goes on, however often others end', async () => {
+    const tasks = new TaskSet();
+    const long = new Promise<void>(() => {});
+    const listened = mock.method(long, 'then');
+    tasks.add(long);
+    for (let i = 0; i < 100; i++) {
+      const ended = tasks.oneEnded();
+      tasks.add(Promise.resolve());
+      await ended;
+    }
+    assert.equal(listened.mock.callCount(), 1);
+    assert.equal(tasks.size, 1);
   });
 });
 

@@ -102,7 +102,7 @@ test('without such a call nothing happens', () => {
 test('the system is asked without a word, whatever stands there, and no handle stays open', async (t) => {
   const native = nativeCalls();
   if (native?.willNeed === undefined) return t.skip('no such call here');
-  const asked: [handle: number, bytes: number][] = [];
+  const asked: [handle: number, offset: number, bytes: number][] = [];
   const ask = systemAskAhead({ ...native, willNeed: (...call) => void asked.push(call) });
   const real = systemAskAhead();
   assert.ok(ask !== undefined && real !== undefined);
@@ -136,6 +136,6 @@ test('the system is asked without a word, whatever stands there, and no handle s
 test('the call itself takes any handle and any number of bytes', (t) => {
   const willNeed = nativeCalls()?.willNeed;
   if (willNeed === undefined) return t.skip('no such call here');
-  willNeed(-1, 10);
-  willNeed(0, 0);
+  willNeed(-1, 0, 10);
+  willNeed(0, 0, 0);
 });

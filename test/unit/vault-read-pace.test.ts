@@ -4,9 +4,9 @@ import { KithError } from '../../lib/base/errors.ts';
 import { classBytes, leafBytes } from '../../lib/base/limits.ts';
 import { leafHashes, merkleRoot, rangeProof } from '../../lib/crypto/merkle.ts';
 import { packIdOf, type Manifest } from '../../lib/format/manifest.ts';
-import type { Holder, ShardRange } from '../../lib/holders/holder.ts';
+import type { GetOptions, Holder, ShardRange } from '../../lib/holders/holder.ts';
 import { plainCoder } from '../../lib/kernels/reed-solomon.ts';
-import { patienceMsMin, ReadPace, skippedMax } from '../../lib/vault/read-pace.ts';
+import { latencyBytes, patienceMsMin, ReadPace, skippedMax } from '../../lib/vault/read-pace.ts';
 import { ShardReader } from '../../lib/vault/shard-reader.ts';
 import type { RowRange, RowSource } from '../../lib/workers/open-job.ts';
 import { FakeTime } from '../support/fake-time.ts';
@@ -53,6 +53,8 @@ class Friend {
   readonly name: string;
   readonly row: number;
   questions = 0;
+  /** Questions that were called off before they were answered. */
+  calledOff = 0;
   /** Leaves that it gives altered. */
   readonly bad = new Set<number>();
   /** What the next questions are answered with, before any bytes. */
@@ -74,9 +76,20 @@ class Friend {
     return open;
   }
 
-  async get(_: unknown, firstLeaf: number, leafCount: number): Promise<ShardRange> {
+  async get(
+    _: unknown,
+    firstLeaf: number,
+    leafCount: number,
+    { signal }: GetOptions = {},
+  ): Promise<ShardRange> {
     this.questions++;
-    await this.gate;
+    await new Promise<void>((resolve, reject) => {
+      void this.gate.then(resolve);
+      signal?.addEventListener('abort', () => {
+        this.calledOff++;
+        reject(signal.reason as Error);
+      });
+    });
     const error = this.errors.shift();
     if (error !== undefined) throw error;
     const bytes = this.#bytes.slice(firstLeaf * leafBytes, (firstLeaf + leafCount) * leafBytes);
@@ -95,6 +108,7 @@ function readerOfFour({ isBack = false } = {}) {
   const reader = new ShardReader({
     places: {
       holdersOf: (_, index) => friends.filter(({ row }) => row === index) as unknown as Holder[],
+      isKnownAt: () => true,
       away: () => [],
       isBack: async () => {
         await Promise.resolve();
@@ -142,13 +156,18 @@ void describe('reading from a friend that is much slower than the others', () =>
         );
         assert.deepEqual(plainCoder.reconstruct(k, [...found], [0])[0], want);
       }
+      // Nobody waits for its answer any more: it is told so.
+      assert.deepEqual(
+        friends.map(({ calledOff }) => calledOff),
+        [1, 0, 0, 0],
+      );
       open?.();
     });
   }
 
   void it('takes its answer if that comes before the others are through', async () => {
     const four = readerOfFour();
-    const { manifest, rows, friends, time, reader } = four;
+    const { manifest, rows, friends, time, reader, problems } = four;
     await warm(four);
     const open = friends[0]?.shut();
     const openOther = friends[2]?.shut();
@@ -157,7 +176,15 @@ void describe('reading from a friend that is much slower than the others', () =>
     assert.equal(friends[2]?.questions, 1);
     open?.();
     assert.deepEqual(ranges(await gathering)[0]?.bytes, leavesOf(rows[0], 2, 1));
+    await time.settle();
+    assert.deepEqual(
+      friends.map(({ calledOff }) => calledOff),
+      [0, 0, 1, 0],
+    );
+    // That it didn't answer then is no fault of it.
+    assert.deepEqual(problems, []);
     openOther?.();
+    assert.deepEqual(ranges(await reader.gather(manifest, 2, 0, 1))[0]?.bytes, leavesOf(rows[2], 0, 1));
   });
 
   void it('no longer asks it first when others were sooner three times, and tries it again after a while', async () => {
@@ -201,17 +228,77 @@ void describe('the pace of holders', () => {
     const pace = new ReadPace(time);
     let asked = 0;
     const others = async (): Promise<number> => ++asked;
-    void pace.first({ holderId: 'a', ask: never, others, otherBytes: 1 });
+    void pace.first({ holderId: 'a', bytes: 1, ask: never, others, otherBytes: 1 });
     await time.pass(100_000);
     assert.equal(asked, 0);
     for (let i = 0; i < 8; i++) {
       const slow = (): Promise<number> => new Promise((resolve) => time.after(10_000, () => resolve(1)));
-      const taken = pace.timed('b', slow, () => 1);
+      const taken = pace.timed('b', 1, slow);
       await time.pass(10_000);
       await taken;
     }
-    void pace.first({ holderId: 'a', ask: never, others, otherBytes: 1 });
+    void pace.first({ holderId: 'a', bytes: 1, ask: never, others, otherBytes: 1 });
     await time.pass(39_999);
+    assert.equal(asked, 0);
+    await time.pass(1);
+    assert.equal(asked, 1);
+  });
+
+  /** Somebody has given eight answers of so many bytes; when a question for others is late by that, in ms. */
+  async function lateAt(ofBytes: number, tookMs: number, bytes: number): Promise<number> {
+    const time = new FakeTime();
+    const pace = new ReadPace(time);
+    for (let i = 0; i < 8; i++) {
+      const taken = pace.timed(
+        'b',
+        ofBytes,
+        () => new Promise<number>((resolve) => time.after(tookMs, () => resolve(1))),
+      );
+      await time.pass(tookMs);
+      await taken;
+    }
+    const startMs = time.monotonicMs();
+    const asked = new Promise<number>((resolve) => {
+      const others = async (): Promise<number> => {
+        resolve(time.monotonicMs() - startMs);
+        return 1;
+      };
+      void pace.first({ holderId: 'a', bytes, ask: never, others, otherBytes: 1 });
+    });
+    await time.pass(100_000);
+    return await asked;
+  }
+
+  void it('gives a long answer the time that its bytes need, and a short one no more than that', async () => {
+    // Beyond what any answer takes: 17 times the bytes.
+    const short = latencyBytes / 4;
+    const long = 16 * latencyBytes;
+    assert.equal(await lateAt(short, 250, short), 1000);
+    assert.equal(await lateAt(short, 250, long), 13_600);
+    assert.equal(await lateAt(long, 3400, long), 13_600);
+    assert.equal(await lateAt(long, 3400, short), 1000);
+  });
+
+  void it('knows by those it called off that everybody is slow now', async () => {
+    const time = new FakeTime();
+    const pace = new ReadPace(time);
+    for (let i = 0; i < 8; i++) await pace.timed('b', 1, answer);
+    // The line has become slow: b is called off again and again.
+    const untilCalledOff = (signal: AbortSignal): Promise<number> =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error));
+      });
+    for (let i = 0; i < 16; i++) {
+      const callOff = new AbortController();
+      const asked = pace.timed('b', 1, () => untilCalledOff(callOff.signal), callOff.signal);
+      await time.pass(2000);
+      callOff.abort(new KithError('interrupted', 'called off'));
+      await assert.rejects(asked);
+    }
+    let asked = 0;
+    const others = async (): Promise<number> => ++asked;
+    void pace.first({ holderId: 'a', bytes: 1, ask: never, others, otherBytes: 1 });
+    await time.pass(7999);
     assert.equal(asked, 0);
     await time.pass(1);
     assert.equal(asked, 1);
@@ -220,9 +307,14 @@ void describe('the pace of holders', () => {
   void it('asks no more than so much twice', async () => {
     const time = new FakeTime();
     const pace = new ReadPace(time);
-    for (let i = 0; i < 8; i++) await pace.timed('b', answer, () => 1);
+    for (let i = 0; i < 8; i++) await pace.timed('b', 1, answer);
     let asked = 0;
-    const question = { ask: never, others: async (): Promise<number> => ++asked, otherBytes: 10 * 2 ** 20 };
+    const question = {
+      bytes: 1,
+      ask: never,
+      others: async (): Promise<number> => ++asked,
+      otherBytes: 10 * 2 ** 20,
+    };
     for (let i = 0; i < 5; i++) void pace.first({ ...question, holderId: `slow ${i}` });
     await time.pass(patienceMsMin);
     assert.equal(asked, 3);

@@ -17,3 +17,47 @@ test('a thread that checks packs says of a bad manifest what is wrong, and goes 
     await assert.rejects(pool.call(job), (error: KithError) => error.code === 'malformed');
   }
 });
+
+test('a pool goes on with the threads that came up, and says why where none did', async (t) => {
+  const setup: CheckSetup = { vaultId: new Uint8Array(32), blobIdKey: new Uint8Array(32) };
+  const job: CheckJob = {
+    pack: { manifest: new Uint8Array(200), copies: [], content: true },
+    devices: new Set(),
+    sealingKeys: [],
+  };
+  // Without a setup a thread throws at its start.
+  const some = new WorkPool({
+    kind: 'check',
+    threads: 3,
+    setup: (number) => (number === 1 ? setup : undefined),
+  });
+  t.after(() => some.close());
+  const jobs = [1, 2, 3].map(() => some.call(job));
+  for (const each of jobs) await assert.rejects(each, (error: KithError) => error.code === 'malformed');
+  assert.equal(await some.started(), undefined);
+  assert.equal(some.threads.length, 1);
+
+  const none = new WorkPool({ kind: 'check', threads: 2, setup: () => undefined });
+  t.after(() => none.close());
+  const said = (error: KithError): boolean =>
+    error.code === 'failed' && error.message.startsWith('no worker thread could be started (');
+  await assert.rejects(none.call(job), said);
+  const why = await none.started();
+  assert.ok(why !== undefined && said(why));
+  assert.equal(none.threads.length, 0);
+
+  // What can't be sent to a thread is an error of its start as well.
+  const unsent = new WorkPool({ kind: 'check', threads: 2, setup: () => () => undefined });
+  t.after(() => unsent.close());
+  await assert.rejects(unsent.call(job), said);
+});
+
+test('a pool that is closed while its threads start gives up its jobs', async () => {
+  const setup: CheckSetup = { vaultId: new Uint8Array(32), blobIdKey: new Uint8Array(32) };
+  const pool = new WorkPool({ kind: 'check', threads: 1, setup: () => setup });
+  const started = pool.started();
+  const job = pool.call({});
+  await pool.close();
+  await assert.rejects(started, (error: KithError) => error.code === 'interrupted');
+  await assert.rejects(job, (error: KithError) => error.code === 'interrupted');
+});

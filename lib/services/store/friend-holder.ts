@@ -7,6 +7,7 @@ import type { RandomSource } from '../../crypto/random.ts';
 import { hashBytes } from '../../crypto/hash.ts';
 import type {
   Availability,
+  GetOptions,
   HeldLog,
   Holder,
   HolderLogs,
@@ -193,7 +194,12 @@ export class FriendHolder implements Holder {
     if (own !== undefined && !own.released) own.bytes = Math.min(own.bytes, left);
   }
 
-  async get(ref: ShardRef, firstLeaf: number, leafCount: number): Promise<ShardRange | undefined> {
+  async get(
+    ref: ShardRef,
+    firstLeaf: number,
+    leafCount: number,
+    { signal }: GetOptions = {},
+  ): Promise<ShardRange | undefined> {
     if (
       !Number.isInteger(firstLeaf) ||
       !Number.isInteger(leafCount) ||
@@ -207,7 +213,7 @@ export class FriendHolder implements Holder {
     const { body, download } = await this.#call(
       storeMethods.get,
       encodeRange({ ...ref, firstLeaf, leafCount }),
-      { downloadBytesMax: bytes + proofBytesMax },
+      { downloadBytesMax: bytes + proofBytesMax, ...(signal !== undefined && { signal }) },
     );
     const proofBytes = this.#read(() => decodeFound(body));
     if (proofBytes === undefined) return undefined;
