@@ -1,7 +1,7 @@
 import type { NativeLibrary } from './native-xattrs.ts';
 import { terminated } from './native-xattrs.ts';
 
-/** What makes device files and finds the holes of files. Each throws a system error where it fails. */
+/** What makes device files, finds the holes of files and asks for their bytes ahead. Each throws a system error where it fails, but willNeed never does. */
 export interface NodeCalls {
   /** Makes a device file with mode 0600; only root can. `number` as packDevice gives it. */
   makeDevice(path: Uint8Array, kind: 'block' | 'character', number: bigint): void;
@@ -9,6 +9,8 @@ export interface NodeCalls {
   nextData(handle: number, offset: number): number | undefined;
   /** The first byte from `offset` on that is in a hole; the file's size where none is. */
   nextHole(handle: number, offset: number): number;
+  /** Has the system read a file's first bytes into its cache, without waiting. Undefined where it has no such call. */
+  readonly willNeed: ((handle: number, bytes: number) => void) | undefined;
 }
 
 const typeBits = { block: 0o60000, character: 0o20000 } as const;
@@ -41,7 +43,19 @@ export function bindNodes(library: NativeLibrary): NodeCalls {
       if (found < 0) throw library.failure('lseek');
       return found;
     },
+    willNeed: bindWillNeed(library),
   };
+}
+
+function bindWillNeed(library: NativeLibrary): NodeCalls['willNeed'] {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    const advise = library.func('int posix_fadvise(int handle, int64_t offset, int64_t bytes, int advice)');
+    // POSIX_FADV_WILLNEED. What comes back doesn't matter: it is a hint.
+    return (handle, bytes) => void advise(handle, 0, bytes, 3);
+  } catch {
+    return undefined;
+  }
 }
 
 /** glibc before 2.33 has mknod in its headers only, and `__xmknod` in its library. */

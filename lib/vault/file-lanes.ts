@@ -188,8 +188,10 @@ export class FileLanes {
       signal,
       room,
     });
-    for (const { file, ticket } of batch) {
+    const files = batch.map(({ file }) => file);
+    for (const [at, { file, ticket }] of batch.entries()) {
       await room();
+      this.#inline.lookAhead(files, at);
       this.#settle(file, ticket, await this.#inline.file(file));
     }
   }

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { collectOftenOnceLarge } from '../base/collect.ts';
 import { KithError, messageOf } from '../base/errors.ts';
 import { errorFromWire, type WireError } from './wire-error.ts';
 
@@ -191,6 +192,7 @@ export class WorkPool {
   async call(job: unknown, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
     const failure = this.#isStarting ? await this.started() : undefined;
     if (failure !== undefined) throw failure;
+    collectOftenOnceLarge();
     return await this.idlest.call(job, transfer);
   }
 

@@ -8,6 +8,7 @@ import type { Chunker } from '../kernels/chunker.ts';
 import { ownFrameBytes, type BlobPacker } from '../pipeline/blob-packer.ts';
 import type { Stages } from '../pipeline/stages.ts';
 import type { Accounts } from '../source/accounts.ts';
+import { ReadAhead, systemAskAhead, type AskAhead } from '../source/read-ahead.ts';
 import { openForRead, type SourceFile } from '../source/read.ts';
 import { lookAgain } from '../source/walk-tree.ts';
 import {
@@ -50,14 +51,32 @@ export interface StoreLaneOptions {
   readonly signal: { readonly aborted: boolean } | undefined;
   /** Waited for before each chunk of a large file, until another pack may be made; undefined where the packer waits by itself. */
   readonly room?: () => Promise<void>;
+  /** Asks for files that are read soon; the system unless given. */
+  readonly ahead?: ReadAhead;
+  /** Milliseconds by a clock that only goes forward; performance.now unless given. */
+  readonly now?: () => number;
 }
 
 /** Reads files, cuts them into chunks and stores these, in the calling thread: one lane a thread, all alike. */
 export class StoreLane {
   readonly #options: StoreLaneOptions;
+  readonly #ahead: ReadAhead;
+  readonly #now: () => number;
+  /** Milliseconds that the file at hand took to open and read. */
+  #readMs = 0;
 
   constructor(options: StoreLaneOptions) {
     this.#options = options;
+    this.#ahead = options.ahead ?? new ReadAhead(askOnStage(options.stages));
+    this.#now = options.now ?? ((): number => performance.now());
+  }
+
+  /**
+   * To be called before each file of a list is given to `file`, from the first to the last: where reads were slow, the system is asked
+   * for some of those that follow. Opens each of them for a moment, and never throws.
+   */
+  lookAhead(files: readonly FileToStore[], at: number): void {
+    this.#ahead.before(files, at);
   }
 
   /** Reads a file; again if it was written to meanwhile, and looks again if another stands in its place. */
@@ -84,8 +103,9 @@ export class StoreLane {
   }
 
   async #readOnce(path: Uint8Array, entry: TreeEntry, device: bigint): Promise<ReadFile> {
-    const { accounts, stages } = this.#options;
-    const file = stages.run('read', () => openForRead(path, { inode: entry.inode, device }));
+    const { accounts } = this.#options;
+    this.#readMs = 0;
+    const file = this.#read(() => openForRead(path, { inode: entry.inode, device }));
     try {
       const { ids, bytes } = file.size < ownFrameBytes ? this.#small(file) : await this.#large(file);
       const changed = file.state() === 'changed' || bytes !== file.size;
@@ -97,13 +117,26 @@ export class StoreLane {
     }
   }
 
+  /** A step of reading the file at hand. */
+  #read<T>(step: () => T): T {
+    const start = this.#now();
+    try {
+      return step();
+    } finally {
+      const milliseconds = this.#now() - start;
+      this.#readMs += milliseconds;
+      this.#options.stages.add('read', milliseconds);
+    }
+  }
+
   /** A file of one small chunk, read to where it will lie. */
   #small(file: SourceFile): { ids: Uint8Array; bytes: number } {
-    const { packer, stages, signal } = this.#options;
+    const { packer, signal } = this.#options;
     throwIfStopped(signal);
     if (file.size === 0) return { ids: noIds, bytes: 0 };
     const chunk = packer.smallChunk(file.size);
-    const bytes = stages.run('read', () => file.readNow(chunk, 0));
+    const bytes = this.#read(() => file.readNow(chunk, 0));
+    this.#ahead.took(this.#readMs);
     if (bytes === 0) return { ids: noIds, bytes };
     return { ids: packer.storeSmallChunk(chunk.subarray(0, bytes)), bytes };
   }
@@ -212,6 +245,12 @@ export class StoreLane {
     }
     return ends;
   }
+}
+
+/** Asks the system, on the account of reading. */
+function askOnStage(stages: Stages): AskAhead | undefined {
+  const ask = systemAskAhead();
+  return ask && ((path, bytes) => stages.run('read', () => ask(path, bytes)));
 }
 
 /** Collects ids in one growing array. */

@@ -110,7 +110,9 @@ class StoreThread implements WorkHandler {
       return stretch;
     }
     const stored = new StoredBatchBuilder();
-    for (const file of unpackFiles(order.files)) {
+    const files = [...unpackFiles(order.files)];
+    for (const [at, file] of files.entries()) {
+      this.#lane.lookAhead(files, at);
       stored.add(await this.#lane.file(file), file.entry.size);
       if (this.#sealed.length > 0) await this.#sendSealed();
     }
