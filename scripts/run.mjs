@@ -1,9 +1,9 @@
 // The front door: `npm run demo`, `npm test` and their kin. Installs and builds what is missing or stale, then runs the job.
 // Uses nothing but Node itself, so that it works in a fresh clone.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [job, ...args] = process.argv.slice(2);
@@ -73,6 +73,39 @@ function testFiles(folder) {
     .sort();
 }
 
+/** Files that measure the memory of their process, or change what it is: each has one for itself. */
+const testsAlone = ['unit/compress.test.js', 'integration/hostile-trees.test.js', 'integration/walk.test.js'];
+
+/** Files of a process at most, by folder; 1 where there is no number. Few where files are slow: two processes end together. */
+const filesTogether = { unit: 9, format: 5, contract: 2, integration: 4, cli: 2 };
+
+/**
+ * Modules that import several test files of a folder, one module a process: a process costs a quarter of a second, what
+ * it imports another, and code that has run a while runs faster. The rest of the files, which need a process each.
+ */
+function togetherIn(folder) {
+  const alone = testsAlone.map((name) => join(root, 'dist', 'test', name));
+  const files = testFiles(folder);
+  const sharing = files.filter((file) => !alone.includes(file));
+  const count = Math.ceil(sharing.length / (filesTogether[folder] ?? 1));
+  const modules = Array.from({ length: count }, (_, number) => {
+    const path = join(root, 'dist', 'test', 'together', `${folder}-${number + 1}.js`);
+    // Every `count`th: neighbours in the list are much alike, and as slow as each other.
+    const imported = sharing.filter((_file, index) => index % count === number);
+    const lines = imported.map((file) => `import ${JSON.stringify(pathToFileURL(file).href)};\n`);
+    writeFileSync(path, lines.join(''));
+    return path;
+  });
+  return [...modules, ...files.filter((file) => alone.includes(file))];
+}
+
+function quickTests() {
+  const together = join(root, 'dist', 'test', 'together');
+  rmSync(together, { recursive: true, force: true });
+  mkdirSync(together, { recursive: true });
+  return quickFolders.filter((folder) => existsSync(join(root, 'dist', 'test', folder))).flatMap(togetherIn);
+}
+
 function testRun(files) {
   return run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...args, ...files]);
 }
@@ -98,8 +131,7 @@ const jobs = {
     waitOutInterrupts();
     return run(process.execPath, [join(root, 'dist', 'bench', 'bench.js'), ...args]);
   },
-  test: () =>
-    testRun(quickFolders.filter((f) => existsSync(join(root, 'dist', 'test', f))).flatMap(testFiles)),
+  test: () => testRun(quickTests()),
   // What `npm test` leaves out.
   'test:all': () => testRun(testFiles('long')),
 };
