@@ -107,7 +107,8 @@ export class RestoreFiles {
     const { writer } = this.#options;
     if (this.#lanes === undefined || writer.foldersWaiting <= foldersWaitingMax) return;
     await this.#lanes.flush();
-    while (writer.foldersWaiting > foldersWaitingMax) await this.#lanes.oneEnded();
+    // Where nothing is under way nobody ends any more, whatever the writer counts.
+    while (writer.foldersWaiting > foldersWaitingMax && !this.#lanes.isIdle) await this.#lanes.oneEnded();
   }
 
   /** Resolves when all files have ended. */

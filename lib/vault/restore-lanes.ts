@@ -106,6 +106,11 @@ export class RestoreLanes {
     await this.#send();
   }
 
+  /** True if no batch is under way. */
+  get isIdle(): boolean {
+    return this.#live.size === 0;
+  }
+
   /** Resolves when some batch has ended or turned out smaller, or at once if none is under way. */
   async oneEnded(): Promise<void> {
     this.#throwFailure();
