@@ -22,6 +22,9 @@ const phaseWords: Readonly<Record<Progress['phase'], string>> = {
   wait: 'waiting',
 };
 
+/** What a phase counts as its files. */
+const nounsOf: Partial<Readonly<Record<Progress['phase'], string>>> = { repair: 'pack', check: 'pack' };
+
 /** Progress with what only the passing of time tells: rate and time left. */
 export interface Measured {
   readonly progress: Progress;
@@ -80,10 +83,11 @@ export function progressLine(measured: Measured, columns: number): string {
   const parts = [phaseWords[progress.phase]];
   if (share !== undefined) parts.unshift(`${Math.floor(share * 100)}%`.padStart(4));
   const { filesDone, filesTotal } = progress;
+  const noun = nounsOf[progress.phase] ?? 'file';
   if (filesTotal !== undefined && filesDone < filesTotal) {
-    parts.push(`${formatCount(filesDone)} of ${countOf(filesTotal, 'file')}`);
+    parts.push(`${formatCount(filesDone)} of ${countOf(filesTotal, noun)}`);
   } else if (filesDone > 0) {
-    parts.push(countOf(filesDone, 'file'));
+    parts.push(countOf(filesDone, noun));
   }
   const total = progress.bytesTotal === undefined ? '' : ` of ${formatSize(progress.bytesTotal)}`;
   parts.push(`${formatSize(progress.bytesDone)}${total}`);

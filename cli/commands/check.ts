@@ -73,7 +73,7 @@ function summaryLines(summary: CheckSummary, counts: HolderCounts, readData: boo
   if (shardsMissing > 0) lines.push(`${countOf(shardsMissing, 'piece is', 'pieces are')} missing.`);
   if (shardsUnread > 0) lines.push(`${countOf(shardsUnread, 'piece', 'pieces')} could not be read now.`);
   if (summary.away.length > 0) {
-    const what = shardsAway === 0 ? '' : ` ${countOf(shardsAway, 'piece is', 'pieces are')} with them alone.`;
+    const what = shardsAway === 0 ? '' : ` ${countOf(shardsAway, 'piece lies', 'pieces lie')} with them.`;
     lines.push(`Not here: ${summary.away.map(shown).join(', ')}.${what}`);
   }
   const notNow = summary.snapshotsNotNow.length;

@@ -11,7 +11,11 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const drive = await withVault(context, (vault) => vault.driveRemove(args.required('disk'), { force }));
   output.document(driveJson(drive));
   output.say(
-    `Disk "${shown(drive.name)}" is no longer used. What kith wrote to ${shown(drive.path)} is still there.`,
+    `Disk "${shown(drive.name)}" is no longer used. ${
+      drive.available
+        ? `What kith wrote to ${shown(drive.path)} is still there.`
+        : 'It is not here now; what kith wrote to it stays on it.'
+    }`,
     'Next: kith repair   (puts what it held onto your other disks)',
   );
   return undefined;

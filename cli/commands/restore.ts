@@ -31,6 +31,7 @@ function summaryFields(summary: RestoreSummary, dryRun: boolean): Record<string,
     folders_restored: summary.foldersRestored,
     symlinks_restored: summary.symlinksRestored,
     bytes_restored: summary.bytesRestored,
+    removed: summary.removed,
     shards_replaced: summary.shardsReplaced,
     total_duration: seconds(summary.durationMs),
   };
@@ -95,6 +96,11 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   );
   if (summary.filesSkipped > 0)
     output.say(`${countOf(summary.filesSkipped, 'file was', 'files were')} left as found.`);
+  if (summary.removed > 0) {
+    output.say(
+      `${dryRun ? 'Would remove' : 'Removed'} ${countOf(summary.removed, 'thing')} that the snapshot does not have${output.verbose ? '' : ' (-v names them)'}.`,
+    );
+  }
   if (summary.shardsReplaced > 0) {
     output.say('Some stored data was damaged or gone and was rebuilt on the way. Next: kith repair');
   }

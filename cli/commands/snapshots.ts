@@ -49,7 +49,12 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   );
   output.document(snapshots.map(snapshotJson));
   if (snapshots.length === 0) {
-    output.print('No snapshots. Make one with: kith backup PATH');
+    const isPart = tag !== undefined || path !== undefined || host !== undefined;
+    output.print(
+      isPart
+        ? 'No snapshots like that. All of them: kith snapshots'
+        : 'No snapshots. Make one with: kith backup PATH',
+    );
     return undefined;
   }
   const now = systemClock.nowNs();

@@ -48,7 +48,7 @@ export class RestoreRemoval {
         if (stats === undefined || folded.has(inodeKey(stats))) continue;
         if (mayRemove?.(components, stats.isDirectory()) !== true) continue;
         if (foreign) throw new Error('it lies on another file system than the target');
-        report.counts.removed += removeTree(chain, name, this.#how);
+        report.removed(components, removeTree(chain, name, this.#how));
       } catch (error) {
         report.problem(components, `could not be removed: ${reasonOf(error)}`, problemCode(error));
       }
@@ -63,7 +63,7 @@ export class RestoreRemoval {
     const { folders, mayRemove, dryRun, report } = this.#options;
     const { chain } = folders;
     if (chain.onRootMount && mayRemove?.(componentsIn(folder, name), true) === true) {
-      report.counts.removed += removeTree(chain, name, this.#how);
+      report.removed(componentsIn(folder, name), removeTree(chain, name, this.#how));
     } else if (!dryRun) {
       rmdirSync(chain.folder.at(name));
     }

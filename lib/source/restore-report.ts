@@ -41,11 +41,14 @@ export class RestoreReport {
 
   readonly #target: string;
   readonly #onProblem: OnProblem;
+  readonly #onRemoved: ((path: string) => void) | undefined;
   readonly #xattrsTold = new Set<string>();
 
-  constructor(target: string, onProblem: OnProblem) {
+  /** `onRemoved` is told of each thing that `--delete` takes, the path as for people, not of what was in it. */
+  constructor(target: string, onProblem: OnProblem, onRemoved?: (path: string) => void) {
     this.#target = target;
     this.#onProblem = onProblem;
+    this.#onRemoved = onRemoved;
   }
 
   /** The path for people. */
@@ -57,6 +60,12 @@ export class RestoreReport {
   wrote(entry: TreeEntry): void {
     this.counts.files++;
     this.counts.bytes += entry.size;
+  }
+
+  /** Counts a thing that was removed with all that was in it, `things` in all. */
+  removed(components: readonly Uint8Array[], things: number): void {
+    this.counts.removed += things;
+    this.#onRemoved?.(this.shown(components));
   }
 
   /** Counts and tells that something could not be restored, or not be as it should. `what` is the sentence but for the reason. */

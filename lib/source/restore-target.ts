@@ -29,7 +29,12 @@ export function openTarget(
     return { root, chain: new FolderChain(root, handles) };
   } catch (error) {
     if (dryRun && systemCode(error) === 'ENOENT') return { root: Buffer.from(path), chain: undefined };
-    throw new KithError('io-error', `${target} can't be restored into: ${reasonOf(error)}`, { cause: error });
+    const code = systemCode(error);
+    const why =
+      code === 'EEXIST' || code === 'ENOTDIR'
+        ? 'it is, or lies in, something that is not a folder'
+        : reasonOf(error);
+    throw new KithError('io-error', `${target} can't be restored into: ${why}`, { cause: error });
   }
 }
 

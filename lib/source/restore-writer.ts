@@ -52,6 +52,8 @@ export interface RestoreWriterOptions {
   readonly metadata?: readonly MetadataKind[] | undefined;
   readonly accounts?: Accounts | undefined;
   readonly onProblem: OnProblem;
+  /** Told of each thing that is removed (in a dry run: that would be), with its path as for people. */
+  readonly onRemoved?: ((path: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** For tests: the rest is what the machine has. */
   readonly native?: NativeCalls | 'none' | undefined;
@@ -94,7 +96,7 @@ export class RestoreWriter {
       accounts: options.accounts ?? localAccounts(),
       known: options.metadata ?? [],
     });
-    const report = new RestoreReport(target, options.onProblem);
+    const report = new RestoreReport(target, options.onProblem, options.onRemoved);
     const spared = inodesOf(options.neverRemove ?? []);
     const collectsNames = deleteExtra !== undefined;
     const folders = new RestoreFolders({

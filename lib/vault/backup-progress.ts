@@ -15,6 +15,7 @@ export class BackupProgress {
   #bytesTotal = 0;
   #bytesRead = 0;
   #scanned = false;
+  #ended = false;
   #current: Uint8Array = new Uint8Array(0);
 
   /** `counts` are the backup's own, which go on counting. */
@@ -38,7 +39,7 @@ export class BackupProgress {
       filesTotal: this.#scanned ? this.#filesTotal : undefined,
       bytesDone: bytesUnmodified + this.#bytesRead,
       bytesTotal: this.#scanned ? this.#bytesTotal : undefined,
-      current: displayText(this.#current),
+      current: this.#current.length === 0 ? undefined : displayText(this.#current),
     });
   }
 
@@ -54,7 +55,7 @@ export class BackupProgress {
     const timer = this.#onProgress === undefined ? undefined : setTimeout(begin, scanAfterMs);
     return {
       end: async () => {
-        this.#scanned = true;
+        this.#ended = true;
         clearTimeout(timer);
         await scan;
       },
@@ -65,7 +66,7 @@ export class BackupProgress {
   async #scan(walkOptions: WalkOptions): Promise<void> {
     try {
       for await (const batch of walkBatches({ ...walkOptions, onProblem: () => undefined })) {
-        if (this.#scanned) return;
+        if (this.#ended) return;
         for (const { entry } of batch) {
           if (entry.type !== entryTypes.file) continue;
           this.#filesTotal++;

@@ -83,6 +83,10 @@ export class RestoreFiles {
     const lanes = this.#lanes;
     if (lanes !== undefined && writer.waitsForOther(entry)) await lanes.flush();
     const place = await writer.placeFile(entry);
+    if (place === 'counted') {
+      progress.restored(names, entry, entry.size);
+      return;
+    }
     if (typeof place === 'string') {
       progress.skipped(names, entry.size);
       return;

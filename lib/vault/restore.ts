@@ -160,6 +160,7 @@ class RestoreRun {
         foldersRestored: counts.folders,
         symlinksRestored: counts.symlinks,
         bytesRestored: counts.bytes,
+        removed: counts.removed,
         shardsReplaced: this.#reader.shards.shardsReplaced,
         stages: this.#stages.report(),
       };
@@ -190,6 +191,7 @@ class RestoreRun {
       ),
       metadata: snapshot.metadata,
       onProblem: (problem) => this.#session.problem(problem),
+      onRemoved: (path) => this.#options.onItem?.({ action: 'removed', path, bytes: 0 }),
     });
   }
 

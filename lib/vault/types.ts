@@ -143,6 +143,8 @@ export interface RestoreSummary {
   readonly foldersRestored: number;
   readonly symlinksRestored: number;
   readonly bytesRestored: number;
+  /** Files, folders and other things that `deleteExtra` took (in a dry run: would take). */
+  readonly removed: number;
   /** Shards that were bad or gone and were replaced by others on the way. */
   readonly shardsReplaced: number;
   readonly durationMs: number;

@@ -241,3 +241,33 @@ void test('a wanted name that the file system knows in other letters is told fro
   assert.deepEqual([...inodes], [`${readme.dev}:${readme.ino}`]);
   assert.equal(foldedInodes(new Set(['README']), ['README', 'hard link'], folding).size, 0);
 });
+
+void test('--delete says what it takes, and a dry run what it would take and write', async (t) => {
+  const fixture = await VaultFixture.create(t, { ...oneDrive, files: { 'a/one': 'one', two: 'two' } });
+  await fixture.backup();
+  const target = join(fixture.root, 'back');
+  const run = async (dryRun: boolean): Promise<{ items: string[]; removed: number }> => {
+    const items: string[] = [];
+    const summary = await fixture.use((vault) =>
+      vault.restore({
+        what: `latest:${fixture.source}`,
+        target,
+        deleteExtra: true,
+        dryRun,
+        onItem: ({ action, path }) => items.push(`${action} ${path.split('/').slice(-2).join('/')}`),
+      }),
+    );
+    return { items: items.sort(), removed: summary.removed };
+  };
+  put(join(target, 'extra/in it'));
+  put(join(target, 'a/three'));
+  const expected = {
+    items: ['removed a/three', 'removed back/extra', 'restored /two', 'restored a/one'],
+    removed: 3,
+  };
+  const would = await run(true);
+  assert.deepEqual(would, expected);
+  assert.ok(existsSync(join(target, 'extra/in it')));
+  assert.deepEqual(await run(false), expected);
+  assert.deepEqual(readdirSync(target).sort(), ['a', 'two']);
+});
