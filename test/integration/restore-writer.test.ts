@@ -12,6 +12,7 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  unlinkSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -171,7 +172,7 @@ void test('a second restore with if-changed writes nothing and mends what differ
   assert.equal(again.skipped, first.files + first.symlinks + first.hardlinks + first.others);
   chmodSync(join(target, '-rf'), 0o777);
   put(join(target, 'new\nline'), 'changed!');
-  rmSync(join(target, 'dangling'));
+  unlinkSync(join(target, 'dangling'));
   symlinkSync('elsewhere', join(target, 'dangling'));
   const third = await restoreByWalk(source, { target, overwrite: 'if-changed' });
   assert.deepEqual([third.files, third.symlinks], [1, 1]);
