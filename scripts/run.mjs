@@ -115,7 +115,7 @@ function waitOutInterrupts() {
   process.on('SIGINT', () => {});
 }
 
-const quickFolders = ['unit', 'format', 'contract', 'integration', 'cli', 'fuzz'];
+const quickFolders = ['unit', 'format', 'contract', 'integration', 'cli'];
 const jobs = {
   demo: () => {
     waitOutInterrupts();

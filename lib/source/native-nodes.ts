@@ -9,7 +9,7 @@ export interface NodeCalls {
   nextData(handle: number, offset: number): number | undefined;
   /** The first byte from `offset` on that is in a hole; the file's size where none is. */
   nextHole(handle: number, offset: number): number;
-  /** Has the system read a file's first bytes into its cache, without waiting. Undefined where it has no such call. */
+  /** Has the system read some bytes of a file from `offset` on into its cache, without waiting. Undefined where it has no such call. */
   readonly willNeed: ((handle: number, offset: number, bytes: number) => void) | undefined;
 }
 

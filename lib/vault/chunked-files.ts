@@ -140,11 +140,24 @@ export class ChunkedFiles {
       if (file.failure !== undefined) throw file.failure;
       await stages.wait('write', () => sink.commit());
     } catch (error) {
-      await sink.abort();
-      if (!isKithError(error) || error.code === 'interrupted') throw error;
-      progress.notRestored(names, error);
+      await giveUpFile(sink, names, error, progress);
       return;
     }
     await onRestored(names, entry, content, 0);
   }
+}
+
+/**
+ * Ends the sink of a file that failed, which leaves nothing of it, and tells; the writer counts a sink that ends without its file. What says that the
+ * whole restore ends is thrown again.
+ */
+export async function giveUpFile(
+  sink: FileSink,
+  names: readonly Uint8Array[],
+  error: unknown,
+  progress: RestoreProgress,
+): Promise<void> {
+  await sink.abort();
+  if (!isKithError(error) || error.code === 'interrupted') throw error;
+  progress.notRestored(names, error);
 }

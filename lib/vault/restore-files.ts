@@ -11,7 +11,7 @@ import type { FileEnd } from '../workers/open-job.ts';
 import { defaultThreads } from '../workers/pool.ts';
 import { errorFromWire } from '../workers/wire-error.ts';
 import type { BlobReader } from './blob-reader.ts';
-import { ChunkedFiles, type RestoredListener } from './chunked-files.ts';
+import { ChunkedFiles, giveUpFile, type RestoredListener } from './chunked-files.ts';
 import { checkChunk, checkWhole, FileChunks } from './file-chunks.ts';
 import type { FileTask } from './restore-batch.ts';
 import { noThreads } from './no-threads.ts';
@@ -192,10 +192,7 @@ export class RestoreFiles {
       checkWhole(offset, entry.size);
       await stages.wait('write', () => sink.commit());
     } catch (error) {
-      await sink.abort();
-      if (!isKithError(error) || error.code === 'interrupted') throw error;
-      // The writer counts a sink that ends without its file.
-      progress.notRestored(names, error);
+      await giveUpFile(sink, names, error, progress);
       return;
     }
     await onRestored(names, entry, content, 0);

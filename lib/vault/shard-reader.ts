@@ -12,6 +12,7 @@ import type { RowFile, RowRange, RowSource } from '../workers/open-job.ts';
 import { shardKey } from './damage-book.ts';
 import { inTime } from './in-time.ts';
 import { ReadPace, type PaceTime } from './read-pace.ts';
+import { RememberedLeaves } from './remembered-leaves.ts';
 import type { Problem } from './types.ts';
 
 /** Leaves that are fetched together at most: 512 KiB, about a frame. */
@@ -24,19 +25,6 @@ const timesGoneMax = 3;
 const filesFailedMax = 3;
 const withheldWords = 'it lists a part of your backup that it does not give; others are used';
 const alteredWords = 'a part of what it holds was altered; another copy is used';
-/** Leaves that are remembered: 48 MiB. */
-const rememberedLeavesMax = 768;
-
-/** Leaves of one shard that were fetched together, or are on their way. */
-interface LeafRun {
-  /** Pack and index. */
-  readonly key: string;
-  readonly firstLeaf: number;
-  readonly leafCount: number;
-  readonly bytes: Promise<Uint8Array>;
-  /** Once they are there. */
-  there: Uint8Array | undefined;
-}
 
 /** What is known of the rows of a pack in one range of leaves. */
 interface KnownRows {
@@ -66,9 +54,7 @@ export class ShardReader implements LeafSource {
   readonly #places: ShardPlaces;
   readonly #coder: ErasureCoder;
   readonly #onProblem: (problem: Problem) => void;
-  /** In the order in which they were fetched. */
-  readonly #runs = new Set<LeafRun>();
-  #runLeaves = 0;
+  readonly #remembered = new RememberedLeaves(windowLeaves);
   /** Shards of which some range was bad: told once. Other ranges of them may still serve. */
   readonly #bad = new Set<string>();
   /** The same without the holder. */
@@ -117,68 +103,10 @@ export class ShardReader implements LeafSource {
     return this.#bytesRead;
   }
 
-  async leaves(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
-    const runs = this.#runsFor(manifest, index, firstLeaf, leafCount);
-    const [only] = runs;
-    if (runs.length === 1 && only !== undefined) {
-      const from = (firstLeaf - only.firstLeaf) * leafBytes;
-      return (await only.bytes).subarray(from, from + leafCount * leafBytes);
-    }
-    const joined = new Uint8Array(leafCount * leafBytes);
-    for (const run of runs) {
-      const from = Math.max(firstLeaf, run.firstLeaf);
-      const until = Math.min(firstLeaf + leafCount, run.firstLeaf + run.leafCount);
-      const part = (await run.bytes).subarray(
-        (from - run.firstLeaf) * leafBytes,
-        (until - run.firstLeaf) * leafBytes,
-      );
-      joined.set(part, (from - firstLeaf) * leafBytes);
-    }
-    return joined;
-  }
-
-  /** Runs that hold all of a range: those that are remembered, and what lies between them, which is fetched. */
-  #runsFor(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): LeafRun[] {
-    const key = runKey(manifest, index);
-    const known = [...this.#runs].filter((run) => run.key === key);
-    const needed: LeafRun[] = [];
-    for (let at = firstLeaf; at < firstLeaf + leafCount;) {
-      const there = known.find((run) => run.firstLeaf <= at && at < run.firstLeaf + run.leafCount);
-      if (there !== undefined) {
-        needed.push(there);
-        at = there.firstLeaf + there.leafCount;
-        continue;
-      }
-      const next = Math.min(
-        firstLeaf + leafCount,
-        at + windowLeaves,
-        ...known.filter((run) => run.firstLeaf > at).map((run) => run.firstLeaf),
-      );
-      const bytes = this.#fetch(manifest, index, at, next - at);
-      const run: LeafRun = { key, firstLeaf: at, leafCount: next - at, bytes, there: undefined };
-      this.#remember(run);
-      needed.push(run);
-      at = next;
-    }
-    return needed;
-  }
-
-  #remember(run: LeafRun): void {
-    this.#runs.add(run);
-    this.#runLeaves += run.leafCount;
-    const forget = (old: LeafRun): void => {
-      if (this.#runs.delete(old)) this.#runLeaves -= old.leafCount;
-    };
-    run.bytes.then(
-      (bytes) => {
-        run.there = bytes;
-      },
-      () => forget(run),
+  leaves(manifest: Manifest, index: number, firstLeaf: number, leafCount: number): Promise<Uint8Array> {
+    return this.#remembered.range(runKey(manifest, index), firstLeaf, leafCount, (first, count) =>
+      this.#fetch(manifest, index, first, count),
     );
-    for (const oldest of this.#runs) {
-      if (this.#runLeaves <= rememberedLeavesMax) break;
-      forget(oldest);
-    }
   }
 
   /**
@@ -318,29 +246,11 @@ export class ShardReader implements LeafSource {
     if (known.failed.has(row)) return undefined;
     const bytes =
       known.whole.get(row) ??
-      this.#remembered(manifest, row, firstLeaf, leafCount) ??
+      this.#remembered.found(runKey(manifest, row), firstLeaf, leafCount) ??
       (await this.verified(manifest, row, firstLeaf, leafCount, signal));
     if (bytes === undefined) known.failed.add(row);
     else known.whole.set(row, bytes);
     return bytes;
-  }
-
-  /** A range that lies within one that was fetched and verified before. */
-  #remembered(
-    manifest: Manifest,
-    index: number,
-    firstLeaf: number,
-    leafCount: number,
-  ): Uint8Array | undefined {
-    const key = runKey(manifest, index);
-    for (const run of this.#runs) {
-      if (run.key !== key || run.there === undefined) continue;
-      const at = firstLeaf - run.firstLeaf;
-      if (at >= 0 && at + leafCount <= run.leafCount) {
-        return run.there.subarray(at * leafBytes, (at + leafCount) * leafBytes);
-      }
-    }
-    return undefined;
   }
 
   /**

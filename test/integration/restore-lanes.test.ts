@@ -3,10 +3,12 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { leafBytes } from '../../lib/base/limits.ts';
-import { contentIds } from '../../lib/format/content.ts';
+import { contentIds, type Content } from '../../lib/format/content.ts';
 import { Stages } from '../../lib/pipeline/stages.ts';
+import type { BlobReader } from '../../lib/vault/blob-reader.ts';
 import { prepareRead } from '../../lib/vault/prepare.ts';
 import { RestoreLanes } from '../../lib/vault/restore-lanes.ts';
+import type { Session } from '../../lib/vault/session.ts';
 import { resolveSnapshot } from '../../lib/vault/snapshots.ts';
 import { namesOf, TreeReader } from '../../lib/vault/tree-reader.ts';
 import type { RowSource } from '../../lib/workers/open-job.ts';
@@ -16,16 +18,29 @@ import { VaultFixture } from '../support/vault-fixture.ts';
 
 const mebi = 1024 * 1024;
 
+/** The file `big` of the latest snapshot, and what reads it. */
+async function bigFileOf(
+  fixture: VaultFixture,
+  session: Session,
+): Promise<{
+  readonly reader: BlobReader;
+  readonly names: readonly Uint8Array[];
+  readonly content: Content;
+}> {
+  const { reader } = await prepareRead(session, () => undefined);
+  const { found } = await resolveSnapshot(session, 'latest');
+  const names = namesOf(`${fixture.source}/big`);
+  const entry = await new TreeReader(reader).at(found.snapshot.root, names);
+  assert.ok(entry?.content !== undefined);
+  return { reader, names, content: entry.content };
+}
+
 test('what is in flight stays within its bounds, however much is restored, and is all given up at the end', async (t) => {
   const big = noise(5, 56 * mebi);
   const fixture = await VaultFixture.create(t, { drives: 2, spread: { k: 1, n: 2 }, files: { big } });
   await fixture.backup();
   await fixture.session(async (session) => {
-    const { reader } = await prepareRead(session, () => undefined);
-    const { found } = await resolveSnapshot(session, 'latest');
-    const names = namesOf(`${fixture.source}/big`);
-    const entry = await new TreeReader(reader).at(found.snapshot.root, names);
-    assert.ok(entry?.content !== undefined);
+    const { reader, names, content } = await bigFileOf(fixture, session);
     const out = join(fixture.root, 'out');
     const file = await open(out, 'w');
     let written = 0;
@@ -49,7 +64,7 @@ test('what is in flight stays within its bounds, however much is restored, and i
     });
     try {
       let offset = 0;
-      for await (const blobId of contentIds(entry.content, reader.list)) {
+      for await (const blobId of contentIds(content, reader.list)) {
         const place = reader.placeOf(blobId);
         const manifest = place === undefined ? undefined : reader.manifestOf(place.packId);
         assert.ok(place !== undefined && manifest !== undefined);
@@ -77,11 +92,7 @@ test('ranges that had to be made of others count for what they are, and no longe
   const fixture = await VaultFixture.create(t, { drives: 2, spread: { k: 1, n: 2 }, files: { big } });
   await fixture.backup();
   await fixture.session(async (session) => {
-    const { reader } = await prepareRead(session, () => undefined);
-    const { found } = await resolveSnapshot(session, 'latest');
-    const names = namesOf(`${fixture.source}/big`);
-    const entry = await new TreeReader(reader).at(found.snapshot.root, names);
-    assert.ok(entry?.content !== undefined);
+    const { reader, names, content } = await bigFileOf(fixture, session);
     const file = await open(join(fixture.root, 'out'), 'w');
     /** How many rows each range is made of: as if the same had come from so many friends. */
     let rowsEach = 1;
@@ -113,7 +124,7 @@ test('ranges that had to be made of others count for what they are, and no longe
         onChunk: (_, end) => Promise.resolve(assert.equal(end, undefined)),
       },
     });
-    const chunks = contentIds(entry.content, reader.list);
+    const chunks = contentIds(content, reader.list);
     let offset = 0;
     const give = async (untilBytes: number): Promise<void> => {
       while (offset < untilBytes) {

@@ -3,47 +3,22 @@ import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { equalBytes, textOf, utf8 } from '../../lib/base/bytes.ts';
-import { systemRandom } from '../../lib/crypto/random.ts';
-import { BlobNamer, blobKinds } from '../../lib/format/blob.ts';
-import { threadKernels } from '../../lib/kernels/process-kernels.ts';
-import { BlobPacker } from '../../lib/pipeline/blob-packer.ts';
-import { createCompressor } from '../../lib/pipeline/compress.ts';
-import { PackBuilder } from '../../lib/pipeline/pack-builder.ts';
-import { Stages } from '../../lib/pipeline/stages.ts';
+import { blobKinds } from '../../lib/format/blob.ts';
 import { localAccounts } from '../../lib/source/accounts.ts';
 import { ReadAhead, type AskAhead } from '../../lib/source/read-ahead.ts';
 import { lookAgain } from '../../lib/source/walk-tree.ts';
-import { laneReadBytes, StoreLane } from '../../lib/workers/store-lane.ts';
+import type { StoreLane } from '../../lib/workers/store-lane.ts';
 import type { FileToStore, StoredFile } from '../../lib/workers/store-messages.ts';
 import { noise } from '../support/noise.ts';
+import { laneNamer, storeLane } from '../support/store-lane.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const namer = new BlobNamer(new Uint8Array(32));
 const fileCount = 60;
 
 /** A lane whose clock goes on by so many milliseconds each time it is asked. */
 function makeLane(stepMs: number, ask: AskAhead): StoreLane {
-  const stages = new Stages();
-  const packer = new BlobPacker({
-    namer,
-    compressor: createCompressor(),
-    stages,
-    claim: () => true,
-    newPack: () =>
-      new PackBuilder({ k: 1, keyEpoch: 0, sealingKey: new Uint8Array(32), random: systemRandom }),
-    onPack: () => undefined,
-  });
   let now = 0;
-  return new StoreLane({
-    packer,
-    chunker: threadKernels().chunker(new Uint8Array(32)),
-    accounts: localAccounts(),
-    stages,
-    memory: new Uint8Array(laneReadBytes),
-    signal: undefined,
-    ahead: new ReadAhead(ask),
-    now: () => (now += stepMs),
-  });
+  return storeLane({ ahead: new ReadAhead(ask), now: () => (now += stepMs) });
 }
 
 function contentOf(i: number): Uint8Array {
@@ -71,7 +46,7 @@ async function storeAll(lane: StoreLane, files: readonly FileToStore[]): Promise
 }
 
 function isStoredAs(result: StoredFile | undefined, content: Uint8Array): boolean {
-  return result?.outcome === 'stored' && equalBytes(result.ids, namer.idOf(blobKinds.data, content));
+  return result?.outcome === 'stored' && equalBytes(result.ids, laneNamer.idOf(blobKinds.data, content));
 }
 
 // A file is opened in one step and read in the next.

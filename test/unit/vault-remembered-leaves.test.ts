@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { leafBytes } from '../../lib/base/limits.ts';
+import { RememberedLeaves, type FetchLeaves } from '../../lib/vault/remembered-leaves.ts';
+
+/** Leaves that say which they are, and what was fetched of them. */
+function source(): { readonly fetched: [first: number, count: number][]; readonly fetch: FetchLeaves } {
+  const fetched: [number, number][] = [];
+  const fetch: FetchLeaves = (first, count) => {
+    fetched.push([first, count]);
+    return Promise.resolve(leavesOf(first, count));
+  };
+  return { fetched, fetch };
+}
+
+function leavesOf(first: number, count: number): Uint8Array {
+  return new Uint8Array(count * leafBytes).map((_, at) => first + Math.floor(at / leafBytes));
+}
+
+test('only what lies between remembered leaves is fetched, a window at a time', async () => {
+  const { fetched, fetch } = source();
+  const remembered = new RememberedLeaves(8);
+  assert.deepEqual(await remembered.range('a', 4, 2, fetch), leavesOf(4, 2));
+  assert.deepEqual(await remembered.range('a', 2, 20, fetch), leavesOf(2, 20));
+  assert.deepEqual(fetched, [
+    [4, 2],
+    [2, 2],
+    [6, 8],
+    [14, 8],
+  ]);
+  assert.deepEqual(await remembered.range('a', 5, 3, fetch), leavesOf(5, 3));
+  assert.equal(fetched.length, 4);
+  await remembered.range('b', 5, 1, fetch);
+  assert.deepEqual(fetched[4], [5, 1]);
+});
+
+test('who asks while leaves are on their way shares them; what failed is fetched again', async () => {
+  const remembered = new RememberedLeaves(8);
+  const { fetched, fetch } = source();
+  const both = await Promise.all([remembered.range('a', 0, 4, fetch), remembered.range('a', 1, 2, fetch)]);
+  assert.deepEqual(both, [leavesOf(0, 4), leavesOf(1, 2)]);
+  assert.equal(fetched.length, 1);
+  const failing: FetchLeaves = () => Promise.reject(new Error('gone'));
+  await assert.rejects(remembered.range('b', 0, 1, failing), /gone/);
+  assert.deepEqual(await remembered.range('b', 0, 1, fetch), leavesOf(0, 1));
+});
+
+test('a range is found only where one run has all of it, and the oldest are forgotten beyond 48 MiB', async () => {
+  const { fetch } = source();
+  const remembered = new RememberedLeaves(8);
+  await remembered.range('old', 0, 8, fetch);
+  assert.deepEqual(remembered.found('old', 2, 3), leavesOf(2, 3));
+  assert.equal(remembered.found('old', 6, 3), undefined);
+  assert.equal(remembered.found('other', 2, 3), undefined);
+  for (let i = 0; i < 96; i++) await remembered.range(`new ${i}`, 0, 8, fetch);
+  assert.equal(remembered.found('old', 2, 3), undefined);
+  assert.deepEqual(remembered.found('new 0', 0, 8), leavesOf(0, 8));
+});
