@@ -24,7 +24,7 @@ export const friendOptionSpecs: OptionSpecs = {
 /** `a,b` and several times: all names. */
 function names(args: Args, option: string): string[] {
   const all = args.list(option).flatMap((value) => value.split(',').map((name) => name.trim()));
-  const odd = all.find((name) => !/^[a-z][a-z0-9-]{0,63}$/.test(name));
+  const odd = all.find((name) => !/^[a-z0-9-]{1,64}$/.test(name.replaceAll('/', '')));
   if (odd !== undefined) throw new KithError('usage', `--${option}: "${odd}" is not the name of a service.`);
   return all;
 }

@@ -13,7 +13,7 @@ import { operationKinds } from '../vault/operation-kinds.ts';
 import { WriterQueue } from './operations.ts';
 import { Scheduler, systemTimers, type Timers } from './scheduler.ts';
 import { finishedWords, repairedWords, writerName } from './words.ts';
-import type { NetworkOptions, OpenedHome, OpenHome } from './home-port.ts';
+import type { NetworkOptions, Note, OpenedHome, OpenHome } from './home-port.ts';
 import type { Problem, Progress } from '../vault/types.ts';
 
 export interface DaemonOptions {
@@ -88,9 +88,17 @@ export class Daemon {
     const { home, passphrase, network } = options;
     const early: Problem[] = [];
     let heard: Listener = (problem) => void early.push(problem);
+    const earlyNotes: Parameters<Note>[] = [];
+    let note: Note = (...line) => void earlyNotes.push(line);
     let opened: OpenedHome;
     try {
-      opened = await options.openHome({ home, passphrase, network, onProblem: (problem) => heard(problem) });
+      opened = await options.openHome({
+        home,
+        passphrase,
+        network,
+        onProblem: (problem) => heard(problem),
+        note: (...line) => note(...line),
+      });
     } catch (error) {
       throw isKithError(error, 'locked') ? await whoHasIt(home, error) : error;
     }
@@ -98,6 +106,8 @@ export class Daemon {
     const daemon = new Daemon(options, log, opened);
     heard = daemon.#heard;
     for (const problem of early) heard(problem);
+    note = log;
+    for (const line of earlyNotes) log(...line);
     try {
       await daemon.#begin();
     } catch (error) {

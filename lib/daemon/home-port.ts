@@ -36,12 +36,17 @@ export interface PeerNode {
   close(): Promise<void>;
 }
 
+/** Tells the daemon's log of something that is no problem of any command. */
+export type Note = (level: 'info' | 'warn' | 'error', event: string, text: string) => void;
+
 export interface OpenHomeOptions {
   readonly home: string;
   readonly passphrase: string | undefined;
   /** Undefined for a command that works by itself: an ephemeral port, nothing announced. */
   readonly network: NetworkOptions | undefined;
   readonly onProblem: (problem: Problem) => void;
+  /** Left out where there is no log. */
+  readonly note?: Note;
 }
 
 /** A home that this process has locked: its vault, and the network under it where there is one. */

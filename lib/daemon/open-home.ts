@@ -1,10 +1,18 @@
 import { openVault } from '../vault/index.ts';
 import type { Session } from '../vault/session.ts';
 import { NetworkOnDemand, type NetworkNode } from './network-on-demand.ts';
-import type { NetworkOptions, OpenHome } from './home-port.ts';
+import type { NetworkOptions, Note, OpenHome } from './home-port.ts';
 
 /** Opens a home, and puts the network under its vault: friends are holders like disks. */
-export const openHome: OpenHome = async ({ home, passphrase, network, onProblem }) => {
+export const openHome: OpenHome = async ({
+  home,
+  passphrase,
+  network,
+  onProblem,
+  note = () => undefined,
+}) => {
+  const make = (session: Session, options?: NetworkOptions): Promise<NetworkNode> =>
+    makeNode(session, options, note);
   let node: NetworkNode | undefined;
   const vault = await openVault({
     home,
@@ -13,15 +21,18 @@ export const openHome: OpenHome = async ({ home, passphrase, network, onProblem 
     network: async (session) => {
       // A record that the device itself has signed keeps others from claiming its key.
       await session.ownAddress.publish(session.name, session.ownAddress.endpoints);
-      node =
-        network === undefined ? new NetworkOnDemand(session, makeNode) : await makeNode(session, network);
+      node = network === undefined ? new NetworkOnDemand(session, make) : await make(session, network);
       return node;
     },
   });
   return { vault, node };
 };
 
-async function makeNode(session: Session, network?: NetworkOptions): Promise<NetworkNode> {
+async function makeNode(
+  session: Session,
+  network: NetworkOptions | undefined,
+  note: Note,
+): Promise<NetworkNode> {
   const { KithNode } = await import('./peer-node.ts');
-  return await KithNode.make(session, network);
+  return await KithNode.make(session, network, note);
 }

@@ -6,7 +6,7 @@ import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
-import type { Service } from '../net/service.ts';
+import type { Service, ServiceCaller } from '../net/service.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
@@ -132,7 +132,7 @@ export class PeerLinks {
     return new FriendHolder({
       ...friend,
       vaultId: this.#options.vaultId,
-      caller: this.#network.caller(identityOf(friend.id), storeServiceName),
+      caller: this.caller(friend.id, storeServiceName),
       whyAway: () => {
         const { online, trouble } = this.presence(friend.id);
         return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
@@ -141,6 +141,11 @@ export class PeerLinks {
       random: this.#options.random,
       mirror,
     });
+  }
+
+  /** Calls to one service of a friend. */
+  caller(id: string, service: string): ServiceCaller {
+    return this.#network.caller(identityOf(id), service);
   }
 
   /** With `awayMs` once `start` has begun to look for friends. */

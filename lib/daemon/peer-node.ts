@@ -15,9 +15,11 @@ import { doorstepKeys } from '../trust/device.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
+import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
-import type { HostPort, NetworkOptions, PeerNode } from './home-port.ts';
+import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { startPlugins } from './start-plugins.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
 /** How long a command that works by itself waits for friends. */
@@ -49,6 +51,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** Undefined for a command that works by itself. */
   readonly #options: NetworkOptions | undefined;
   readonly #links: PeerLinks;
+  readonly #plugins: RunningPlugins | undefined;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -57,10 +60,15 @@ export class KithNode implements PeerNode, FriendNetwork {
   #settled: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(session: Session, options: NetworkOptions | undefined) {
+  private constructor(
+    session: Session,
+    options: NetworkOptions | undefined,
+    plugins: RunningPlugins | undefined,
+  ) {
     this.id = session.id;
     this.#session = session;
     this.#options = options;
+    this.#plugins = plugins;
     const { vaultId, deviceId, deviceSecretKey } = session.device;
     const { random, clock } = session.surroundings;
     this.#links = new PeerLinks({
@@ -78,16 +86,24 @@ export class KithNode implements PeerNode, FriendNetwork {
           });
         });
       },
-      services: [this.#storeService()],
+      services: [this.#storeService(), ...(plugins?.services ?? [])],
       random,
       clock,
-      onPresence: (friendId, online) => this.#onPresence(friendId, online),
+      onPresence: (friendId, online) => {
+        plugins?.presence(friendId, online);
+        this.#onPresence(friendId, online);
+      },
     });
   }
 
   /** For an opened session; nothing listens or dials before `start`. */
-  static async make(session: Session, options: NetworkOptions | undefined): Promise<KithNode> {
-    const node = new KithNode(session, options);
+  static async make(session: Session, options: NetworkOptions | undefined, note: Note): Promise<KithNode> {
+    let node: KithNode | undefined;
+    const plugins =
+      options === undefined
+        ? undefined
+        : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
+    node = new KithNode(session, options, plugins);
     if (options !== undefined) node.#hosting = await node.#openHosting();
     return node;
   }
@@ -226,6 +242,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();
+    await this.#plugins?.close();
   }
 
   async #openHosting(): Promise<Hosting> {

@@ -16,9 +16,17 @@ export function grantsAllow(grants: readonly string[], service: string): boolean
   return grants.includes(grantOfService(service));
 }
 
+/** The service of a plug-in: its whole name, lower-case words joined by slashes. One that isn't installed can be granted beforehand. */
+function isPluginService(name: string): boolean {
+  return name.length <= 64 && /^[a-z0-9-]+(\/[a-z0-9-]+)+$/.test(name) && !name.startsWith('kith/');
+}
+
 function checkGrant(name: string): void {
-  if (grantNames.some((known) => known === name)) return;
-  throw new KithError('usage', `there is no service "${name}" to allow; there are ${grantNames.join(', ')}`);
+  if (grantNames.some((known) => known === name) || isPluginService(name)) return;
+  throw new KithError(
+    'usage',
+    `there is no service "${name}" to allow; there are ${grantNames.join(', ')}, and those of plug-ins, such as guestbook/notes`,
+  );
 }
 
 /**

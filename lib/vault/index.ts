@@ -181,7 +181,7 @@ class Vault implements VaultApi {
 
   async configSet(key: string, value: string): Promise<ConfigEntry> {
     const session = this.#session;
-    Settings.check(key, value);
+    Settings.checkSet(key, value);
     const { exchangeWithAll } = await import('./exchange.ts');
     await exchangeWithAll(session);
     const current = session.settings.entry(key);

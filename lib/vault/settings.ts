@@ -5,6 +5,7 @@ import { parseDuration, parseSize } from '../base/units.ts';
 import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
+import { pluginNames } from '../plugins/plugin-names.ts';
 import type { ConfigEntry, Problem } from './types.ts';
 
 interface SettingRule {
@@ -12,6 +13,8 @@ interface SettingRule {
   readonly help: string;
   /** Throws KithError `usage` for a value that makes no sense. */
   readonly check: (value: string) => void;
+  /** Only kith.toml may say it: what the catalog says comes from any device of the identity. */
+  readonly onlyHere?: boolean;
 }
 
 const durationOrAuto = (value: string): void => {
@@ -77,6 +80,12 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: '',
     help: 'hours in which the limits hold (no effect in this version yet)',
     check: () => undefined,
+  },
+  plugins: {
+    default: '',
+    help: 'packages with further services, installed in the home’s folder plugins; only in kith.toml',
+    check: (value) => void pluginNames(value),
+    onlyHere: true,
   },
   'web.allowed_hosts': {
     default: '',
@@ -148,7 +157,7 @@ export class Settings {
     const rule = ruleOf(key);
     const fromToml = this.#toml.get(key);
     if (fromToml !== undefined) return { key, value: fromToml, origin: 'kith.toml', help: rule.help };
-    const set = this.#sound(key, this.#state.setting(key));
+    const set = rule.onlyHere === true ? undefined : this.#sound(key, this.#state.setting(key));
     if (set !== undefined) return { key, value: set, origin: 'settings', help: rule.help };
     return { key, value: rule.default, origin: 'default', help: rule.help };
   }
@@ -182,9 +191,20 @@ export class Settings {
     return Object.keys(rules).map((key) => this.entry(key));
   }
 
-  /** Checks a key and value that the user wants to set. */
+  /** Checks a key and value. KithError `usage`. */
   static check(key: string, value: string): void {
     ruleOf(key).check(value);
+  }
+
+  /** Checks a key and value that are to go into the catalog. KithError `usage`. */
+  static checkSet(key: string, value: string): void {
+    if (ruleOf(key).onlyHere === true) {
+      throw new KithError(
+        'usage',
+        `${key} can only be set in kith.toml in the home: it decides what this computer runs.`,
+      );
+    }
+    Settings.check(key, value);
   }
 }
 
