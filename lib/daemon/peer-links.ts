@@ -122,8 +122,8 @@ export class PeerLinks {
 
   /** After an outage or a change of address. */
   rediscover(): void {
-    this.#transports?.refresh();
     this.#network.refresh();
+    this.#network.disturbed();
   }
 
   holderOf(friend: FriendRef): Holder {

@@ -9,9 +9,12 @@ export const identityDialCountMax = 2;
 /** New addresses are worth as many tries as a new peer this often: they could change for ever. */
 export const freshMsMin = 60_000;
 
-/** At first a peer is dialled this often, for this long: it may just be starting. */
+/** At first a peer is dialled about this often (a quarter more or less), for this long: it may just be starting. */
 export const eagerDelayMs = 2_000;
 export const eagerMs = 60_000;
+
+/** A session that ended is dialled anew within this, not by all who lost it in the same moment. */
+export const lostSpreadMs = 500;
 
 /** Then ever more rarely, up to this. */
 export const dialDelayMsMax: number = 5 * 60_000;
@@ -36,15 +39,24 @@ export function freshDial(nowMs: number): DialState {
 /** After a dial that failed. `random` is in [0, 1): peers that were lost together don't come back together. */
 export function afterFailure(state: DialState, nowMs: number, random: number): DialState {
   const attempts = state.attempts + 1;
-  if (nowMs - state.sinceMs < eagerMs) return { ...state, attempts, dueAtMs: nowMs + eagerDelayMs };
+  if (nowMs - state.sinceMs < eagerMs) {
+    const delayMs = Math.round(eagerDelayMs * (0.75 + 0.5 * random));
+    return { ...state, attempts, dueAtMs: nowMs + delayMs };
+  }
   const full = Math.min(dialDelayMsMax, eagerDelayMs * 2 ** Math.min(state.lateAttempts + 1, 16));
   const delayMs = Math.round(full * (0.5 + 0.5 * random));
   return { ...state, attempts, lateAttempts: state.lateAttempts + 1, dueAtMs: nowMs + delayMs };
 }
 
-/** After a session ended: at once, if it had lasted. */
+/** After a session ended: within a moment, if it had lasted. */
 export function afterSession(state: DialState, openedAtMs: number, nowMs: number, random: number): DialState {
-  return nowMs - openedAtMs >= lastingMs ? freshDial(nowMs) : afterFailure(state, nowMs, random);
+  if (nowMs - openedAtMs < lastingMs) return afterFailure(state, nowMs, random);
+  return { ...freshDial(nowMs), dueAtMs: nowMs + Math.round(lostSpreadMs * random) };
+}
+
+/** When the line seems to be there again: one try soon, then as after the eager time. */
+export function afterOutage(state: DialState, nowMs: number, delayMs: number): DialState {
+  return { ...state, lateAttempts: 0, dueAtMs: Math.min(state.dueAtMs, nowMs + delayMs) };
 }
 
 /** After the peer named other addresses: worth a try at once. */
@@ -52,9 +64,12 @@ export function afterMove(state: DialState, nowMs: number): DialState {
   return nowMs - state.sinceMs >= freshMsMin ? freshDial(nowMs) : { ...state, dueAtMs: nowMs };
 }
 
-/** How long one dial over one transport may take: the first round is quick, so that those who are here are soon found. */
-export function dialLimitMs(attempts: number): number {
-  if (attempts === 0) return 2_500;
+/**
+ * How long one dial over one transport may take: the first round is quick, so that those who are here are soon found. So are most to
+ * a peer that fell silent: a dial that was begun while the line is cut may hang beyond its end.
+ */
+export function dialLimitMs(attempts: number, fellSilent = false): number {
+  if (attempts === 0 || (fellSilent && attempts % 4 !== 3)) return 2_500;
   return attempts === 1 ? 5_000 : 10_000;
 }
 

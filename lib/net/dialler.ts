@@ -1,6 +1,14 @@
 import { idKey } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
-import { afterFailure, afterMove, afterSession, freshDial, nextDueMs, pickDue } from './dial-schedule.ts';
+import {
+  afterFailure,
+  afterMove,
+  afterOutage,
+  afterSession,
+  freshDial,
+  nextDueMs,
+  pickDue,
+} from './dial-schedule.ts';
 import type { DialState } from './dial-schedule.ts';
 import type { WantedPeer } from './directory.ts';
 import type { Timers } from './timers.ts';
@@ -82,6 +90,25 @@ export class Dialler {
     this.#plan();
   }
 
+  /** The line seems to be there again: all who are absent are dialled once within so many ms, in no particular order. */
+  hurry(spreadMs: number): void {
+    const { timers, random } = this.#options;
+    const nowMs = timers.nowMs();
+    for (const target of this.#targets.values()) {
+      if (!isAbsent(target)) continue;
+      target.state = afterOutage(target.state, nowMs, Math.round(random() * spreadMs));
+    }
+    this.#plan();
+  }
+
+  /** Dials the device now, if it is absent and isn't being dialled. */
+  probe(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target === undefined || !isAbsent(target)) return;
+    target.state = { ...target.state, dueAtMs: this.#options.timers.nowMs() };
+    this.#plan();
+  }
+
   /** True if the device has been dialled in vain so many times since it was last connected. */
   tried(deviceId: Uint8Array, times = 1): boolean {
     return (this.#targets.get(idKey(deviceId))?.state.attempts ?? times) >= times;
@@ -105,9 +132,7 @@ export class Dialler {
     this.#callOff();
     const { timers } = this.#options;
     const nowMs = timers.nowMs();
-    const waiting = [...this.#targets.values()].filter(
-      ({ dialling, openedAtMs }) => dialling === undefined && openedAtMs === undefined,
-    );
+    const waiting = [...this.#targets.values()].filter(isAbsent);
     for (const target of pickDue(waiting, nowMs, [...this.#running.values()])) this.#begin(target);
     // Who is due already waits for a dial to end, which plans anew.
     const delayMs = nextDueMs(waiting, nowMs);
@@ -138,6 +163,10 @@ export class Dialler {
       });
     this.#running.set(running, target.identity);
   }
+}
+
+function isAbsent({ dialling, openedAtMs }: Target): boolean {
+  return dialling === undefined && openedAtMs === undefined;
 }
 
 function sameEndpoints(a: WantedPeer, b: WantedPeer): boolean {

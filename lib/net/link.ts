@@ -71,6 +71,8 @@ export interface Transport {
    * doesn't know our key, or isn't who we look for), `peer-unreachable` otherwise; the signal's reason if it fires.
    */
   dial(target: DialTarget, signal: AbortSignal): Promise<Link>;
+  /** After an outage or a change of address: finds the others and is found again within seconds, where that takes doing. */
+  refresh?(): void;
   /** Stops listening, ends all links and dials, frees all sockets. */
   close(): Promise<void>;
 }

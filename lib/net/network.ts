@@ -12,6 +12,7 @@ import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './l
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
 import { identityDevicesMax, SessionTable } from './session-table.ts';
+import { SessionWatch } from './session-watch.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
 import { systemTimers } from './timers.ts';
@@ -47,6 +48,7 @@ export class Network {
   readonly #timers: Timers;
   readonly #sessions: SessionTable;
   readonly #dialler: Dialler;
+  readonly #watch: SessionWatch;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
@@ -91,9 +93,19 @@ export class Network {
       onFailed: () => this.#changed(),
       onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
     });
+    const draw = (): number => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32;
+    this.#watch = new SessionWatch({
+      timers: this.#timers,
+      random: draw,
+      probe: (deviceId) => this.#dialler.probe(deviceId),
+      hurry: (spreadMs) => this.#dialler.hurry(spreadMs),
+      refresh: () => {
+        for (const transport of this.#transports) transport.refresh?.();
+      },
+    });
     this.#dialler = new Dialler({
       timers: this.#timers,
-      random: () => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32,
+      random: draw,
       dial: (peer, attempts, signal) => this.#dial(peer, attempts, signal),
       onTried: () => this.#changed(),
     });
@@ -130,9 +142,15 @@ export class Network {
     if (this.#started) {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
+      this.#watch.keepOnly(wanted);
       this.#dialler.update(wanted, (deviceId) => this.#sessions.current(deviceId)?.isOpen === true);
     }
     this.#changed();
+  }
+
+  /** This computer has other addresses, or its line was cut: who is there is asked, who isn't is dialled, within seconds. */
+  disturbed(): void {
+    if (this.#closing === undefined) this.#watch.disturbed();
   }
 
   /** Grants have changed, nothing else. */
@@ -258,6 +276,7 @@ export class Network {
 
   async #close(): Promise<void> {
     // What is told to peers in goodbye goes out before their transports are closed.
+    this.#watch.close();
     const dials = this.#dialler.close();
     await this.#sessions.close();
     await dials;
@@ -331,7 +350,7 @@ export class Network {
   ): Promise<KithError | undefined> {
     let last: KithError | undefined;
     for (const keyPair of this.#pairsFor(transport, attempts)) {
-      const limit = this.#limit(dialLimitMs(attempts), signal);
+      const limit = this.#limit(dialLimitMs(attempts, this.#watch.misses(peer.deviceId)), signal);
       try {
         const link = await transport.dial({ ...this.#target(peer), keyPair }, limit.signal);
         const session = this.#sessions.add(link);
@@ -373,12 +392,14 @@ export class Network {
     this.#troubles.delete(toHex(peer.deviceId));
     this.#refusals.delete(toHex(peer.deviceId));
     this.#dialler.opened(peer.deviceId);
+    this.#watch.opened(session);
     this.#changed();
   }
 
   #onGone(session: Session, error: KithError): void {
     const { peer } = session;
     if (peer === undefined) return;
+    this.#watch.gone(session);
     this.#note(peer.deviceId, error.message);
     this.#dialler.ended(peer.deviceId);
   }

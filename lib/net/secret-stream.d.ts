@@ -7,6 +7,8 @@ export interface SecretStream extends Duplex {
   readonly remotePublicKey: Uint8Array;
   readonly handshakeHash: Uint8Array;
   readonly opened: Promise<boolean>;
+  /** Bytes that came in below the encryption, those of a message that isn't whole yet included; counted by boundedStream. */
+  readonly bytesIn?: number;
   /** Where Protomux keeps itself. */
   userData: unknown;
   setTimeout(ms: number): this;

@@ -84,6 +84,7 @@ export class Session {
   #peer: GreetedPeer | undefined;
   #served: ServedServices | undefined;
   #offered = false;
+  #drains = 0;
   #offersCount = 0;
   #theirs: Offers | undefined;
   #open = false;
@@ -104,7 +105,10 @@ export class Session {
     stream.setTimeout(lifelessMsMax);
     this.#mux = new Mux(stream, (error) => this.#broken(error));
     this.#gate = new SendGate(host.timers, () => this.end('silent', 'it takes nothing any more'));
-    stream.on('drain', () => this.#gate.drained());
+    stream.on('drain', () => {
+      this.#drains++;
+      this.#gate.drained();
+    });
     this.#hello = new HelloChannel(this.#mux, this.#gate, {
       onHello: (hello) => void this.#onHello(hello),
       onOffers: (offers) => this.#onOffers(offers),
@@ -137,6 +141,11 @@ export class Session {
   /** True while a call is under way, either way. */
   get busy(): boolean {
     return (this.#served?.openCount ?? 0) + this.#called.openCount > 0;
+  }
+
+  /** Grows with every byte that comes in, and whenever a full stream has room again. */
+  get moved(): number {
+    return (this.link.stream.bytesIn ?? 0) + this.#drains;
   }
 
   get ended(): boolean {

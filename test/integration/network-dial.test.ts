@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { equalBytes, toHex, utf8 } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
-import { dialCountMax, eagerDelayMs } from '../../lib/net/dial-schedule.ts';
+import { dialCountMax, eagerDelayMs, lostSpreadMs } from '../../lib/net/dial-schedule.ts';
 import type { DialTarget, Link } from '../../lib/net/link.ts';
 import {
   befriend,
@@ -91,14 +91,16 @@ void describe('dialling', () => {
       throw new KithError('peer-unreachable', 'connection refused');
     };
     transport.wires[0]?.cut();
+    await until(() => us.network.peers().length === 0);
+    us.timers.advance(lostSpreadMs);
     await until(() => transport.dialled.length === 2);
     await turns();
     assert.equal(transport.dialled.length, 2);
     assert.equal(us.network.presence(toHex(friend.identity)).trouble, 'connection refused');
-    us.timers.advance(eagerDelayMs - 1);
+    us.timers.advance(eagerDelayMs * 0.75 - 1);
     await turns();
     assert.equal(transport.dialled.length, 2);
-    us.timers.advance(1);
+    us.timers.advance(eagerDelayMs * 0.5 + 1);
     await turns();
     assert.equal(transport.dialled.length, 3);
   });
@@ -117,7 +119,7 @@ void describe('dialling', () => {
       await until(() => us.network.peers().length === 0);
       await turns();
       assert.equal(transport.dialled.length, round);
-      us.timers.advance(eagerDelayMs);
+      us.timers.advance(eagerDelayMs * 1.25);
     }
   });
 

@@ -10,9 +10,11 @@ const highWaterMessages = 2;
 class MemoryStream extends EventEmitter {
   userData: unknown = null;
   destroyed: boolean = false;
+  bytesIn = 0;
   /** What was written here and hasn't been handed over. */
   readonly queue: Uint8Array[] = [];
   queuedBytesMax = 0;
+  writtenCount = 0;
   paused = false;
   flushes = true;
   peer: MemoryStream | undefined;
@@ -36,6 +38,7 @@ class MemoryStream extends EventEmitter {
   write(message: Uint8Array): boolean {
     if (this.destroyed) return false;
     this.queue.push(Buffer.from(message));
+    this.writtenCount++;
     this.queuedBytesMax = Math.max(this.queuedBytesMax, this.queuedBytes);
     this.onWrite();
     const more = this.queue.length < highWaterMessages;
@@ -50,6 +53,7 @@ class MemoryStream extends EventEmitter {
     if (this.peer.paused || this.peer.listenerCount('data') === 0) return false;
     const message = this.queue.shift();
     if (message === undefined) return false;
+    this.peer.bytesIn += message.length;
     this.peer.emit('data', message);
     if (this.#wantsDrain && this.queue.length === 0 && !this.destroyed) {
       this.#wantsDrain = false;
@@ -152,6 +156,19 @@ export class MemoryWire {
     this.#automatic = automatic;
     for (const end of this.#ends) end.flushes = automatic;
     this.#run();
+  }
+
+  /** Cuts the wire, and neither end notices. */
+  sever(): void {
+    for (const end of this.#ends) {
+      end.flushes = false;
+      end.peer = undefined;
+    }
+  }
+
+  /** Messages written at one end so far. */
+  written(from: 'initiator' | 'responder'): number {
+    return this.#end(from).writtenCount;
   }
 
   /** Cuts the wire, as if a cable were pulled and both ends noticed. */

@@ -1,0 +1,175 @@
+/** Which sessions to ask whether they still live, and which to give up: pure, in ms of one monotonic clock (docs/watchdog.md). */
+
+/** The watchdog looks this often: one question a look at most while all is well, however many sessions there are. */
+export const watchStepMs = 1_500;
+
+/** A session from which something came so lately isn't asked. */
+export const restMs = 3_000;
+
+/** How long an answer may take at least. A session whose answers take longer as a rule gets three times that, up to the second number. */
+export const answerMsMin = 1_400;
+export const answerMsMax = 6_000;
+
+/** Waits for an answer beyond the second are this long: the other side has work to do, or is gone. */
+const patientMs = 3_000;
+
+/** Questions without an answer until a session is given up: where everybody is silent … */
+export const asksOfAll = 2;
+
+/** … where it is the only one, and nothing else says that the line is cut … */
+export const asksAlone = 3;
+
+/** … where others do answer, or a call is under way: 1.5 + 1.5 + 3 + 3 + 3 s, for a side that is only busy. */
+export const asksPatient = 5;
+
+/** For so long after a disturbance everybody's silence needs no second witness. */
+const hintMs = 10_000;
+
+/** A session as the watchdog sees it, read at each look. */
+export interface Watched {
+  /** Grows whenever a byte came in, or the other side made room for more. */
+  readonly moved: number;
+  /** True while a call is under way. */
+  readonly busy: boolean;
+  /** True for ever once it is over: it is forgotten at the next look. */
+  readonly ended: boolean;
+}
+
+interface Ward<S> {
+  readonly session: S;
+  moved: number;
+  heardMs: number;
+  /** When the first question was put that has had no answer, and the last. */
+  firstAskMs: number | undefined;
+  lastAskMs: number;
+  asks: number;
+  usualMs: number;
+}
+
+/** What a look came to. */
+export interface Look<S> {
+  /** To be asked now. */
+  readonly ask: readonly S[];
+  /** To be given up now. */
+  readonly lost: readonly S[];
+}
+
+/** Watches over open sessions. It puts no questions itself: whoever asks tells it of answers. */
+export class Watchdog<S extends Watched> {
+  readonly #wards = new Map<S, Ward<S>>();
+  #hintedMs = Number.NEGATIVE_INFINITY;
+
+  get count(): number {
+    return this.#wards.size;
+  }
+
+  add(session: S, nowMs: number): void {
+    const { moved } = session;
+    const ward = { moved, heardMs: nowMs, firstAskMs: undefined, lastAskMs: nowMs, asks: 0, usualMs: 0 };
+    this.#wards.set(session, { session, ...ward });
+  }
+
+  remove(session: S): void {
+    this.#wards.delete(session);
+  }
+
+  /** It has answered a question that took so long. */
+  answered(session: S, nowMs: number, tookMs: number): void {
+    const ward = this.#wards.get(session);
+    if (ward === undefined) return;
+    // One slow answer counts at once, quick ones bit by bit: a line that is full at times isn't cut at times.
+    ward.usualMs = Math.max(tookMs, ward.usualMs * 0.9);
+    this.#heard(ward, nowMs);
+  }
+
+  /** The line may be cut: all are to be asked at once, and given up sooner. */
+  alarm(nowMs: number): S[] {
+    this.#hintedMs = nowMs;
+    this.#sample(nowMs);
+    return this.#askAll(nowMs);
+  }
+
+  /** This process itself did nothing for a while: who was asked gets the time again. */
+  excuse(nowMs: number): void {
+    for (const ward of this.#wards.values()) {
+      if (ward.firstAskMs === undefined) continue;
+      ward.firstAskMs = nowMs;
+      ward.lastAskMs = nowMs;
+      ward.asks = 1;
+    }
+  }
+
+  /** To be called every watchStepMs. */
+  look(nowMs: number): Look<S> {
+    this.#sample(nowMs);
+    const silent = [...this.#wards.values()].filter((ward) => isOverdue(ward, nowMs));
+    const lost = silent.filter((ward) => ward.asks >= this.#asksFor(ward, nowMs));
+    const again = silent.filter((ward) => !lost.includes(ward));
+    // What is left is judged as one of many, though it may be the last.
+    if (lost.some((ward) => !this.#othersLive(ward))) this.#hintedMs = nowMs;
+    for (const ward of again) askOf(ward, nowMs);
+    const ask = again.map(({ session }) => session);
+    // Nobody else has said anything since: is it the line?
+    if (again.some((ward) => !this.#othersLive(ward))) ask.push(...this.#askAll(nowMs));
+    if (silent.length === 0) ask.push(...this.#askNext(nowMs));
+    return { ask, lost: lost.map(({ session }) => session) };
+  }
+
+  #sample(nowMs: number): void {
+    for (const ward of this.#wards.values()) {
+      if (ward.session.ended) this.#wards.delete(ward.session);
+      else if (ward.session.moved !== ward.moved) this.#heard(ward, nowMs);
+    }
+  }
+
+  #heard(ward: Ward<S>, nowMs: number): void {
+    ward.moved = ward.session.moved;
+    ward.heardMs = nowMs;
+    ward.firstAskMs = undefined;
+    ward.asks = 0;
+  }
+
+  #askAll(nowMs: number): S[] {
+    const wards = [...this.#wards.values()].filter(({ firstAskMs }) => firstAskMs === undefined);
+    for (const ward of wards) askOf(ward, nowMs);
+    return wards.map(({ session }) => session);
+  }
+
+  /** The one that was silent for longest, if it wasn't heard of lately. */
+  #askNext(nowMs: number): S[] {
+    let next: Ward<S> | undefined;
+    for (const ward of this.#wards.values()) {
+      if (ward.firstAskMs !== undefined) return [];
+      if (next === undefined || ward.heardMs < next.heardMs) next = ward;
+    }
+    if (next === undefined || nowMs - next.heardMs < restMs) return [];
+    askOf(next, nowMs);
+    return [next.session];
+  }
+
+  /** True if another session was heard of since this one was first asked. */
+  #othersLive(ward: Ward<S>): boolean {
+    const since = ward.firstAskMs ?? Number.POSITIVE_INFINITY;
+    for (const other of this.#wards.values()) if (other !== ward && other.heardMs > since) return true;
+    return false;
+  }
+
+  #asksFor(ward: Ward<S>, nowMs: number): number {
+    if (this.#othersLive(ward)) return asksPatient;
+    const hinted = nowMs - this.#hintedMs < hintMs;
+    if (this.#wards.size > 1 || hinted) return ward.session.busy ? asksAlone : asksOfAll;
+    return ward.session.busy ? asksPatient : asksAlone;
+  }
+}
+
+function askOf(ward: Ward<unknown>, nowMs: number): void {
+  ward.firstAskMs ??= nowMs;
+  ward.lastAskMs = nowMs;
+  ward.asks++;
+}
+
+function isOverdue<S>(ward: Ward<S>, nowMs: number): boolean {
+  if (ward.firstAskMs === undefined) return false;
+  const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * ward.usualMs));
+  return nowMs - ward.lastAskMs >= (ward.asks > 2 ? Math.max(usual, patientMs) : usual);
+}
