@@ -120,10 +120,10 @@ export class PeerLinks {
     this.#network.refresh();
   }
 
-  /** After an outage or a change of address. */
-  rediscover(): void {
+  /** After a change of address; `addresses` are those that this computer has now. */
+  rediscover(addresses: ReadonlySet<string>): void {
     this.#network.refresh();
-    this.#network.disturbed();
+    this.#network.disturbed((address) => addresses.has(address));
   }
 
   holderOf(friend: FriendRef): Holder {

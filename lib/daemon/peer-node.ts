@@ -17,6 +17,7 @@ import { exchangeWith } from '../vault/exchange.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
+import { watchAddresses } from './address-watch.ts';
 import { hostPortText } from './host-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -24,9 +25,6 @@ import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-
 
 /** How long a command that works by itself waits for friends. */
 const friendsMsMax = 10_000;
-
-/** How often the daemon looks whether this computer has other addresses than before: a look takes 0.08 ms (measured). */
-const addressPollMs = 1_000;
 
 /** The file with the port that was once chosen. */
 const portFile = 'listen-port';
@@ -55,7 +53,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
-  #poll: NodeJS.Timeout | undefined;
+  #endWatch: () => void = () => undefined;
   #isStarted = false;
   #settled: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -134,7 +132,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#links.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
-    this.#watchAddresses();
+    this.#endWatch = watchAddresses((addresses) => this.#moved(addresses));
   }
 
   settled(signal?: AbortSignal): Promise<void> {
@@ -179,21 +177,14 @@ export class KithNode implements PeerNode, FriendNetwork {
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
   }
 
-  /** Another address of this computer: the card says so, and friends are looked for anew. */
-  #watchAddresses(): void {
-    let before = JSON.stringify(networkInterfaces());
-    this.#poll = setInterval(() => {
-      const now = JSON.stringify(networkInterfaces());
-      if (now === before) return;
-      before = now;
-      this.#publish()
-        .catch((error: unknown) => {
-          const code = isKithError(error) ? error.code : 'internal';
-          this.#session.problem({ item: 'the own card', message: messageOf(error), code });
-        })
-        .finally(() => this.#links.rediscover());
-    }, addressPollMs);
-    this.#poll.unref();
+  /** This computer has other addresses: the card says so, and friends are looked for anew. */
+  #moved(addresses: ReadonlySet<string>): void {
+    this.#publish()
+      .catch((error: unknown) => {
+        const code = isKithError(error) ? error.code : 'internal';
+        this.#session.problem({ item: 'the own card', message: messageOf(error), code });
+      })
+      .finally(() => this.#links.rediscover(addresses));
   }
 
   async exchangeWith(friendId: string, signal: AbortSignal): Promise<void> {
@@ -238,7 +229,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#poll);
+    this.#endWatch();
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();

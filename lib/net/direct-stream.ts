@@ -16,5 +16,10 @@ export async function openDirectLink(
   const link = streamLink(stream, 'direct', address);
   if (!(await stream.opened))
     throw new KithError('peer-unreachable', `${address} went away in the handshake`);
-  return link;
+  return { ...link, localAddress: plainAddress(socket.localAddress) };
+}
+
+/** As the system lists its addresses: IPv4 as such, and without the name of an interface. */
+function plainAddress(address: string | undefined): string | undefined {
+  return address?.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
 }

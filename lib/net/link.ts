@@ -31,6 +31,8 @@ export interface Link {
   readonly via: Via;
   /** `HOST:PORT` as seen from here, for people. */
   readonly remoteAddress: string;
+  /** Which of our addresses the socket is bound to, where it is bound to one: without that address the link is dead. */
+  readonly localAddress?: string | undefined;
   /** 64 bytes that only the two ends of this very handshake know alike: what is signed over it can't be replayed. */
   readonly handshakeHash: Uint8Array;
   /** Messages, for Protomux. Open when the link is handed out; errors on it have a listener already. */

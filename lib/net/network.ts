@@ -148,9 +148,18 @@ export class Network {
     this.#changed();
   }
 
-  /** This computer has other addresses, or its line was cut: who is there is asked, who isn't is dialled, within seconds. */
-  disturbed(): void {
-    if (this.#closing === undefined) this.#watch.disturbed();
+  /**
+   * This computer has other addresses, or its line was cut: who is there is asked, who isn't is dialled, within seconds. Sessions from an
+   * address that isn't ours any longer are ended at once.
+   */
+  disturbed(isOurs: (address: string) => boolean = () => true): void {
+    if (this.#closing !== undefined) return;
+    for (const session of this.#sessions.open()) {
+      const { localAddress } = session.link;
+      if (localAddress !== undefined && !isOurs(localAddress))
+        session.end('silent', 'this computer no longer has the address that it was connected from');
+    }
+    this.#watch.disturbed();
   }
 
   /** Grants have changed, nothing else. */

@@ -77,6 +77,9 @@ export class SessionWatch {
   disturbed(): void {
     if (this.#closed) return;
     for (const session of this.#dog.alarm(this.#options.timers.nowMs())) this.#ask(session);
+    // The next look comes when answers should be there.
+    this.#endLooks();
+    this.#plan();
     this.#revive();
   }
 
