@@ -26,6 +26,8 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     cuts: { type: 'string', default: '3,15,45' },
     flags: { type: 'string', default: '' },
+    // A program that starts the measured daemon, given its command line: a profiler.
+    through: { type: 'string', default: '' },
   },
 });
 const rounds = Math.max(1, Math.trunc(Number(values.rounds)));
@@ -210,7 +212,8 @@ async function idle(): Promise<void> {
     await addFriends(owner.home, cards);
     const beganMs = Date.now();
     const args = ['up', '--json', '--listen', '127.0.0.1:0'];
-    daemon = await KithDaemon.start(args, { cwd: folder, home: owner.home, signal: stop.signal });
+    const through = values.through === '' ? [] : values.through.split(' ');
+    daemon = await KithDaemon.start(args, { cwd: folder, home: owner.home, signal: stop.signal, through });
     const all = (): boolean => count(owner.home, 'friend-online') - count(owner.home, 'friend-away') >= total;
     if (!(await poll(all, 120_000))) throw new Error(`only ${count(owner.home, 'friend-online')} came`);
     const allThereMs = lastEvent(owner.home, 'friend-online') - beganMs;

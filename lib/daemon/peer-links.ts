@@ -115,8 +115,9 @@ export class PeerLinks {
   /** Takes the friends as they are now: whom to dial, whom to refuse, what each may use. */
   refresh(): void {
     if (this.#closing !== undefined) return;
+    const { revision } = this.book;
     this.book.replace(this.#options.friends());
-    this.#transports?.setEntries(cardEntries(this.book.wanted()));
+    if (this.book.revision !== revision) this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
   }
 

@@ -13,7 +13,7 @@ import {
   readHello,
 } from './direct-handshake.ts';
 import { openDirectLink } from './direct-stream.ts';
-import { HalfOpen } from './half-open.ts';
+import { HalfOpen, unconfirmedPerKeyMax } from './half-open.ts';
 import type { Link, TransportOptions } from './link.ts';
 import { listenError } from './listen-error.ts';
 import { readExactly } from './socket-bytes.ts';
@@ -32,6 +32,8 @@ export class DirectListener {
   readonly #options: TransportOptions;
   readonly #server: Server;
   readonly #halfOpen = new HalfOpen<Socket>();
+  /** Who has named an admitted key: strangers at the same address don't push it out. */
+  readonly #unconfirmed = new HalfOpen<Socket>(unconfirmedPerKeyMax);
   readonly #byKey = new Map<string, Set<Link>>();
   readonly #stop = new AbortController();
 
@@ -61,6 +63,7 @@ export class DirectListener {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#halfOpen.destroyAll();
+      this.#unconfirmed.destroyAll();
     });
   }
 
@@ -71,14 +74,19 @@ export class DirectListener {
       return;
     }
     this.#halfOpen.add(socket, socket.remoteAddress ?? '');
-    socket.once('close', () => this.#halfOpen.delete(socket));
+    socket.once('close', () => this.#leave(socket));
     this.#welcome(socket)
       .then((link) => {
-        this.#halfOpen.delete(socket);
+        this.#leave(socket);
         this.#handOut(link);
       })
       // Nothing is said to whom we don't know, not even what was wrong; nor where a link isn't taken.
       .catch(() => socket.destroy());
+  }
+
+  #leave(socket: Socket): void {
+    this.#halfOpen.delete(socket);
+    this.#unconfirmed.delete(socket);
   }
 
   async #welcome(socket: Socket): Promise<Link> {
@@ -91,6 +99,8 @@ export class DirectListener {
       hello.set(await readExactly(socket, helloBytes - helloHeadBytes, signal), helloHeadBytes);
       const received = readHello(keyPair, hello);
       if (!admits(received.remoteKey)) throw new KithError('peer-refused', 'a key that is not admitted');
+      this.#halfOpen.delete(socket);
+      this.#unconfirmed.add(socket, toHex(received.remoteKey));
       const { answer, handshake } = received.answer();
       socket.write(answer);
       checkConfirm(handshake, await readExactly(socket, confirmBytes, signal));

@@ -22,6 +22,9 @@ export function addressGroup(address: string): string {
     .join(':');
 }
 
+/** Of one admitted key, that have said hello and not confirmed it: a device dials one at a time; more are recordings of its hello. */
+export const unconfirmedPerKeyMax = 4;
+
 /** What may be shown the door. */
 interface Closable {
   destroy(): unknown;
@@ -33,20 +36,25 @@ interface Closable {
  */
 export class HalfOpen<T extends Closable> {
   readonly #groups = new Map<string, Set<T>>();
+  readonly #perGroupMax: number;
   #count = 0;
+
+  constructor(perGroupMax: number = halfOpenPerAddressMax) {
+    this.#perGroupMax = perGroupMax;
+  }
 
   get count(): number {
     return this.#count;
   }
 
-  /** `address` is the IP address that it comes from. */
+  /** `address` is the IP address that it comes from, or whatever else says who is to make room for whom. */
   add(connection: T, address: string): void {
     const key = addressGroup(address);
     const group = this.#groups.get(key) ?? new Set();
     this.#groups.set(key, group);
     group.add(connection);
     this.#count++;
-    if (group.size > halfOpenPerAddressMax) this.#dropOldest(group);
+    if (group.size > this.#perGroupMax) this.#dropOldest(group);
     if (this.#count > halfOpenCountMax) this.#dropOldest(this.#largest());
   }
 

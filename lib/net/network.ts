@@ -63,6 +63,7 @@ export class Network {
   #moment = 0;
   /** Of the directory, when it was last asked about everybody. */
   #revision: number | undefined;
+  #asked: { readonly revision: number; readonly peers: readonly WantedPeer[] } | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -126,6 +127,7 @@ export class Network {
     if (this.#started) throw new RangeError('a network starts once');
     this.#started = true;
     this.#transports = transports;
+    this.#revision = undefined;
     this.refresh();
   }
 
@@ -137,7 +139,12 @@ export class Network {
   /** The directory has changed: whom to dial, whom to let go, what each may use. */
   refresh(): void {
     if (this.#closing !== undefined) return;
-    this.#revision = this.#options.directory.revision;
+    const { revision } = this.#options.directory;
+    if (revision === this.#revision) {
+      this.#sessions.regrant();
+      return;
+    }
+    this.#revision = revision;
     this.#sessions.recheck();
     if (this.#started) {
       const wanted = this.#wanted();
@@ -293,7 +300,14 @@ export class Network {
     for (const waiter of this.#waiters) waiter.check();
   }
 
-  #wanted(): WantedPeer[] {
+  /** Asked of the directory once for each of its revisions. */
+  #wanted(): readonly WantedPeer[] {
+    const { revision } = this.#options.directory;
+    if (this.#asked?.revision !== revision) this.#asked = { revision, peers: this.#askWanted() };
+    return this.#asked.peers;
+  }
+
+  #askWanted(): WantedPeer[] {
     const { device, directory } = this.#options;
     // The newest come first: those beyond, which there would be no room for, are likely given up.
     const counts = new Map<string, number>();

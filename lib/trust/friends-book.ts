@@ -106,6 +106,32 @@ function bothCards(learned: Card | undefined, stored: Card | undefined): Card | 
   }
 }
 
+function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((member) => b.has(member));
+}
+
+/** True if both are the same friends in the same order, and each says the same in every part. */
+function sameFriends(a: ReadonlyMap<string, Friend>, b: ReadonlyMap<string, Friend>): boolean {
+  if (a.size !== b.size) return false;
+  const others = b.values();
+  for (const friend of a.values()) {
+    const other = others.next().value;
+    if (other === undefined || !sameParts(friend, other)) return false;
+  }
+  return true;
+}
+
+function sameParts(a: object, b: object): boolean {
+  const entries = Object.entries(a) as [string, unknown][];
+  return entries.every(([part, value]) => {
+    const other = (b as Record<string, unknown>)[part];
+    if (value === other) return true;
+    if (value instanceof Uint8Array && other instanceof Uint8Array) return equalBytes(value, other);
+    if (!Array.isArray(value) || !Array.isArray(other)) return false;
+    return value.length === other.length && value.every((item, index) => item === other[index]);
+  });
+}
+
 /** Who may come in, whom to look for, and what each may use: the friends, by their keys, in memory. */
 export class FriendsBook implements Directory {
   readonly #options: FriendsBookOptions;
@@ -138,7 +164,10 @@ export class FriendsBook implements Directory {
     if (friends.size > friendCountMax) {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
-    this.#own = this.#ownKeys();
+    const own = this.#ownKeys();
+    // It is called after every exchange of logs, most of which bring nothing about friends.
+    if (sameMembers(own, this.#own) && sameFriends(friends, this.#friends)) return;
+    this.#own = own;
     this.#friends = friends;
     this.#index();
   }

@@ -137,6 +137,31 @@ void describe('the friends book admits', () => {
     assert.equal(book.kindOf(ben.device(1).publicKey), deviceOf(ben));
   });
 
+  void it('the same as before where nothing of it has changed, without making everybody look anew', () => {
+    const records = [recordOf(ada), recordOf(ben)];
+    const book = new Book(...records);
+    let { revision } = book.book;
+    const replaced = (...after: BookRecord[]): boolean => {
+      book.book.replace(after);
+      const changed = book.book.revision !== revision;
+      ({ revision } = book.book);
+      return changed;
+    };
+    const again = (): BookRecord[] => records.map((record) => ({ ...record, grants: [...record.grants] }));
+    assert.equal(replaced(...again()), false);
+    assert.equal(replaced(...again().reverse()), true);
+    assert.equal(replaced(...again()), true);
+    assert.equal(replaced(recordOf(ada), recordOf(ben, ben.card(), { grants: [] })), true);
+    assert.deepEqual(book.book.grants(toHex(ben.identity)), []);
+    assert.equal(replaced(recordOf(ada), recordOf(ben, ben.card(2))), true);
+    assert.equal(book.kindOf(ben.device(2).publicKey), deviceOf(ben));
+    assert.equal(replaced(recordOf(ada)), true);
+    assert.equal(book.kindOf(ben.device(1).publicKey), undefined);
+    // Our own card counts as well: a key in it is ours.
+    book.ownCard = () => encodeCard(me.card(3));
+    assert.equal(replaced(recordOf(ada)), true);
+  });
+
   void it('a device for the identity that it signed its address for, whoever else certifies it', () => {
     const stolen = mallory.card(0, {
       certificates: [
