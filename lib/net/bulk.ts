@@ -1,5 +1,4 @@
 import { KithError } from '../base/errors.ts';
-import { bulkMessageBytes } from './service.ts';
 
 /** Bytes of all parts together. */
 export function bytesOf(parts: readonly Uint8Array[]): number {
@@ -17,6 +16,7 @@ export class BulkOutbox {
   readonly #parts: readonly Uint8Array[];
   readonly #push: (piece: Uint8Array, wanted: () => boolean) => Promise<void>;
   readonly #onError: (error: unknown) => void;
+  readonly #pieceBytesMax: () => number;
   #part = 0;
   #offset = 0;
   #credit = 0;
@@ -24,12 +24,14 @@ export class BulkOutbox {
   #pumping = false;
   #stopped = false;
 
-  /** `push` waits for its turn and sends the piece, if it is still `wanted` then. */
+  /** `push` waits for its turn and sends the piece, if it is still `wanted` then. A piece has `pieceBytesMax` bytes at most, as of when it is cut. */
   constructor(
     parts: readonly Uint8Array[],
     push: (piece: Uint8Array, wanted: () => boolean) => Promise<void>,
     onError: (error: unknown) => void,
+    pieceBytesMax: () => number,
   ) {
+    this.#pieceBytesMax = pieceBytesMax;
     this.#parts = parts;
     this.totalBytes = bytesOf(parts);
     this.#push = push;
@@ -45,6 +47,16 @@ export class BulkOutbox {
     return this.#sent < this.#credit;
   }
 
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** More bytes may go, as far as there are any. */
+  grantUpTo(bytes: number): void {
+    const more = Math.min(bytes, this.totalBytes - this.#credit);
+    if (more > 0) this.grant(more);
+  }
+
   /** More bytes may go. KithError `malformed` if that is more than there are. */
   grant(bytes: number): void {
     if (this.#credit + bytes > this.totalBytes) {
@@ -53,12 +65,7 @@ export class BulkOutbox {
     this.#credit += bytes;
     if (this.#pumping) return;
     this.#pumping = true;
-    void this.#pump().then(
-      () => {
-        this.#pumping = false;
-      },
-      (error: unknown) => this.#onError(error),
-    );
+    this.#pump().catch((error: unknown) => this.#onError(error));
   }
 
   /** Nothing more goes out, not even what waits for its turn. */
@@ -76,6 +83,7 @@ export class BulkOutbox {
         return true;
       });
     }
+    this.#pumping = false;
   }
 
   #nextPiece(): Uint8Array {
@@ -85,7 +93,7 @@ export class BulkOutbox {
       part = this.#parts[++this.#part];
     }
     if (part === undefined) throw new RangeError('bulk bytes changed while they were sent');
-    const length = Math.min(part.length - this.#offset, bulkMessageBytes, this.#credit - this.#sent);
+    const length = Math.min(part.length - this.#offset, this.#pieceBytesMax(), this.#credit - this.#sent);
     return part.subarray(this.#offset, this.#offset + length);
   }
 }
@@ -101,10 +109,12 @@ export class BulkInbox {
   readonly totalBytes: number;
   #bytes: Uint8Array | undefined;
   #received = 0;
+  #granted: number;
 
-  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. */
-  constructor(totalBytes: number) {
+  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. Bytes granted so far: all unless given. */
+  constructor(totalBytes: number, grantedBytes: number = totalBytes) {
     this.totalBytes = totalBytes;
+    this.#granted = grantedBytes;
     this.#bytes = unfilledBytes(totalBytes);
   }
 
@@ -116,9 +126,19 @@ export class BulkInbox {
     return this.totalBytes - this.#received;
   }
 
-  /** Takes a copy. KithError `malformed` if it is more than was announced. */
+  /** Bytes that were granted and haven't come. */
+  get owedBytes(): number {
+    return this.#granted - this.#received;
+  }
+
+  /** Credit for so many more was sent. */
+  grant(bytes: number): void {
+    this.#granted += bytes;
+  }
+
+  /** Takes a copy. KithError `malformed` if it is more than was granted. */
   add(piece: Uint8Array): void {
-    if (piece.length > this.missingBytes) {
+    if (piece.length > this.owedBytes) {
       throw new KithError('malformed', 'the other side sent more bulk bytes than it was given credit for');
     }
     this.#bytes?.set(piece, this.#received);

@@ -12,6 +12,8 @@ import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './l
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
 import { identityDevicesMax, SessionTable } from './session-table.ts';
+import { Shaper } from './shaper.ts';
+import type { RateLimits } from './shaper.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
 import { systemTimers } from './timers.ts';
@@ -47,6 +49,7 @@ export class Network {
   readonly #timers: Timers;
   readonly #sessions: SessionTable;
   readonly #dialler: Dialler;
+  readonly #shaper: Shaper;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
@@ -68,6 +71,7 @@ export class Network {
     this.#options = options;
     const { device, directory, services, random = systemRandom } = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#shaper = new Shaper(this.#timers);
     const host = {
       device,
       directory,
@@ -78,6 +82,7 @@ export class Network {
         downloads: new BulkBudget(),
         ...options.budgets,
       },
+      shaper: this.#shaper,
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,
@@ -138,6 +143,11 @@ export class Network {
   /** Grants have changed, nothing else. */
   regrant(): void {
     this.#sessions.regrant();
+  }
+
+  /** How fast bulk may go from now on; `of` says what else holds for one friend. */
+  setLimits(limits: RateLimits, of?: (identityHex: string) => Partial<RateLimits>): void {
+    this.#shaper.setLimits(limits, of);
   }
 
   /** The devices with which calls may be made now. */
@@ -259,6 +269,7 @@ export class Network {
   async #close(): Promise<void> {
     // What is told to peers in goodbye goes out before their transports are closed.
     const dials = this.#dialler.close();
+    this.#shaper.close();
     await this.#sessions.close();
     await dials;
     await Promise.all(this.#transports.map((transport) => transport.close()));

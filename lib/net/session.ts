@@ -12,6 +12,9 @@ import type { KeyPair, Link } from './link.ts';
 import { Mux } from './mux.ts';
 import { SendGate } from './send-gate.ts';
 import { ServedServices } from './served-services.ts';
+import type { ServiceWiring } from './served-services.ts';
+import { SessionFlow } from './session-flow.ts';
+import type { Shaper } from './shaper.ts';
 import type { PeerInfo, Service } from './service.ts';
 import type { Timers } from './timers.ts';
 import { plainText } from './wire-error.ts';
@@ -35,6 +38,7 @@ export interface SessionHost {
   readonly directory: Directory;
   readonly services: readonly Service[];
   readonly budgets: CallBudgets;
+  readonly shaper: Shaper;
   readonly timers: Timers;
   /** 16 random bytes of this process. */
   readonly runId: Uint8Array;
@@ -78,6 +82,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #mux: Mux;
   readonly #gate: SendGate;
+  readonly #flow: SessionFlow;
   readonly #hello: HelloChannel;
   readonly #called: CalledServices;
   readonly #callOffDeadline: () => void;
@@ -105,6 +110,7 @@ export class Session {
     this.#mux = new Mux(stream, (error) => this.#broken(error));
     this.#gate = new SendGate(host.timers, () => this.end('silent', 'it takes nothing any more'));
     stream.on('drain', () => this.#gate.drained());
+    this.#flow = new SessionFlow(host.shaper, host.timers);
     this.#hello = new HelloChannel(this.#mux, this.#gate, {
       onHello: (hello) => void this.#onHello(hello),
       onOffers: (offers) => this.#onOffers(offers),
@@ -182,6 +188,7 @@ export class Session {
     const { services, budgets } = this.#host;
     const callerRole = this.#role === roleInitiator ? roleResponder : roleInitiator;
     const share = toHex(peer.identity);
+    this.#flow.bind(share, this.link.remoteAddress, (signal) => this.ping(signal));
     this.#served = new ServedServices({ ...this.#wiring(), callerRole }, services, peer, share, budgets);
     this.#served.regrant();
     this.#sendOffers();
@@ -222,9 +229,10 @@ export class Session {
     return this.link.isInitiator ? roleResponder : roleInitiator;
   }
 
-  #wiring(): { mux: Mux; calls: { gate: SendGate; timers: Timers; onBroken: (error: unknown) => void } } {
+  #wiring(): Omit<ServiceWiring, 'callerRole'> {
     const { timers } = this.#host;
-    return { mux: this.#mux, calls: { gate: this.#gate, timers, onBroken: (error) => this.#broken(error) } };
+    const onBroken = (error: unknown): void => this.#broken(error);
+    return { mux: this.#mux, calls: { gate: this.#gate, flow: this.#flow, timers, onBroken } };
   }
 
   /** Never rejects. */
@@ -346,6 +354,7 @@ export class Session {
       cause: error,
     });
     this.#gate.end(callError);
+    this.#flow.end();
     this.#served?.end(callError);
     this.#called.end(callError);
     this.#closing = this.#closeSoon();

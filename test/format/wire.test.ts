@@ -9,12 +9,14 @@ import {
   decodeCredit,
   decodeData,
   decodeFailure,
+  decodePace,
   decodeReply,
   encodeCall,
   encodeCallId,
   encodeCredit,
   encodeData,
   encodeFailure,
+  encodePace,
   encodeReply,
 } from '../../lib/net/call-codec.ts';
 import {
@@ -100,6 +102,7 @@ function eachMessage(
   work('failure', failure as ReturnType<typeof decodeFailure>, encodeFailure, decodeFailure);
   work('data', data, encodeData, decodeData);
   work('credit', credit, encodeCredit, decodeCredit);
+  work('pace', { id: 2, bytes: 0 }, encodePace, decodePace);
   work('call id', 70_000, encodeCallId, decodeCallId);
 }
 
