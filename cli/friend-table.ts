@@ -7,6 +7,10 @@ function roomWords(used: number | null, quota: number | null): string {
   return `${used === null ? '?' : formatSize(used)} of ${formatSize(quota)}`;
 }
 
+function rateWords(bytesPerSecond: number | null): string | null {
+  return bytesPerSecond === null ? null : `${formatSize(bytesPerSecond)}/s`;
+}
+
 const viaWords: Readonly<Record<NonNullable<FriendInfo['via']>, string>> = {
   direct: 'online, direct',
   punched: 'online, punched',
@@ -53,6 +57,8 @@ export function friendLines(friend: FriendInfo): string[] {
       'devices',
       friend.devices.map(({ id, name }) => `${shown(name)} (${id.slice(0, 16)})`).join(', ') || null,
     ],
+    ['sent at most', rateWords(friend.uploadLimit)],
+    ['taken at most', rateWords(friend.downloadLimit)],
     ['addresses', friend.addresses.map(shown).join(', ') || 'none known'],
   ];
   const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[name, value]]));

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { parseRates, type GivenRates } from '../base/rate.ts';
 import { parseDuration } from '../base/units.ts';
 import { connectDaemon } from '../api/client.ts';
 import { apiNumber } from '../api/messages.ts';
@@ -20,6 +21,8 @@ export interface DaemonOptions {
   readonly home: string;
   readonly passphrase: string | undefined;
   readonly network: NetworkOptions;
+  /** Rates that hold in the place of the settings, as long as this daemon runs. */
+  readonly limits?: GivenRates;
   /** kith's version: commands of another one are told so. */
   readonly version: string;
   readonly openHome: OpenHome;
@@ -85,7 +88,7 @@ export class Daemon {
    * daemon that has the home), `wrong-passphrase` (12), `address-taken`. What was begun is undone.
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
-    const { home, passphrase, network } = options;
+    const { home, passphrase, network, limits = {} } = options;
     const early: Problem[] = [];
     let heard: Listener = (problem) => void early.push(problem);
     const earlyNotes: Parameters<Note>[] = [];
@@ -96,6 +99,7 @@ export class Daemon {
         home,
         passphrase,
         network,
+        limits,
         onProblem: (problem) => heard(problem),
         note: (...line) => note(...line),
       });
@@ -191,7 +195,7 @@ export class Daemon {
       const level = told ? 'info' : 'debug';
       this.#log(level, 'command', `${call.method} began`);
       try {
-        const value = await this.#inTurn(call, signal);
+        const value = await this.#underLimits(call, () => this.#inTurn(call, signal));
         this.#log(level, 'command', finishedWords(call.method, value));
         return value;
       } catch (error) {
@@ -200,6 +204,16 @@ export class Daemon {
         throw this.#ending.signal.aborted && isKithError(error, 'interrupted') ? ending() : error;
       }
     });
+  }
+
+  /** While a command that named rates is at work they hold for all that this process sends and takes. */
+  async #underLimits(call: ApiCall, work: () => Promise<unknown>): Promise<unknown> {
+    const release = this.#opened.node?.holdLimits?.(parseRates(call.limits ?? {}));
+    try {
+      return await work();
+    } finally {
+      release?.();
+    }
   }
 
   async #inTurn(call: ApiCall, signal: AbortSignal): Promise<unknown> {
@@ -223,6 +237,7 @@ export class Daemon {
   /** What follows for the daemon from what a command did. */
   async #wrote(method: Method): Promise<void> {
     if (this.#ending.signal.aborted) return;
+    if (method === 'configSet') this.#opened.node?.settingsChanged?.();
     if (method === 'backup') this.#scheduler.request();
     if (method === 'configSet' || method === 'driveAdd' || method === 'driveRemove')
       this.#scheduler.changed();

@@ -7,6 +7,7 @@ import { cardEntries } from '../net/card-entries.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
+import type { RateLimits } from '../net/shaper.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
@@ -118,6 +119,11 @@ export class PeerLinks {
     this.book.replace(this.#options.friends());
     this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
+  }
+
+  /** As Network.setLimits. */
+  setLimits(limits: RateLimits, of?: (identityHex: string) => Partial<RateLimits>): void {
+    this.#network.setLimits(limits, of);
   }
 
   /** After an outage or a change of address. */

@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fromHex, textOf, toHex, utf8 } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
+import type { GivenRates } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
 import { writeDurably } from '../disk/write-durably.ts';
@@ -18,7 +19,9 @@ import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../va
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
+import { friendLimits } from './friend-limits.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { NodeLimits } from './node-limits.ts';
 import { startPlugins } from './start-plugins.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
@@ -52,6 +55,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #options: NetworkOptions | undefined;
   readonly #links: PeerLinks;
   readonly #plugins: RunningPlugins | undefined;
+  readonly #limits: NodeLimits;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -64,6 +68,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     session: Session,
     options: NetworkOptions | undefined,
     plugins: RunningPlugins | undefined,
+    limits: GivenRates,
   ) {
     this.id = session.id;
     this.#session = session;
@@ -94,16 +99,28 @@ export class KithNode implements PeerNode, FriendNetwork {
         this.#onPresence(friendId, online);
       },
     });
+    this.#limits = new NodeLimits({
+      setting: (key) => session.settings.value(key),
+      friends: () => friendLimits(session.state.friends()),
+      given: limits,
+      set: (rates, of) => this.#links.setLimits(rates, of),
+    });
+    this.#limits.start();
   }
 
   /** For an opened session; nothing listens or dials before `start`. */
-  static async make(session: Session, options: NetworkOptions | undefined, note: Note): Promise<KithNode> {
+  static async make(
+    session: Session,
+    options: NetworkOptions | undefined,
+    note: Note,
+    limits: GivenRates = {},
+  ): Promise<KithNode> {
     let node: KithNode | undefined;
     const plugins =
       options === undefined
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
-    node = new KithNode(session, options, plugins);
+    node = new KithNode(session, options, plugins, limits);
     if (options !== undefined) node.#hosting = await node.#openHosting();
     return node;
   }
@@ -230,6 +247,20 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   refresh(): void {
     this.#links.refresh();
+    this.#limits.apply();
+  }
+
+  settingsChanged(): void {
+    this.#limits.apply();
+  }
+
+  holdLimits(given: GivenRates): () => void {
+    return this.#limits.hold(given);
+  }
+
+  uploadRate(): number | undefined {
+    const { upload } = this.#limits.rates;
+    return upload === 'auto' || upload === Number.POSITIVE_INFINITY ? undefined : upload;
   }
 
   close(): Promise<void> {
@@ -239,6 +270,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   async #close(): Promise<void> {
     clearInterval(this.#poll);
+    this.#limits.close();
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();

@@ -60,6 +60,8 @@ export interface FriendNetwork {
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
+  /** Bytes a second that may be sent to all friends together now; undefined for no limit of a given size. */
+  uploadRate?(): number | undefined;
   /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
   refresh(): void;
 }
