@@ -19,7 +19,8 @@ const viaWords: Readonly<Record<NonNullable<FriendInfo['via']>, string>> = {
 
 function stateWords(friend: FriendInfo): string {
   if (!friend.online) return 'away';
-  return friend.via === null ? 'online' : viaWords[friend.via];
+  const words = friend.via === null ? 'online' : viaWords[friend.via];
+  return friend.metered ? `${words}; metered: paused` : words;
 }
 
 /** Friends as a table for people, and under it why some are away; empty where there are none. */

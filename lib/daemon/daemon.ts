@@ -77,8 +77,12 @@ export class Daemon {
       },
       look: async () =>
         (await vault.driveList({ brief: true })).map(({ id, available }) => ({ id, here: available })),
-      repair: async (signal) =>
-        repairedWords(await vault.repair({ quick: true, signal, onProblem: this.#heard })),
+      repair: async (signal) => {
+        const [metered] = await vault.configGet('net.metered');
+        // Nobody has asked for it, and every byte costs: what waits is done when that is over.
+        if (metered?.value === 'yes') return undefined;
+        return repairedWords(await vault.repair({ quick: true, signal, onProblem: this.#heard }));
+      },
       exchangeWith: async (id, signal) => node?.exchangeWith(id, signal),
     });
   }
@@ -128,6 +132,7 @@ export class Daemon {
     for (const friend of node === undefined ? [] : await vault.friendList()) {
       this.#names.set(friend.id, friend.name);
     }
+    if (node !== undefined) node.onBulkFree = () => this.#scheduler.request();
     await node?.start((id, online) => this.#presence(id, online), signal);
     signal.throwIfAborted();
     this.#socket = await prepareSocket(home);

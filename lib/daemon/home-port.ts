@@ -33,6 +33,8 @@ export interface PeerNode {
   start(onPresence: (friendId: string, online: boolean) => void, signal: AbortSignal): Promise<void>;
   /** Brings a friend's copy of the logs up to date and hears what it knows. A friend that is away is none of its errors. */
   exchangeWith(friendId: string, signal: AbortSignal): Promise<void>;
+  /** Called, where it is set, when a friend who took no bulk takes it again. */
+  onBulkFree?: (() => void) | undefined;
   /** A setting was changed. */
   settingsChanged?(): void;
   /** Holds to these rates, as NodeLimits.hold. */

@@ -13,6 +13,9 @@ export interface NodeLimitsOptions {
   readonly friends: () => ReadonlyMap<string, Partial<RateLimits>>;
   /** What the command line that began this process said: it holds in the place of the settings. */
   readonly given: GivenRates;
+  readonly setMetered: (isMetered: boolean) => void;
+  /** Our own line was metered and no longer is. */
+  readonly onBulkFree: () => void;
   readonly set: (limits: RateLimits, of: (identityHex: string) => Partial<RateLimits>) => void;
   readonly now?: () => Date;
 }
@@ -31,6 +34,7 @@ export class NodeLimits {
   /** Of commands that are at work. */
   readonly #held = new Set<GivenRates>();
   #timer: NodeJS.Timeout | undefined;
+  #isMetered = false;
   #rates: Rates = { upload: 'auto', download: 'auto' };
 
   constructor(options: NodeLimitsOptions) {
@@ -58,6 +62,7 @@ export class NodeLimits {
     const { friends, set } = this.#options;
     const of = friends();
     this.#rates = this.#current();
+    this.#lookWhetherMetered();
     set(this.#rates, (identityHex) => of.get(identityHex) ?? {});
   }
 
@@ -72,8 +77,18 @@ export class NodeLimits {
     };
   }
 
+  #lookWhetherMetered(): void {
+    const { setting, setMetered, onBulkFree } = this.#options;
+    const isMetered = setting('net.metered') === 'yes';
+    if (isMetered === this.#isMetered) return;
+    this.#isMetered = isMetered;
+    setMetered(isMetered);
+    if (!isMetered) onBulkFree();
+  }
+
   #look(): void {
     const { upload, download } = this.#current();
+    this.#lookWhetherMetered();
     if (upload !== this.#rates.upload || download !== this.#rates.download) this.apply();
   }
 

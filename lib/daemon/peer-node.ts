@@ -56,6 +56,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #links: PeerLinks;
   readonly #plugins: RunningPlugins | undefined;
   readonly #limits: NodeLimits;
+  onBulkFree: (() => void) | undefined;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -98,11 +99,14 @@ export class KithNode implements PeerNode, FriendNetwork {
         plugins?.presence(friendId, online);
         this.#onPresence(friendId, online);
       },
+      onBulkFree: () => this.onBulkFree?.(),
     });
     this.#limits = new NodeLimits({
       setting: (key) => session.settings.value(key),
       friends: () => friendLimits(session.state.friends()),
       given: limits,
+      setMetered: (isMetered) => this.#links.setMetered(isMetered),
+      onBulkFree: () => this.onBulkFree?.(),
       set: (rates, of) => this.#links.setLimits(rates, of),
     });
     this.#limits.start();

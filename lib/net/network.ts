@@ -62,6 +62,7 @@ export class Network {
   #transports: readonly Transport[] = [];
   #started = false;
   #moment = 0;
+  #isMetered = false;
   /** Of the directory, when it was last asked about everybody. */
   #revision: number | undefined;
   #closing: Promise<void> | undefined;
@@ -83,6 +84,7 @@ export class Network {
         ...options.budgets,
       },
       shaper: this.#shaper,
+      isMetered: () => this.#isMetered,
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,
@@ -94,6 +96,7 @@ export class Network {
       onOpen: (session) => this.#onOpen(session),
       onGone: (session, error) => this.#onGone(session, error),
       onFailed: () => this.#changed(),
+      onOffers: () => this.#changed(),
       onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
     });
     this.#dialler = new Dialler({
@@ -150,6 +153,13 @@ export class Network {
     this.#shaper.setLimits(limits, of);
   }
 
+  /** Tells all peers, now and as they come, that our line is metered, or that it isn't. */
+  setMetered(isMetered: boolean): void {
+    if (isMetered === this.#isMetered) return;
+    this.#isMetered = isMetered;
+    this.#sessions.restate();
+  }
+
   /** The devices with which calls may be made now. */
   peers(): PeerInfo[] {
     return this.#sessions.open().flatMap(({ peer }) => {
@@ -188,12 +198,12 @@ export class Network {
       .find(({ peer }) => peer !== undefined && toHex(peer.identity) === identityHex);
     if (session !== undefined) {
       const { via, remoteAddress } = session.link;
-      return { online: true, via, address: remoteAddress, mutual, trouble: null };
+      return { online: true, via, address: remoteAddress, mutual, trouble: null, metered: session.metered };
     }
     const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
-    return { online: false, via: null, address: null, mutual, trouble };
+    return { online: false, via: null, address: null, mutual, trouble, metered: false };
   }
 
   /** True if each device of the identity was dialled in vain at least once since it was last there. */

@@ -20,6 +20,8 @@ export interface SessionTableEvents {
   /** A link ended before it became a session. */
   readonly onFailed: (session: Session, error: KithError) => void;
   readonly onTrouble: (session: Session, words: string) => void;
+  /** The other side has said anew what it grants and how its line is. */
+  readonly onOffers: (session: Session) => void;
 }
 
 /** All links of this process, and which of them is the session with each device (docs/formats/wire.md). */
@@ -51,6 +53,7 @@ export class SessionTable {
       onGreeted: (greeted) => this.#onGreeted(greeted),
       onChosen: (chosen) => this.#onChosen(chosen),
       onOpen: (open) => this.#events.onOpen(open),
+      onOffers: (session) => this.#events.onOffers(session),
       onTrouble: (troubled, words) => this.#events.onTrouble(troubled, words),
       onEnd: (ended, error) => this.#onEnd(ended, error),
     });
@@ -87,6 +90,11 @@ export class SessionTable {
   /** Asks the services anew what they grant. */
   regrant(): void {
     for (const session of this.#all) session.regrant();
+  }
+
+  /** Says anew to all how our line is. */
+  restate(): void {
+    for (const session of this.#all) session.restate();
   }
 
   /** Ends all and takes no more. */

@@ -9,6 +9,7 @@ import { HelloChannel } from './hello-channel.ts';
 import { roleInitiator, roleResponder, signHello, verifyHello } from './hello.ts';
 import type { Goodbye, Hello, Offers } from './hello.ts';
 import type { KeyPair, Link } from './link.ts';
+import { meteredExtensions, saysMetered } from './metered.ts';
 import { Mux } from './mux.ts';
 import { SendGate } from './send-gate.ts';
 import { ServedServices } from './served-services.ts';
@@ -39,6 +40,8 @@ export interface SessionHost {
   readonly services: readonly Service[];
   readonly budgets: CallBudgets;
   readonly shaper: Shaper;
+  /** Whether our own line is metered. */
+  isMetered(): boolean;
   readonly timers: Timers;
   /** 16 random bytes of this process. */
   readonly runId: Uint8Array;
@@ -58,6 +61,8 @@ export interface SessionEvents {
   readonly onOpen: (session: Session) => void;
   /** Something went wrong that doesn't end the session; for people. */
   readonly onTrouble: (session: Session, words: string) => void;
+  /** The other side has said anew what it grants and how its line is. */
+  readonly onOffers: (session: Session) => void;
   readonly onEnd: (session: Session, error: KithError) => void;
 }
 
@@ -154,6 +159,11 @@ export class Session {
     return this.#theirs?.moment;
   }
 
+  /** True while the other side says that its line is metered. */
+  get metered(): boolean {
+    return this.#theirs !== undefined && saysMetered(this.#theirs.extensions);
+  }
+
   /** Messages that wait for the stream. */
   get queuedMessages(): number {
     return this.#gate.waiting;
@@ -198,6 +208,11 @@ export class Session {
   /** Grants have changed: closes what is no longer granted, and tells the peer. */
   regrant(): void {
     if (this.#ended === undefined && this.#served?.regrant() === true) this.#sendOffers();
+  }
+
+  /** Says anew what the peer is granted, and how our line is. */
+  restate(): void {
+    if (this.#ended === undefined && this.#served !== undefined) this.#sendOffers();
   }
 
   /** Undefined while the peer doesn't grant the service. */
@@ -306,8 +321,10 @@ export class Session {
   }
 
   #takeOffers(offers: Offers, before: Offers | undefined): void {
-    if (this.#open) this.#called.takeOffers(offers.services);
-    else if (this.#offered) this.#openIfAgreed();
+    if (this.#open) {
+      this.#called.takeOffers(offers.services);
+      this.#events.onOffers(this);
+    } else if (this.#offered) this.#openIfAgreed();
     else if (before === undefined) this.#events.onChosen(this);
   }
 
@@ -323,7 +340,8 @@ export class Session {
 
   #sendOffers(): void {
     const services = this.#served?.offers ?? [];
-    this.#hello.sendOffers({ moment: this.#host.nextMoment(), services, extensions: [] });
+    const extensions = meteredExtensions(this.#host.isMetered());
+    this.#hello.sendOffers({ moment: this.#host.nextMoment(), services, extensions });
   }
 
   #broken(error: unknown): void {

@@ -100,6 +100,7 @@ export async function friendInfo(
     ...said,
     devices: devices.map(({ deviceId, name: text }) => ({ id: toHex(deviceId), name: cleanName(text) })),
     addresses: card === undefined ? [] : addressesOf(card),
+    metered: presence.metered === true,
     ...limitsOf(friend),
   };
 }

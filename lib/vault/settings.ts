@@ -86,6 +86,14 @@ const rules: Readonly<Record<string, SettingRule>> = {
     check: (value) => void pluginNames(value),
     onlyHere: true,
   },
+  'net.metered': {
+    default: 'no',
+    help: 'yes while every byte on this line costs: kith repairs nothing by itself, and friends keep new data back',
+    check: (value) => {
+      if (value !== 'yes' && value !== 'no')
+        throw new KithError('usage', `"${value}" is neither yes nor no.`);
+    },
+  },
   'web.allowed_hosts': {
     default: '',
     help: 'names under which the local page may be opened (no effect in this version yet)',

@@ -217,6 +217,8 @@ export interface FriendInfo {
   readonly shardsOfMine: number | null;
   readonly devices: readonly { readonly id: string; readonly name: string }[];
   readonly addresses: readonly string[];
+  /** True while the friend says that its line is metered: new data waits. */
+  readonly metered: boolean;
   /** Bytes a second at most that go there and come from there; null for no limit of its own. */
   readonly uploadLimit: number | null;
   readonly downloadLimit: number | null;

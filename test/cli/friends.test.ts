@@ -30,6 +30,7 @@ const ben: FriendInfo = {
   usedByMe: 2e9,
   shardsOfMine: 12,
   devices: [{ id: 'dd'.repeat(32), name: 'laptop' }],
+  metered: true,
   uploadLimit: 2_000_000,
   downloadLimit: null,
   addresses: ['127.0.0.1:4000'],
@@ -188,6 +189,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
       trash_bytes: 7,
       devices: ben.devices,
       addresses: ben.addresses,
+      metered: true,
       limit_upload: 2_000_000,
       limit_download: null,
     });
@@ -209,7 +211,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
     const list = await world.ok(['friend', 'list']);
     assert.match(
       list.stdout,
-      /ben\\x1b\[31m +online, direct +1\.00 GB of 50\.0 GB +2\.00 GB of 20\.0 GB +mill lane/,
+      /ben\\x1b\[31m +online, direct; metered: paused +1\.00 GB of 50\.0 GB +2\.00 GB of 20\.0 GB +mill lane/,
     );
     assert.match(list.stdout, /cleo is away: nobody answers/);
     const show = await world.ok(['friend', 'show', 'ben']);

@@ -33,6 +33,7 @@ import {
   verifyHello,
 } from '../../lib/net/hello.ts';
 import type { Hello } from '../../lib/net/hello.ts';
+import { meteredExtensions, saysMetered } from '../../lib/net/metered.ts';
 import {
   bulkBytesMax,
   bulkMessageBytes,
@@ -95,6 +96,7 @@ function eachMessage(
 ): void {
   work('hello', hello, encodeHello, decodeHello);
   work('offers', offers, encodeOffers, decodeOffers);
+  work('metered offers', { ...offers, extensions: meteredExtensions(true) }, encodeOffers, decodeOffers);
   work('goodbye', goodbye, encodeGoodbye, decodeGoodbye);
   work('ping', 0xdeadbeef, encodePing, decodePing);
   work('call', call, encodeCall, decodeCall);
@@ -114,6 +116,14 @@ void describe('messages on the wire', () => {
         sample,
       );
     });
+  });
+
+  void it('say that a line is metered by one byte, and nothing by any other', () => {
+    assert.equal(saysMetered(meteredExtensions(true)), true);
+    assert.equal(saysMetered(meteredExtensions(false)), false);
+    for (const bytes of [[], [0], [2], [1, 1]]) {
+      assert.equal(saysMetered([{ tag: 1, bytes: new Uint8Array(bytes) }]), false, String(bytes));
+    }
   });
 
   void it('refuse what is over a limit', () => {

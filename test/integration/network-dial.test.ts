@@ -212,6 +212,7 @@ void describe('dialling', () => {
       address: null,
       mutual: false,
       trouble: 'it refused',
+      metered: false,
     });
   });
 
