@@ -112,7 +112,11 @@ export class Session {
     const { stream } = link;
     stream.setKeepAlive(keepAliveMs);
     stream.setTimeout(lifelessMsMax);
-    this.#mux = new Mux(stream, (error) => this.#broken(error));
+    this.#mux = new Mux(
+      stream,
+      () => host.timers.nowMs(),
+      (error) => this.#broken(error),
+    );
     this.#gate = new SendGate(host.timers, () => this.end('silent', 'it takes nothing any more'));
     stream.on('drain', () => this.#gate.drained());
     this.#flow = new SessionFlow(host.shaper, host.timers);
