@@ -1,4 +1,5 @@
 import { KithError } from '../base/errors.ts';
+import { unfilledBytes } from './upload-memory.ts';
 
 /** Bytes of all parts together. */
 export function bytesOf(parts: readonly Uint8Array[]): number {
@@ -98,12 +99,6 @@ export class BulkOutbox {
   }
 }
 
-/** Memory of its own, not cleared: it is handed out once every byte of it has come. */
-function unfilledBytes(length: number): Uint8Array {
-  const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
-  return new Uint8Array(buffer, byteOffset, length);
-}
-
 /** Bulk bytes on their way in: gathered, or only counted once nobody wants them any more. */
 export class BulkInbox {
   readonly totalBytes: number;
@@ -111,11 +106,12 @@ export class BulkInbox {
   #received = 0;
   #granted: number;
 
-  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. Bytes granted so far: all unless given. */
-  constructor(totalBytes: number, grantedBytes: number = totalBytes) {
+  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. Bytes granted so far: all unless given. They
+   * are gathered in `memory`, of which the beginning is filled, or in memory of their own. */
+  constructor(totalBytes: number, grantedBytes: number = totalBytes, memory?: Uint8Array) {
     this.totalBytes = totalBytes;
     this.#granted = grantedBytes;
-    this.#bytes = unfilledBytes(totalBytes);
+    this.#bytes = memory?.subarray(0, totalBytes) ?? unfilledBytes(totalBytes);
   }
 
   get complete(): boolean {
@@ -150,7 +146,7 @@ export class BulkInbox {
     this.#bytes = undefined;
   }
 
-  /** All of the bytes; the caller's own. */
+  /** All of the bytes; the caller's own, or the beginning of the memory that was given. */
   take(): Uint8Array {
     const bytes = this.#bytes;
     if (bytes === undefined || !this.complete) throw new RangeError('bulk bytes taken before they had come');

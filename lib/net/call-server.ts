@@ -20,6 +20,8 @@ import {
 import type { CallMessage } from './call-codec.ts';
 import { replyBodyBytesMax } from './service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
+import { lentBytesMin } from './upload-memory.ts';
+import type { UploadMemory } from './upload-memory.ts';
 import { failureOf } from './wire-error.ts';
 
 /** How often a caller hears of a call that is still worked on: six times in its default patience. */
@@ -39,6 +41,8 @@ export interface CallBudgets {
   readonly bodies: BulkBudget;
   readonly uploads: BulkBudget;
   readonly downloads: BulkBudget;
+  /** For large uploads whose handlers borrow them. */
+  readonly memory?: UploadMemory;
 }
 
 /** A call under way on this side. */
@@ -56,6 +60,8 @@ class ServedCall {
   /** Called when the upload is complete, or will not be. */
   onUpload: ((error: Error | undefined) => void) | undefined;
   callOffSilence: () => void = () => {};
+  /** The memory of its upload is free. */
+  giveBack: () => void = () => {};
   releaseBodies: () => void = () => {};
   releaseUpload: () => void = () => {};
   releaseDownload: () => void = () => {};
@@ -76,6 +82,7 @@ class ServedCall {
 
   release(): void {
     this.#dropUpload(new KithError('failed', 'the call had ended'));
+    this.giveBack();
     this.releaseUpload();
     this.releaseDownload();
     this.releaseBodies();
@@ -305,10 +312,17 @@ export class CallServer {
   #incoming(call: ServedCall): IncomingCall {
     const { method, body, uploadBytes, downloadBytesMax } = call.message;
     const { signal } = call;
-    return { method, body, uploadBytes, downloadBytesMax, signal, receive: () => this.#receive(call) };
+    return {
+      method,
+      body,
+      uploadBytes,
+      downloadBytesMax,
+      signal,
+      receive: ({ lent = false } = {}) => this.#receive(call, lent),
+    };
   }
 
-  async #receive(call: ServedCall): Promise<Uint8Array> {
+  async #receive(call: ServedCall, lent: boolean): Promise<Uint8Array> {
     if (call.asked) throw new RangeError('an upload is received once');
     call.asked = true;
     const { id, uploadBytes } = call.message;
@@ -318,7 +332,10 @@ export class CallServer {
       call.releaseUpload();
       throw call.signal.reason ?? new KithError('failed', 'the call had ended');
     }
-    const inbox = new BulkInbox(uploadBytes, 0);
+    const memory = lent && uploadBytes >= lentBytesMin ? this.#budgets.memory : undefined;
+    const borrowed = memory?.take(uploadBytes);
+    if (borrowed !== undefined) call.giveBack = () => memory?.giveBack(borrowed);
+    const inbox = new BulkInbox(uploadBytes, 0, borrowed);
     await new Promise<void>((resolve, reject) => {
       call.inbox = inbox;
       call.onUpload = (error) => (error === undefined ? resolve() : reject(error));

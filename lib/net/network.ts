@@ -2,7 +2,13 @@ import { equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
+import {
+  bodyBudgetBytes,
+  bodyBudgetBytesPerPeer,
+  BulkBudget,
+  uploadBudgetBytes,
+  uploadBudgetBytesPerPeer,
+} from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
@@ -16,6 +22,7 @@ import { Shaper } from './shaper.ts';
 import type { RateLimits } from './shaper.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
+import { UploadMemory } from './upload-memory.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 
@@ -50,6 +57,7 @@ export class Network {
   readonly #sessions: SessionTable;
   readonly #dialler: Dialler;
   readonly #shaper: Shaper;
+  readonly #uploadMemory: UploadMemory;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
@@ -73,14 +81,16 @@ export class Network {
     const { device, directory, services, random = systemRandom } = options;
     this.#timers = options.timers ?? systemTimers;
     this.#shaper = new Shaper(this.#timers);
+    this.#uploadMemory = new UploadMemory(this.#timers);
     const host = {
       device,
       directory,
       services,
       budgets: {
         bodies: new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer),
-        uploads: new BulkBudget(),
+        uploads: new BulkBudget(uploadBudgetBytes, uploadBudgetBytesPerPeer),
         downloads: new BulkBudget(),
+        memory: this.#uploadMemory,
         ...options.budgets,
       },
       shaper: this.#shaper,
@@ -283,6 +293,7 @@ export class Network {
     await this.#sessions.close();
     await dials;
     await Promise.all(this.#transports.map((transport) => transport.close()));
+    this.#uploadMemory.close();
     for (const waiter of this.#waiters) waiter.check();
   }
 

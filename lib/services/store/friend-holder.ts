@@ -47,7 +47,7 @@ import {
 
 /**
  * Bytes of puts on their way to one friend: three shards of 4 MiB, so that one comes while another is verified there and a third waits
- * for the disk. A friend holds 16 MiB of uploads for each of us.
+ * for the disk. A friend holds as much of uploads for each of us.
  */
 const inFlightBytesMax: number = 14 * 1024 * 1024;
 
