@@ -71,6 +71,16 @@ export const globalOptions: OptionSpecs = {
     value: 'FILE',
     describe: 'File with the passphrase (also KITH_PASSPHRASE_FILE, KITH_PASSPHRASE)',
   },
+  'limit-upload': {
+    type: 'text',
+    value: 'RATE',
+    describe: 'Send no more than so many bytes a second meanwhile, such as 2MB; none; auto',
+  },
+  'limit-download': {
+    type: 'text',
+    value: 'RATE',
+    describe: 'Take no more than so many bytes a second meanwhile, such as 2MB; none',
+  },
   help: { type: 'flag', alias: 'h', describe: 'Show help' },
   version: { type: 'flag', describe: 'Show the version' },
 };

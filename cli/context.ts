@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { systemClock } from '../lib/base/clock.ts';
 import { KithError, isKithError, messageOf } from '../lib/base/errors.ts';
+import { parseRates, type TypedRates } from '../lib/base/rate.ts';
 import { ProgressView } from './progress.ts';
 import { kithVersion } from './version.ts';
 import { shown } from './words.ts';
@@ -16,6 +17,8 @@ export interface Context {
   readonly home: string;
   /** Undefined where none was given; read before anything is opened. */
   readonly passphrase: string | undefined;
+  /** `--limit-upload` and `--limit-download`, which make sense. */
+  readonly limits: TypedRates;
   readonly output: Output;
   readonly signal: AbortSignal;
   readonly progress: boolean;
@@ -67,12 +70,22 @@ export async function passphraseGiven(
   return file === undefined || file === '' ? undefined : readPassphraseFile(file);
 }
 
+/** KithError `usage` for a rate that is none. */
+function typedRates(args: Args): TypedRates {
+  const upload = args.text('limit-upload');
+  const download = args.text('limit-download');
+  const typed = { ...(upload !== undefined && { upload }), ...(download !== undefined && { download }) };
+  parseRates(typed);
+  return typed;
+}
+
 /** Builds a command's context from the global options. */
 export async function makeContext(args: Args, output: Output, signal: AbortSignal): Promise<Context> {
   const progress = !args.flag('no-progress') && !output.quiet;
   return {
     home: homeFolder(args.text('home'), process.env),
     passphrase: await passphraseGiven(args.text('passphrase-file'), process.env),
+    limits: typedRates(args),
     output,
     signal,
     progress,
@@ -110,7 +123,7 @@ async function openDaemonsVault(context: Context): Promise<Opened | undefined> {
   if ((await findSocket(context.home)) === undefined) return undefined;
   const { openRemoteVault } = await import('../lib/api/remote-vault.ts');
   const onProblem = (problem: Problem): void => context.output.problem(problem);
-  const vault = await openRemoteVault(context.home, kithVersion(), onProblem);
+  const vault = await openRemoteVault(context.home, kithVersion(), onProblem, context.limits);
   return vault === undefined ? undefined : { vault, close: () => vault.close() };
 }
 
@@ -121,6 +134,7 @@ async function openLocalVault(context: Context): Promise<Opened> {
     home: context.home,
     passphrase: context.passphrase,
     network: undefined,
+    limits: parseRates(context.limits),
     // The very function that operations are given: then nobody need keep apart whose a problem is.
     onProblem: context.output.problem,
   });

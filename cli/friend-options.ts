@@ -1,4 +1,5 @@
 import { KithError } from '../lib/base/errors.ts';
+import { parseRate } from '../lib/base/rate.ts';
 import type { FriendOptions } from '../lib/vault/types.ts';
 import type { Args } from './args.ts';
 import type { OptionSpecs } from './command.ts';
@@ -19,6 +20,16 @@ export const friendOptionSpecs: OptionSpecs = {
   },
   allow: { type: 'list', value: 'SERVICES', describe: 'What this friend may use here, such as store,cards' },
   deny: { type: 'list', value: 'SERVICES', describe: 'What this friend may no longer use here' },
+  'limit-upload': {
+    type: 'text',
+    value: 'RATE',
+    describe: 'Send this friend no more than so many bytes a second from now on, such as 2MB; none',
+  },
+  'limit-download': {
+    type: 'text',
+    value: 'RATE',
+    describe: 'Take no more than so many bytes a second from this friend from now on; none',
+  },
 };
 
 /** `a,b` and several times: all names. */
@@ -29,6 +40,19 @@ function names(args: Args, option: string): string[] {
   return all;
 }
 
+/** Bytes a second for one friend; 0 for `none`. */
+function friendRate(args: Args, option: string): number | undefined {
+  const text = args.text(option);
+  if (text === undefined) return undefined;
+  const rate = parseRate(text);
+  if (rate === 'auto')
+    throw new KithError(
+      'usage',
+      `--${option}: auto is for all friends together; here it is a rate, or none.`,
+    );
+  return rate === Number.POSITIVE_INFINITY ? 0 : rate;
+}
+
 /** The options that were given. KithError `usage`. */
 export function friendOptions(args: Args): FriendOptions {
   const name = args.text('name');
@@ -36,11 +60,15 @@ export function friendOptions(args: Args): FriendOptions {
   const quotaBytes = args.size('quota');
   const allow = names(args, 'allow');
   const deny = names(args, 'deny');
+  const uploadLimit = friendRate(args, 'limit-upload');
+  const downloadLimit = friendRate(args, 'limit-download');
   return {
     ...(name !== undefined && { name }),
     ...(quotaBytes !== undefined && { quotaBytes }),
     ...(household !== undefined && { household }),
     ...(allow.length > 0 && { allow }),
     ...(deny.length > 0 && { deny }),
+    ...(uploadLimit !== undefined && { uploadLimit }),
+    ...(downloadLimit !== undefined && { downloadLimit }),
   };
 }

@@ -7,6 +7,10 @@ function roomWords(used: number | null, quota: number | null): string {
   return `${used === null ? '?' : formatSize(used)} of ${formatSize(quota)}`;
 }
 
+function rateWords(bytesPerSecond: number | null): string | null {
+  return bytesPerSecond === null ? null : `${formatSize(bytesPerSecond)}/s`;
+}
+
 const viaWords: Readonly<Record<NonNullable<FriendInfo['via']>, string>> = {
   direct: 'online, direct',
   punched: 'online, punched',
@@ -15,7 +19,8 @@ const viaWords: Readonly<Record<NonNullable<FriendInfo['via']>, string>> = {
 
 function stateWords(friend: FriendInfo): string {
   if (!friend.online) return 'away';
-  return friend.via === null ? 'online' : viaWords[friend.via];
+  const words = friend.via === null ? 'online' : viaWords[friend.via];
+  return friend.metered ? `${words}; metered: paused` : words;
 }
 
 /** Friends as a table for people, and under it why some are away; empty where there are none. */
@@ -53,6 +58,8 @@ export function friendLines(friend: FriendInfo): string[] {
       'devices',
       friend.devices.map(({ id, name }) => `${shown(name)} (${id.slice(0, 16)})`).join(', ') || null,
     ],
+    ['sent at most', rateWords(friend.uploadLimit)],
+    ['taken at most', rateWords(friend.downloadLimit)],
     ['addresses', friend.addresses.map(shown).join(', ') || 'none known'],
   ];
   const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[name, value]]));

@@ -38,7 +38,13 @@ export function commandHelp(command: Command): string {
       command.positionals.map((p) => [`  ${p.name.toUpperCase()}`, p.describe]),
     ),
     ...section('Options', Object.entries(command.options).map(optionRow)),
-    ...section('Options of every command', Object.entries(globalOptions).map(optionRow)),
+    ...section(
+      'Options of every command',
+      Object.entries(globalOptions)
+        // One of the command's own counts in its place.
+        .filter(([name]) => command.options[name] === undefined)
+        .map(optionRow),
+    ),
     '',
     'Examples:',
     ...command.examples.flatMap(([line, does]) => [`  ${line}`, `      ${does}`]),

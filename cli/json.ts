@@ -40,6 +40,9 @@ export function friendJson(friend: FriendInfo): Record<string, unknown> {
     trash_bytes: friend.trashOfThem,
     devices: friend.devices,
     addresses: friend.addresses,
+    metered: friend.metered,
+    limit_upload: friend.uploadLimit,
+    limit_download: friend.downloadLimit,
   };
 }
 

@@ -1,3 +1,4 @@
+import { parseRates } from '../../lib/base/rate.ts';
 import { resolve } from 'node:path';
 import { KithError } from '../../lib/base/errors.ts';
 import { countOf } from '../../lib/base/units.ts';
@@ -58,7 +59,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const phrase =
     phraseFile === '-' ? await readStandardInput() : await readSmallFile(phraseFile, 'phrase file');
   const { recoverVault } = await import('../../lib/vault/index.ts');
-  const { recoveryNetwork } = await import('../../lib/daemon/recovery-node.ts');
+  const { recoveryNetworkAt } = await import('../../lib/daemon/recovery-node.ts');
   const summary = await withOperation(context, (operation) =>
     recoverVault({
       ...keyOptions(context),
@@ -66,7 +67,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
       phrase,
       drives: args.list('drive').map((path) => resolve(path)),
       cards,
-      friends: recoveryNetwork,
+      friends: recoveryNetworkAt(parseRates(context.limits)),
     }),
   );
   output.event('summary', {

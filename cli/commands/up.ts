@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { KithError, isKithError, messageOf, systemCode } from '../../lib/base/errors.ts';
+import { parseRates } from '../../lib/base/rate.ts';
 import { startDetached, startTeller } from '../detach.ts';
 import { kithVersion } from '../version.ts';
 import { shown } from '../words.ts';
@@ -97,6 +98,7 @@ async function startDaemon(context: Context, args: Args, network: NetworkOptions
     home: context.home,
     passphrase: context.passphrase,
     network,
+    limits: parseRates(context.limits),
     version: kithVersion(),
     openHome,
     signal: context.signal,

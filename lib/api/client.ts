@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { KithError, isKithError, messageOf, systemCode } from '../base/errors.ts';
+import type { TypedRates } from '../base/rate.ts';
 import { apiNumber, callHeader, decodeMessage, errorOf, type About, type Message } from './messages.ts';
 import { encodeWire } from './wire-json.ts';
 import { findSocket } from './socket-path.ts';
@@ -15,6 +16,8 @@ const nobodyCodes: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'E
 /** Speaks to a daemon over its socket, a connection for each call. */
 export class ApiClient {
   readonly #path: string;
+  /** Rates that hold while a call of this client is at work. */
+  limits: TypedRates = {};
 
   constructor(path: string) {
     this.#path = path;
@@ -97,7 +100,7 @@ export class ApiClient {
     operation: Operation,
   ): AsyncGenerator<Message, void, undefined> {
     const { signal } = operation;
-    const body = encodeWire({ args, items: operation.onItem !== undefined });
+    const body = encodeWire({ args, items: operation.onItem !== undefined, limits: this.limits });
     const answer = await this.#request('POST', `/v1/call/${method}`, body);
     const id = answer.headers[callHeader];
     const cancel = (): void => {

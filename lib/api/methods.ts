@@ -1,4 +1,5 @@
 import { KithError } from '../base/errors.ts';
+import type { TypedRates } from '../base/rate.ts';
 import { absolutePath, count, fields, flag, listOf, oneOf, optional, text, type Check } from './checks.ts';
 import type {
   BackupOptions,
@@ -19,6 +20,8 @@ export type Method = Exclude<keyof VaultApi, 'id' | 'name' | 'close'>;
 export interface ApiCall {
   readonly method: Method;
   readonly args: readonly unknown[];
+  /** Rates that hold while it is at work, as they were typed. */
+  readonly limits?: TypedRates;
   /** Where it reports, and its signal. */
   readonly operation: Operation;
   /** Takes an entry of `list`; resolves when the next one is welcome. */
@@ -37,6 +40,8 @@ const friendOptions = {
   household: text,
   allow: listOf(text),
   deny: listOf(text),
+  uploadLimit: count,
+  downloadLimit: count,
 };
 
 const force = optional(fields({ force: flag }));

@@ -1,3 +1,4 @@
+import type { TypedRates } from '../base/rate.ts';
 import { connectDaemon, type ApiClient } from './client.ts';
 import type { About } from './messages.ts';
 import type { Method } from './methods.ts';
@@ -162,12 +163,17 @@ export class RemoteVault implements VaultApi {
   }
 }
 
-/** The vault of the daemon that runs in a home; undefined where none does. Errors as connectDaemon. */
+/**
+ * The vault of the daemon that runs in a home; undefined where none does. `limits` are rates that hold there while a call is at work. Errors as
+ * connectDaemon.
+ */
 export async function openRemoteVault(
   home: string,
   version: string,
   onProblem?: (problem: Problem) => void,
+  limits: TypedRates = {},
 ): Promise<VaultApi | undefined> {
   const found = await connectDaemon(home, version);
+  if (found !== undefined) found.client.limits = limits;
   return found === undefined ? undefined : new RemoteVault(found.client, found.about, onProblem);
 }

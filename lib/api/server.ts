@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { displayText } from '../base/bytes.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
+import { parseRates, type TypedRates } from '../base/rate.ts';
 import { KithError, messageOf } from '../base/errors.ts';
 import { Answer } from './answer.ts';
 import { callHeader, encodeMessage, errorMessage, requestBytesMax, type About } from './messages.ts';
@@ -124,13 +125,14 @@ export class ApiServer {
       }
       this.#calls.set(id, call);
       response.on('close', () => call.abort(interrupted()));
-      const { args, items } = await readRequest(request, response);
+      const { args, items, limits } = await readRequest(request, response);
       checkArguments(method, args);
       response.setHeader(callHeader, id);
       response.flushHeaders();
       const value = await this.#options.perform({
         method,
         args,
+        limits,
         operation: {
           signal: call.signal,
           onProgress: (progress) => answer.tell({ type: 'progress', ...progress }),
@@ -187,7 +189,7 @@ function refuseUnless(good: boolean, response: ServerResponse, status: number, m
 async function readRequest(
   request: IncomingMessage,
   response: ServerResponse,
-): Promise<{ readonly args: readonly unknown[]; readonly items: boolean }> {
+): Promise<{ readonly args: readonly unknown[]; readonly items: boolean; readonly limits: TypedRates }> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of request as AsyncIterable<Uint8Array>) {
@@ -203,5 +205,25 @@ async function readRequest(
   if (value === null || typeof value !== 'object' || !('args' in value) || !Array.isArray(value.args)) {
     throw new KithError('malformed', 'a request is an object with a list "args"');
   }
-  return { args: value.args as unknown[], items: 'items' in value && value.items === true };
+  return {
+    args: value.args as unknown[],
+    items: 'items' in value && value.items === true,
+    limits: typedRates('limits' in value ? value.limits : undefined),
+  };
+}
+
+/** Rates as they were typed with the command. KithError `malformed`, or `usage` for one that is none. */
+function typedRates(value: unknown): TypedRates {
+  if (value === undefined || value === null) return {};
+  const { upload, download } = value as Record<string, unknown>;
+  for (const rate of [upload, download]) {
+    if (rate !== undefined && typeof rate !== 'string')
+      throw new KithError('malformed', 'a rate in "limits" is text, such as 2MB');
+  }
+  const typed = {
+    ...(upload !== undefined && { upload }),
+    ...(download !== undefined && { download }),
+  } as TypedRates;
+  parseRates(typed);
+  return typed;
 }

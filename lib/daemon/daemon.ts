@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { parseRates, type GivenRates } from '../base/rate.ts';
 import { parseDuration } from '../base/units.ts';
 import { connectDaemon } from '../api/client.ts';
 import { apiNumber } from '../api/messages.ts';
@@ -20,6 +21,8 @@ export interface DaemonOptions {
   readonly home: string;
   readonly passphrase: string | undefined;
   readonly network: NetworkOptions;
+  /** Rates that hold in the place of the settings, as long as this daemon runs. */
+  readonly limits?: GivenRates;
   /** kith's version: commands of another one are told so. */
   readonly version: string;
   readonly openHome: OpenHome;
@@ -74,8 +77,12 @@ export class Daemon {
       },
       look: async () =>
         (await vault.driveList({ brief: true })).map(({ id, available }) => ({ id, here: available })),
-      repair: async (signal) =>
-        repairedWords(await vault.repair({ quick: true, signal, onProblem: this.#heard })),
+      repair: async (signal) => {
+        const [metered] = await vault.configGet('net.metered');
+        // Nobody has asked for it, and every byte costs: what waits is done when that is over.
+        if (metered?.value === 'yes') return undefined;
+        return repairedWords(await vault.repair({ quick: true, signal, onProblem: this.#heard }));
+      },
       exchangeWith: async (id, signal) => node?.exchangeWith(id, signal),
     });
   }
@@ -85,7 +92,7 @@ export class Daemon {
    * daemon that has the home), `wrong-passphrase` (12), `address-taken`. What was begun is undone.
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
-    const { home, passphrase, network } = options;
+    const { home, passphrase, network, limits = {} } = options;
     const early: Problem[] = [];
     let heard: Listener = (problem) => void early.push(problem);
     const earlyNotes: Parameters<Note>[] = [];
@@ -96,6 +103,7 @@ export class Daemon {
         home,
         passphrase,
         network,
+        limits,
         onProblem: (problem) => heard(problem),
         note: (...line) => note(...line),
       });
@@ -124,6 +132,7 @@ export class Daemon {
     for (const friend of node === undefined ? [] : await vault.friendList()) {
       this.#names.set(friend.id, friend.name);
     }
+    if (node !== undefined) node.onBulkFree = () => this.#scheduler.request();
     await node?.start((id, online) => this.#presence(id, online), signal);
     signal.throwIfAborted();
     this.#socket = await prepareSocket(home);
@@ -191,7 +200,7 @@ export class Daemon {
       const level = told ? 'info' : 'debug';
       this.#log(level, 'command', `${call.method} began`);
       try {
-        const value = await this.#inTurn(call, signal);
+        const value = await this.#underLimits(call, () => this.#inTurn(call, signal));
         this.#log(level, 'command', finishedWords(call.method, value));
         return value;
       } catch (error) {
@@ -200,6 +209,16 @@ export class Daemon {
         throw this.#ending.signal.aborted && isKithError(error, 'interrupted') ? ending() : error;
       }
     });
+  }
+
+  /** While a command that named rates is at work they hold for all that this process sends and takes. */
+  async #underLimits(call: ApiCall, work: () => Promise<unknown>): Promise<unknown> {
+    const release = this.#opened.node?.holdLimits?.(parseRates(call.limits ?? {}));
+    try {
+      return await work();
+    } finally {
+      release?.();
+    }
   }
 
   async #inTurn(call: ApiCall, signal: AbortSignal): Promise<unknown> {
@@ -223,6 +242,7 @@ export class Daemon {
   /** What follows for the daemon from what a command did. */
   async #wrote(method: Method): Promise<void> {
     if (this.#ending.signal.aborted) return;
+    if (method === 'configSet') this.#opened.node?.settingsChanged?.();
     if (method === 'backup') this.#scheduler.request();
     if (method === 'configSet' || method === 'driveAdd' || method === 'driveRemove')
       this.#scheduler.changed();

@@ -1,3 +1,4 @@
+import type { GivenRates } from '../base/rate.ts';
 import type { FriendNetwork } from '../vault/friend-network.ts';
 import type { Problem, VaultApi } from '../vault/types.ts';
 
@@ -32,6 +33,12 @@ export interface PeerNode {
   start(onPresence: (friendId: string, online: boolean) => void, signal: AbortSignal): Promise<void>;
   /** Brings a friend's copy of the logs up to date and hears what it knows. A friend that is away is none of its errors. */
   exchangeWith(friendId: string, signal: AbortSignal): Promise<void>;
+  /** Called, where it is set, when a friend who took no bulk takes it again. */
+  onBulkFree?: (() => void) | undefined;
+  /** A setting was changed. */
+  settingsChanged?(): void;
+  /** Holds to these rates, as NodeLimits.hold. */
+  holdLimits?(given: GivenRates): () => void;
   /** Ends all sessions, frees all sockets. Harmless when repeated. */
   close(): Promise<void>;
 }
@@ -44,6 +51,8 @@ export interface OpenHomeOptions {
   readonly passphrase: string | undefined;
   /** Undefined for a command that works by itself: an ephemeral port, nothing announced. */
   readonly network: NetworkOptions | undefined;
+  /** Rates that hold in this process in the place of the settings. */
+  readonly limits?: GivenRates;
   readonly onProblem: (problem: Problem) => void;
   /** Left out where there is no log. */
   readonly note?: Note;

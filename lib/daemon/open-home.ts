@@ -1,5 +1,6 @@
 import { openVault } from '../vault/index.ts';
 import type { Session } from '../vault/session.ts';
+import type { GivenRates } from '../base/rate.ts';
 import { NetworkOnDemand, type NetworkNode } from './network-on-demand.ts';
 import type { NetworkOptions, Note, OpenHome } from './home-port.ts';
 
@@ -8,11 +9,12 @@ export const openHome: OpenHome = async ({
   home,
   passphrase,
   network,
+  limits = {},
   onProblem,
   note = () => undefined,
 }) => {
   const make = (session: Session, options?: NetworkOptions): Promise<NetworkNode> =>
-    makeNode(session, options, note);
+    makeNode(session, options, note, limits);
   let node: NetworkNode | undefined;
   const vault = await openVault({
     home,
@@ -32,7 +34,8 @@ async function makeNode(
   session: Session,
   network: NetworkOptions | undefined,
   note: Note,
+  limits: GivenRates,
 ): Promise<NetworkNode> {
   const { KithNode } = await import('./peer-node.ts');
-  return await KithNode.make(session, network, note);
+  return await KithNode.make(session, network, note, limits);
 }

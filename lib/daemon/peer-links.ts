@@ -7,6 +7,7 @@ import { cardEntries } from '../net/card-entries.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
+import type { RateLimits } from '../net/shaper.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
@@ -33,6 +34,8 @@ export interface PeerLinksOptions {
   readonly random: RandomSource;
   readonly clock: Clock;
   readonly onPresence: (friendId: string, online: boolean) => void;
+  /** A friend whose line was metered says that it no longer is. */
+  readonly onBulkFree?: () => void;
 }
 
 export interface OpenLinksOptions {
@@ -51,6 +54,8 @@ export class PeerLinks {
   readonly #network: Network;
   readonly #mirrors = new Map<string, InventoryMirror>();
   readonly #online = new Set<string>();
+  /** Those online who say that their line is metered. */
+  readonly #metered = new Set<string>();
   readonly #watchers = new Set<() => void>();
   /** When each friend that was here was lost, by the monotonic clock. */
   readonly #goneMs = new Map<string, number>();
@@ -121,6 +126,16 @@ export class PeerLinks {
     this.#network.refresh();
   }
 
+  /** Tells friends whether our line is metered. */
+  setMetered(isMetered: boolean): void {
+    this.#network.setMetered(isMetered);
+  }
+
+  /** As Network.setLimits. */
+  setLimits(limits: RateLimits, of?: (identityHex: string) => Partial<RateLimits>): void {
+    this.#network.setLimits(limits, of);
+  }
+
   /** After a change of address; `addresses` are those that this computer has now. */
   rediscover(addresses: ReadonlySet<string>): void {
     this.#network.refresh();
@@ -139,6 +154,10 @@ export class PeerLinks {
         return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
       },
       isFriendsDevice: (deviceId) => certifies(this.book, friend.id, deviceId),
+      whyPaused: () =>
+        this.presence(friend.id).metered === true
+          ? `${friend.name} is on a metered line: new data for it waits`
+          : undefined,
       random: this.#options.random,
       mirror,
     });
@@ -219,7 +238,18 @@ export class PeerLinks {
       this.#goneMs.delete(id);
       onPresence(id, true);
     }
+    this.#noteMetered(now);
     for (const check of this.#watchers) check();
+  }
+
+  #noteMetered(online: ReadonlySet<string>): void {
+    let isFree = false;
+    for (const id of online) {
+      if (this.#network.presence(id).metered) this.#metered.add(id);
+      else isFree = this.#metered.delete(id) || isFree;
+    }
+    for (const id of this.#metered) if (!online.has(id)) this.#metered.delete(id);
+    if (isFree) this.#options.onBulkFree?.();
   }
 }
 

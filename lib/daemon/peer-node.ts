@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fromHex, textOf, toHex, utf8 } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
+import type { GivenRates } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
 import { writeDurably } from '../disk/write-durably.ts';
@@ -19,7 +20,9 @@ import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { watchAddresses } from './address-watch.ts';
 import { hostPortText } from './host-port.ts';
+import { friendLimits } from './friend-limits.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { NodeLimits } from './node-limits.ts';
 import { startPlugins } from './start-plugins.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
@@ -50,6 +53,8 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #options: NetworkOptions | undefined;
   readonly #links: PeerLinks;
   readonly #plugins: RunningPlugins | undefined;
+  readonly #limits: NodeLimits;
+  onBulkFree: (() => void) | undefined;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -62,6 +67,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     session: Session,
     options: NetworkOptions | undefined,
     plugins: RunningPlugins | undefined,
+    limits: GivenRates,
   ) {
     this.id = session.id;
     this.#session = session;
@@ -91,17 +97,32 @@ export class KithNode implements PeerNode, FriendNetwork {
         plugins?.presence(friendId, online);
         this.#onPresence(friendId, online);
       },
+      onBulkFree: () => this.onBulkFree?.(),
     });
+    this.#limits = new NodeLimits({
+      setting: (key) => session.settings.value(key),
+      friends: () => friendLimits(session.state.friends()),
+      given: limits,
+      setMetered: (isMetered) => this.#links.setMetered(isMetered),
+      onBulkFree: () => this.onBulkFree?.(),
+      set: (rates, of) => this.#links.setLimits(rates, of),
+    });
+    this.#limits.start();
   }
 
   /** For an opened session; nothing listens or dials before `start`. */
-  static async make(session: Session, options: NetworkOptions | undefined, note: Note): Promise<KithNode> {
+  static async make(
+    session: Session,
+    options: NetworkOptions | undefined,
+    note: Note,
+    limits: GivenRates = {},
+  ): Promise<KithNode> {
     let node: KithNode | undefined;
     const plugins =
       options === undefined
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
-    node = new KithNode(session, options, plugins);
+    node = new KithNode(session, options, plugins, limits);
     if (options !== undefined) node.#hosting = await node.#openHosting();
     return node;
   }
@@ -221,6 +242,20 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   refresh(): void {
     this.#links.refresh();
+    this.#limits.apply();
+  }
+
+  settingsChanged(): void {
+    this.#limits.apply();
+  }
+
+  holdLimits(given: GivenRates): () => void {
+    return this.#limits.hold(given);
+  }
+
+  uploadRate(): number | undefined {
+    const { upload } = this.#limits.rates;
+    return upload === 'auto' || upload === Number.POSITIVE_INFINITY ? undefined : upload;
   }
 
   close(): Promise<void> {
@@ -230,6 +265,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   async #close(): Promise<void> {
     this.#endWatch();
+    this.#limits.close();
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();

@@ -1,10 +1,12 @@
 import { toHex } from '../base/bytes.ts';
+import type { GivenRates } from '../base/rate.ts';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { encodeAddressBody, encodeCard, type Card } from '../format/card.ts';
 import { decodeCertificate } from '../format/certificate.ts';
 import { signAddressRecord, type FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
+import type { RateLimits } from '../net/shaper.ts';
 import type { BookRecord } from '../trust/friends-book.ts';
 import type {
   FriendRef,
@@ -17,15 +19,20 @@ import type {
 import { callsStore, PeerLinks } from './peer-links.ts';
 import { dialOnly } from './peer-node.ts';
 
-/** The network of a recovery over the real transports: it dials, and nobody can dial it. */
-export const recoveryNetwork: RecoveryNetwork = {
-  connect: async ({ device, doorstep, cards }) => {
-    const own = cardOfDevice(device);
-    const node = new RecoveryNode(device, doorstep, own, cards);
-    await node.open();
-    return node;
-  },
-};
+/** The network of a recovery over the real transports, at these rates: it dials, and nobody can dial it. */
+export function recoveryNetworkAt({ upload = 'auto', download = 'auto' }: GivenRates): RecoveryNetwork {
+  return {
+    connect: async ({ device, doorstep, cards }) => {
+      const own = cardOfDevice(device);
+      const node = new RecoveryNode(device, doorstep, own, cards, { upload, download });
+      await node.open();
+      return node;
+    },
+  };
+}
+
+/** The same without rates of anybody's choice. */
+export const recoveryNetwork: RecoveryNetwork = recoveryNetworkAt({});
 
 /** A card with nothing but the device's certificate and its own signature under it: it can't be dialled. */
 function cardOfDevice(device: RecoveringDevice): Uint8Array {
@@ -59,6 +66,7 @@ class RecoveryNode implements RecoveryConnection {
     doorstep: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array },
     own: Uint8Array,
     cards: readonly Card[],
+    limits: RateLimits,
   ) {
     this.#friends = new Map(
       cards.map((card) => [
@@ -80,6 +88,7 @@ class RecoveryNode implements RecoveryConnection {
       clock: systemClock,
       onPresence: () => undefined,
     });
+    this.#links.setLimits(limits);
   }
 
   async open(): Promise<void> {

@@ -1,7 +1,14 @@
 import { bulkBytesMax } from './service.ts';
 
-/** Bulk bytes that calls of all peers together may hold in memory, each way. */
+/** Bulk bytes of answers that calls of all peers together may hold in memory. */
 export const bulkBudgetBytes: number = 64 * 1024 * 1024;
+
+/**
+ * Bulk bytes of uploads: fewer, since what comes leaves as much again to the collector on its way. One peer holds three shards with all that
+ * belongs to them, and leaves room for the largest upload of another.
+ */
+export const uploadBudgetBytes: number = 24 * 1024 * 1024;
+export const uploadBudgetBytesPerPeer: number = 14 * 1024 * 1024;
 
 /** Bodies of calls under way and of their replies; one peer holds an eighth: some thirty calls at once. */
 export const bodyBudgetBytes: number = 128 * 1024 * 1024;

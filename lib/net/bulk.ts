@@ -1,5 +1,5 @@
 import { KithError } from '../base/errors.ts';
-import { bulkMessageBytes } from './service.ts';
+import { unfilledBytes } from './upload-memory.ts';
 
 /** Bytes of all parts together. */
 export function bytesOf(parts: readonly Uint8Array[]): number {
@@ -17,6 +17,7 @@ export class BulkOutbox {
   readonly #parts: readonly Uint8Array[];
   readonly #push: (piece: Uint8Array, wanted: () => boolean) => Promise<void>;
   readonly #onError: (error: unknown) => void;
+  readonly #pieceBytesMax: () => number;
   #part = 0;
   #offset = 0;
   #credit = 0;
@@ -24,12 +25,14 @@ export class BulkOutbox {
   #pumping = false;
   #stopped = false;
 
-  /** `push` waits for its turn and sends the piece, if it is still `wanted` then. */
+  /** `push` waits for its turn and sends the piece, if it is still `wanted` then. A piece has `pieceBytesMax` bytes at most, as of when it is cut. */
   constructor(
     parts: readonly Uint8Array[],
     push: (piece: Uint8Array, wanted: () => boolean) => Promise<void>,
     onError: (error: unknown) => void,
+    pieceBytesMax: () => number,
   ) {
+    this.#pieceBytesMax = pieceBytesMax;
     this.#parts = parts;
     this.totalBytes = bytesOf(parts);
     this.#push = push;
@@ -45,6 +48,16 @@ export class BulkOutbox {
     return this.#sent < this.#credit;
   }
 
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** More bytes may go, as far as there are any. */
+  grantUpTo(bytes: number): void {
+    const more = Math.min(bytes, this.totalBytes - this.#credit);
+    if (more > 0) this.grant(more);
+  }
+
   /** More bytes may go. KithError `malformed` if that is more than there are. */
   grant(bytes: number): void {
     if (this.#credit + bytes > this.totalBytes) {
@@ -53,12 +66,7 @@ export class BulkOutbox {
     this.#credit += bytes;
     if (this.#pumping) return;
     this.#pumping = true;
-    void this.#pump().then(
-      () => {
-        this.#pumping = false;
-      },
-      (error: unknown) => this.#onError(error),
-    );
+    this.#pump().catch((error: unknown) => this.#onError(error));
   }
 
   /** Nothing more goes out, not even what waits for its turn. */
@@ -76,6 +84,7 @@ export class BulkOutbox {
         return true;
       });
     }
+    this.#pumping = false;
   }
 
   #nextPiece(): Uint8Array {
@@ -85,15 +94,9 @@ export class BulkOutbox {
       part = this.#parts[++this.#part];
     }
     if (part === undefined) throw new RangeError('bulk bytes changed while they were sent');
-    const length = Math.min(part.length - this.#offset, bulkMessageBytes, this.#credit - this.#sent);
+    const length = Math.min(part.length - this.#offset, this.#pieceBytesMax(), this.#credit - this.#sent);
     return part.subarray(this.#offset, this.#offset + length);
   }
-}
-
-/** Memory of its own, not cleared: it is handed out once every byte of it has come. */
-function unfilledBytes(length: number): Uint8Array {
-  const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
-  return new Uint8Array(buffer, byteOffset, length);
 }
 
 /** Bulk bytes on their way in: gathered, or only counted once nobody wants them any more. */
@@ -101,11 +104,14 @@ export class BulkInbox {
   readonly totalBytes: number;
   #bytes: Uint8Array | undefined;
   #received = 0;
+  #granted: number;
 
-  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. */
-  constructor(totalBytes: number) {
+  /** Takes memory for all of them: the caller has seen to it that this is no more than it allows. Bytes granted so far: all unless given. They
+   * are gathered in `memory`, of which the beginning is filled, or in memory of their own. */
+  constructor(totalBytes: number, grantedBytes: number = totalBytes, memory?: Uint8Array) {
     this.totalBytes = totalBytes;
-    this.#bytes = unfilledBytes(totalBytes);
+    this.#granted = grantedBytes;
+    this.#bytes = memory?.subarray(0, totalBytes) ?? unfilledBytes(totalBytes);
   }
 
   get complete(): boolean {
@@ -116,9 +122,19 @@ export class BulkInbox {
     return this.totalBytes - this.#received;
   }
 
-  /** Takes a copy. KithError `malformed` if it is more than was announced. */
+  /** Bytes that were granted and haven't come. */
+  get owedBytes(): number {
+    return this.#granted - this.#received;
+  }
+
+  /** Credit for so many more was sent. */
+  grant(bytes: number): void {
+    this.#granted += bytes;
+  }
+
+  /** Takes a copy. KithError `malformed` if it is more than was granted. */
   add(piece: Uint8Array): void {
-    if (piece.length > this.missingBytes) {
+    if (piece.length > this.owedBytes) {
       throw new KithError('malformed', 'the other side sent more bulk bytes than it was given credit for');
     }
     this.#bytes?.set(piece, this.#received);
@@ -130,7 +146,7 @@ export class BulkInbox {
     this.#bytes = undefined;
   }
 
-  /** All of the bytes; the caller's own. */
+  /** All of the bytes; the caller's own, or the beginning of the memory that was given. */
   take(): Uint8Array {
     const bytes = this.#bytes;
     if (bytes === undefined || !this.complete) throw new RangeError('bulk bytes taken before they had come');

@@ -1,6 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { KithError } from '../base/errors.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
+import { freeFlow } from './call-flow.ts';
+import type { CallFlow } from './call-flow.ts';
 import {
   callCountMax,
   callKind,
@@ -12,6 +14,7 @@ import {
   encodeCall,
   encodeCallId,
   encodeDataParts,
+  encodePace,
 } from './call-codec.ts';
 import type { SendGate } from './send-gate.ts';
 import { bulkBytesMax, callBodyBytesMax } from './service.ts';
@@ -43,6 +46,8 @@ export interface CallWiring {
   readonly send: (kind: number, ...parts: Uint8Array[]) => boolean;
   readonly gate: SendGate;
   readonly timers: Timers;
+  /** How fast bulk may go; without it as fast as it can. */
+  readonly flow?: CallFlow;
   /** The other side broke the protocol, or has fallen silent: the session is over. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -73,6 +78,10 @@ interface OpenCall {
   aliveAtMs: number;
   /** When its cancel went out. */
   cancelledAtMs: number | undefined;
+  /** Our own limit holds it back: the other side isn't silent. */
+  held: boolean;
+  /** The download comes as far as we say. */
+  paced: boolean;
   callOffSilence: () => void;
   readonly settle: (reply: CallReply | undefined, error: unknown) => void;
 }
@@ -90,6 +99,7 @@ interface WaitingCall {
  */
 export class CallClient {
   readonly #wiring: CallWiring;
+  readonly #flow: CallFlow;
   readonly #open = new Map<number, OpenCall>();
   /** Calls that wait for one of the others to end. */
   readonly #queue: WaitingCall[] = [];
@@ -100,6 +110,7 @@ export class CallClient {
 
   constructor(wiring: CallWiring) {
     this.#wiring = wiring;
+    this.#flow = wiring.flow ?? freeFlow;
   }
 
   /** What to do with each kind of message. */
@@ -111,6 +122,7 @@ export class CallClient {
     (bytes) => this.#onCredit(bytes),
     () => this.#unexpected('a cancel'),
     (bytes) => this.#onAlive(this.#known(decodeCallId(bytes))),
+    () => this.#unexpected('a pace'),
   ];
 
   /** Calls under way, those that were given up included. */
@@ -188,15 +200,23 @@ export class CallClient {
   #begin(method: number, body: Uint8Array, options: CallOptions, settle: OpenCall['settle']): OpenCall {
     const { gate, timers } = this.#wiring;
     const id = ++this.#lastId;
-    const push = (piece: Uint8Array, wanted: () => boolean): Promise<void> =>
-      gate.send(() => {
+    const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
+      const turn = this.#flow.send(piece.length, () => !outbox.stopped);
+      if (turn !== undefined) await this.#holdBack(call, turn);
+      await gate.send(() => {
         if (!wanted()) return true;
         // The line takes it: a slow one may need longer for an upload than a side may work in silence.
         call.movedAtMs = timers.nowMs();
         return this.#wiring.send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
-      });
+      }, 'bulk');
+    };
     // The gate fails only when the session ends, and that ends the call.
-    const outbox = new BulkOutbox(options.upload ?? [], push, () => {});
+    const outbox = new BulkOutbox(
+      options.upload ?? [],
+      push,
+      () => {},
+      () => this.#flow.sendBytesMax,
+    );
     const downloadBytesMax = options.downloadBytesMax ?? 0;
     const silenceMsMax = options.silenceMsMax ?? silenceMsDefault;
     const call: OpenCall = {
@@ -211,6 +231,8 @@ export class CallClient {
       movedAtMs: timers.nowMs(),
       aliveAtMs: Number.NEGATIVE_INFINITY,
       cancelledAtMs: undefined,
+      held: false,
+      paced: false,
       callOffSilence: () => {},
       settle,
     };
@@ -220,6 +242,10 @@ export class CallClient {
     const write = (): boolean => {
       call.sent = true;
       call.movedAtMs = call.sentAtMs = timers.nowMs();
+      if (downloadBytesMax > 0 && this.#flow.receiveBytesMax !== Number.POSITIVE_INFINITY) {
+        call.paced = true;
+        this.#wiring.send(callKind.pace, encodePace({ id, bytes: 0 }));
+      }
       return this.#wiring.send(callKind.call, message);
     };
     gate.send(write).catch(() => {});
@@ -248,7 +274,33 @@ export class CallClient {
     if (call.settled) inbox.discard();
     call.reply = { body, inbox };
     this.#moved(call);
+    if (call.paced && !call.settled) void this.#pace(call, inbox);
     this.#finishIfComplete(call);
+  }
+
+  /** Lets the download come at our own rate. Never rejects. */
+  async #pace(call: OpenCall, inbox: BulkInbox): Promise<void> {
+    const isWanted = (): boolean => !call.settled && this.#open.has(call.id) && !inbox.complete;
+    for (let left = inbox.totalBytes; left > 0 && isWanted();) {
+      const bytes = Math.min(left, this.#flow.receiveBytesMax);
+      const turn = this.#flow.receive(bytes, isWanted);
+      if (turn !== undefined) await this.#holdBack(call, turn);
+      if (!isWanted()) return;
+      left -= bytes;
+      this.#moved(call);
+      this.#wiring.send(callKind.pace, encodePace({ id: call.id, bytes }));
+    }
+  }
+
+  /** Time that our own limit takes isn't the other side's. */
+  async #holdBack(call: OpenCall, turn: Promise<void>): Promise<void> {
+    const { timers } = this.#wiring;
+    const beganMs = timers.nowMs();
+    call.held = true;
+    await turn;
+    call.held = false;
+    call.movedAtMs = timers.nowMs();
+    call.sentAtMs += call.movedAtMs - beganMs;
   }
 
   #onFailure(bytes: Uint8Array): void {
@@ -347,7 +399,7 @@ export class CallClient {
   #onQuiet(call: OpenCall): void {
     const { timers, onBroken } = this.#wiring;
     // While its message, or its cancel, waits for its turn the other side can't know of it: that the line moves is the gate's concern.
-    const waits = !call.sent || (call.settled && call.cancelledAtMs === undefined);
+    const waits = !call.sent || (call.settled ? call.cancelledAtMs === undefined : call.held);
     const leftMs = waits ? call.silenceMsMax : this.#deadlineMs(call) - timers.nowMs();
     if (leftMs > 0) {
       this.#watch(call, leftMs);

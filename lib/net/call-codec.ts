@@ -6,7 +6,16 @@ import { bulkBytesMax, bulkMessageBytes, callBodyBytesMax, replyBodyBytesMax } f
 /** Messages of calls (docs/formats/wire.md). */
 
 /** Numbers of the kinds, in the order in which both sides name them to Protomux. */
-export const callKind = { call: 0, reply: 1, failure: 2, data: 3, credit: 4, cancel: 5, alive: 6 } as const;
+export const callKind = {
+  call: 0,
+  reply: 1,
+  failure: 2,
+  data: 3,
+  credit: 4,
+  cancel: 5,
+  alive: 6,
+  pace: 7,
+} as const;
 
 /** Calls of one channel that are under way at a time. */
 export const callCountMax = 64;
@@ -182,6 +191,18 @@ export function decodeCredit(bytes: Uint8Array): CreditMessage {
   if (credit.bytes === 0) throw reader.fail('no bytes');
   reader.end();
   return credit;
+}
+
+/** Credit for a download, from the caller. The first of a call comes before it, and may give none. */
+export function encodePace({ id, bytes }: CreditMessage): Uint8Array {
+  return encodeCredit({ id, bytes });
+}
+
+export function decodePace(bytes: Uint8Array): CreditMessage {
+  const reader = new ByteReader(bytes, 'pace');
+  const pace = { id: readCallId(reader), bytes: reader.varint(bulkBytesMax) };
+  reader.end();
+  return pace;
 }
 
 /** A cancel or an alive: nothing but the id. */

@@ -2,12 +2,15 @@ import { KithError } from '../base/errors.ts';
 import type { BulkBudget } from './bulk-budget.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
 import type { CallWiring } from './call-client.ts';
+import { freeFlow } from './call-flow.ts';
+import type { CallFlow } from './call-flow.ts';
 import {
   callCountMax,
   callKind,
   decodeCall,
   decodeCallId,
   decodeData,
+  decodePace,
   encodeCallId,
   encodeCredit,
   encodeDataParts,
@@ -17,6 +20,8 @@ import {
 import type { CallMessage } from './call-codec.ts';
 import { replyBodyBytesMax } from './service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
+import { lentBytesMin } from './upload-memory.ts';
+import type { UploadMemory } from './upload-memory.ts';
 import { failureOf } from './wire-error.ts';
 
 /** How often a caller hears of a call that is still worked on: six times in its default patience. */
@@ -24,6 +29,9 @@ export const aliveMs = 5_000;
 
 /** How long an upload may stand still before its memory is wanted back. */
 export const uploadSilenceMsMax = 60_000;
+
+/** How long a caller that paces its download may give no credit for it, until the memory is wanted back. */
+export const paceSilenceMsMax = 60_000;
 
 /**
  * Memory for bodies, for bulk that goes out, and for bulk that comes in: three, which every call takes in this order, so
@@ -33,6 +41,8 @@ export interface CallBudgets {
   readonly bodies: BulkBudget;
   readonly uploads: BulkBudget;
   readonly downloads: BulkBudget;
+  /** For large uploads whose handlers borrow them. */
+  readonly memory?: UploadMemory;
 }
 
 /** A call under way on this side. */
@@ -43,9 +53,15 @@ class ServedCall {
   cancelled = false;
   asked = false;
   inbox: BulkInbox | undefined;
+  /** Bytes of the download that the caller lets come; undefined while it lets come all. */
+  paceBytes: number | undefined;
+  /** Called when more of them are let come. */
+  onPace: ((bytes: number) => void) | undefined;
   /** Called when the upload is complete, or will not be. */
   onUpload: ((error: Error | undefined) => void) | undefined;
   callOffSilence: () => void = () => {};
+  /** The memory of its upload is free. */
+  giveBack: () => void = () => {};
   releaseBodies: () => void = () => {};
   releaseUpload: () => void = () => {};
   releaseDownload: () => void = () => {};
@@ -66,6 +82,7 @@ class ServedCall {
 
   release(): void {
     this.#dropUpload(new KithError('failed', 'the call had ended'));
+    this.giveBack();
     this.releaseUpload();
     this.releaseDownload();
     this.releaseBodies();
@@ -83,6 +100,7 @@ class ServedCall {
 /** The serving half of a service channel (docs/formats/wire.md): one handler, calls side by side, bulk within budgets. */
 export class CallServer {
   readonly #wiring: CallWiring;
+  readonly #flow: CallFlow;
   readonly #handler: ServiceHandler;
   readonly #peer: string;
   readonly #budgets: CallBudgets;
@@ -90,12 +108,15 @@ export class CallServer {
   /** Granted upload bytes that may still come for calls which have had their final message. */
   readonly #leftovers = new Map<number, BulkInbox>();
   #lastId = 0;
+  /** The call that comes next is paced. */
+  #paceNext: number | undefined;
   #ended = false;
   #callOffAlive: () => void = () => {};
 
   /** `peer` names whose share of the budgets is used. */
   constructor(wiring: CallWiring, handler: ServiceHandler, peer: string, budgets: CallBudgets) {
     this.#wiring = wiring;
+    this.#flow = wiring.flow ?? freeFlow;
     this.#handler = handler;
     this.#peer = peer;
     this.#budgets = budgets;
@@ -110,6 +131,7 @@ export class CallServer {
     () => this.#unexpected('credit for nothing'),
     (bytes) => this.#onCancel(bytes),
     () => this.#unexpected('a sign of life of nothing'),
+    (bytes) => this.#onPace(bytes),
   ];
 
   /** Calls under way, those included whose upload may still come though they have been answered. */
@@ -137,6 +159,8 @@ export class CallServer {
     if (this.openCount >= callCountMax) this.#unexpected(`more than ${callCountMax} calls at once`);
     this.#lastId = message.id;
     const call = new ServedCall(message);
+    call.paceBytes = this.#paceNext;
+    this.#paceNext = undefined;
     this.#calls.set(message.id, call);
     if (this.#calls.size === 1) this.#keepAlive();
     void this.#serve(call);
@@ -148,7 +172,7 @@ export class CallServer {
     const leftover = this.#leftovers.get(data.id);
     if (leftover !== undefined) {
       leftover.add(data.bytes);
-      if (leftover.complete) this.#leftovers.delete(data.id);
+      if (leftover.owedBytes === 0) this.#leftovers.delete(data.id);
       return;
     }
     const call = this.#calls.get(data.id);
@@ -156,7 +180,9 @@ export class CallServer {
     call.inbox.add(data.bytes);
     if (call.signal.aborted) return;
     if (!call.inbox.complete) {
-      this.#watchUpload(call);
+      // While we give no credit there is nothing that could come.
+      if (call.inbox.owedBytes > 0) this.#watchUpload(call);
+      else call.callOffSilence();
       return;
     }
     call.callOffSilence();
@@ -174,6 +200,21 @@ export class CallServer {
     if (call.cancelled) this.#unexpected('a second cancel');
     call.cancelled = true;
     call.abort(new KithError('interrupted', 'the caller has cancelled the call'));
+  }
+
+  #onPace(bytes: Uint8Array): void {
+    if (this.#ended) return;
+    const pace = decodePace(bytes);
+    if (pace.id > this.#lastId) {
+      if (pace.id !== this.#lastId + 1) this.#unexpected(`a pace for call ${pace.id}, which was never made`);
+      this.#paceNext = (this.#paceNext ?? 0) + pace.bytes;
+      return;
+    }
+    // The call may have ended meanwhile.
+    const call = this.#calls.get(pace.id);
+    if (call?.paceBytes === undefined) return;
+    call.paceBytes += pace.bytes;
+    call.onPace?.(pace.bytes);
   }
 
   /** Never rejects: what goes wrong is the caller's to know, or the session has ended. */
@@ -204,18 +245,53 @@ export class CallServer {
       call.signal.throwIfAborted();
       return this.#send(callKind.reply, message);
     });
+    this.#flow.sent(body.length);
     if (downloadBytes === 0) return;
-    await new Promise<void>((resolve, reject) => {
-      const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
-        await gate.send(() => {
-          call.signal.throwIfAborted();
-          return !wanted() || this.#send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
-        });
-        if (outbox.sentBytes === downloadBytes) resolve();
-      };
-      const outbox = new BulkOutbox(download, push, reject);
-      outbox.grant(downloadBytes);
-    });
+    await this.#sendDownload(call, download, downloadBytes);
+  }
+
+  async #sendDownload(
+    call: ServedCall,
+    download: readonly Uint8Array[],
+    downloadBytes: number,
+  ): Promise<void> {
+    const { id } = call.message;
+    let callOff = (): void => {};
+    let outbox: BulkOutbox | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
+          await this.#flow.send(piece.length, () => !call.signal.aborted);
+          await this.#wiring.gate.send(() => {
+            call.signal.throwIfAborted();
+            return !wanted() || this.#send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
+          }, 'bulk');
+          if (sending.sentBytes === downloadBytes) resolve();
+        };
+        const sending = (outbox = new BulkOutbox(download, push, reject, () => this.#flow.sendBytesMax));
+        if (call.paceBytes === undefined) {
+          sending.grant(downloadBytes);
+          return;
+        }
+        const watch = (): void => {
+          callOff();
+          callOff = this.#wiring.timers.after(paceSilenceMsMax, () => {
+            if (sending.owes) watch();
+            else reject(new KithError('failed', 'the download stood still'));
+          });
+        };
+        call.signal.addEventListener('abort', () => reject(call.signal.reason as Error), { once: true });
+        call.onPace = (bytes) => {
+          watch();
+          sending.grantUpTo(bytes);
+        };
+        call.onPace(call.paceBytes);
+      });
+    } finally {
+      callOff();
+      call.onPace = undefined;
+      outbox?.stop();
+    }
   }
 
   #send(kind: number, ...parts: Uint8Array[]): boolean {
@@ -228,7 +304,7 @@ export class CallServer {
     this.#calls.delete(id);
     if (this.#calls.size === 0) this.#callOffAlive();
     const { inbox } = call;
-    if (!this.#ended && inbox !== undefined && !inbox.complete && !call.cancelled)
+    if (!this.#ended && inbox !== undefined && inbox.owedBytes > 0 && !call.cancelled)
       this.#leftovers.set(id, inbox);
     call.release();
   }
@@ -236,10 +312,17 @@ export class CallServer {
   #incoming(call: ServedCall): IncomingCall {
     const { method, body, uploadBytes, downloadBytesMax } = call.message;
     const { signal } = call;
-    return { method, body, uploadBytes, downloadBytesMax, signal, receive: () => this.#receive(call) };
+    return {
+      method,
+      body,
+      uploadBytes,
+      downloadBytesMax,
+      signal,
+      receive: ({ lent = false } = {}) => this.#receive(call, lent),
+    };
   }
 
-  async #receive(call: ServedCall): Promise<Uint8Array> {
+  async #receive(call: ServedCall, lent: boolean): Promise<Uint8Array> {
     if (call.asked) throw new RangeError('an upload is received once');
     call.asked = true;
     const { id, uploadBytes } = call.message;
@@ -249,14 +332,32 @@ export class CallServer {
       call.releaseUpload();
       throw call.signal.reason ?? new KithError('failed', 'the call had ended');
     }
-    const inbox = new BulkInbox(uploadBytes);
+    const memory = lent && uploadBytes >= lentBytesMin ? this.#budgets.memory : undefined;
+    const borrowed = memory?.take(uploadBytes);
+    if (borrowed !== undefined) call.giveBack = () => memory?.giveBack(borrowed);
+    const inbox = new BulkInbox(uploadBytes, 0, borrowed);
     await new Promise<void>((resolve, reject) => {
       call.inbox = inbox;
       call.onUpload = (error) => (error === undefined ? resolve() : reject(error));
-      this.#watchUpload(call);
-      this.#send(callKind.credit, encodeCredit({ id, bytes: uploadBytes }));
+      void this.#giveCredit(call, inbox);
     });
     return inbox.take();
+  }
+
+  /** All at once, or at the rate at which bytes may come. Never rejects. */
+  async #giveCredit(call: ServedCall, inbox: BulkInbox): Promise<void> {
+    const { id } = call.message;
+    const isWanted = (): boolean => !call.signal.aborted && this.#calls.has(id) && !this.#ended;
+    for (let left = inbox.totalBytes; left > 0;) {
+      const bytes = Math.min(left, this.#flow.receiveBytesMax);
+      const turn = this.#flow.receive(bytes, isWanted);
+      if (turn !== undefined) await turn;
+      if (!isWanted()) return;
+      left -= bytes;
+      inbox.grant(bytes);
+      this.#watchUpload(call);
+      this.#send(callKind.credit, encodeCredit({ id, bytes }));
+    }
   }
 
   #watchUpload(call: ServedCall): void {

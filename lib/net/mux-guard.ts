@@ -1,4 +1,5 @@
 import { KithError } from '../base/errors.ts';
+import { MessageBudget, messagesPerSecondMax } from './message-budget.ts';
 import type { SecretStream } from './secret-stream.d.ts';
 
 /** Bytes of one message, head included. */
@@ -26,11 +27,17 @@ const openKind = 1;
 
 /**
  * Looks at each message before Protomux does, which sets no limit of its own: on size, on batches (nested without
- * end), on channels opened (docs/formats/wire.md). Throws KithError `malformed` at what isn't allowed.
+ * end), on channels opened, on how many come a second (docs/formats/wire.md). Throws KithError `malformed` at what isn't allowed.
  */
 export class MuxGuard {
+  readonly #budget: MessageBudget;
   #opens = 0;
   #over = false;
+
+  /** `nowMs` is monotonic. */
+  constructor(nowMs: () => number) {
+    this.#budget = new MessageBudget(nowMs);
+  }
 
   /** True once nothing more is to be handed on. */
   get over(): boolean {
@@ -42,6 +49,7 @@ export class MuxGuard {
   }
 
   check(message: Uint8Array): void {
+    if (!this.#budget.take()) throw broken(`more than ${messagesPerSecondMax} messages a second`);
     if (message.length > messageBytesMax) throw broken(`a message of ${message.length} bytes`);
     const channel = readUint(message, 0);
     if (channel === undefined) throw broken('a message without a channel');

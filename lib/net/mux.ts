@@ -50,10 +50,11 @@ export interface MuxChannel {
 /** Protomux on a stream, behind a guard; an error that a message handler throws goes to `onBroken`. */
 export class Mux {
   readonly #mux: Protomux;
-  readonly #guard: MuxGuard = new MuxGuard();
+  readonly #guard: MuxGuard;
   readonly #onBroken: (error: unknown) => void;
 
-  constructor(stream: SecretStream, onBroken: (error: unknown) => void) {
+  constructor(stream: SecretStream, nowMs: () => number, onBroken: (error: unknown) => void) {
+    this.#guard = new MuxGuard(nowMs);
     this.#onBroken = onBroken;
     this.#mux = new Protomux(guardedStream(stream, this.#guard, onBroken));
   }

@@ -2,7 +2,13 @@ import { equalBytes, idKey, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
+import {
+  bodyBudgetBytes,
+  bodyBudgetBytesPerPeer,
+  BulkBudget,
+  uploadBudgetBytes,
+  uploadBudgetBytesPerPeer,
+} from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
@@ -13,8 +19,11 @@ import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
 import { identityDevicesMax, SessionTable } from './session-table.ts';
 import { SessionWatch } from './session-watch.ts';
+import { Shaper } from './shaper.ts';
+import type { RateLimits } from './shaper.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
+import { UploadMemory } from './upload-memory.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 
@@ -49,6 +58,8 @@ export class Network {
   readonly #sessions: SessionTable;
   readonly #dialler: Dialler;
   readonly #watch: SessionWatch;
+  readonly #shaper: Shaper;
+  readonly #uploadMemory: UploadMemory;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
@@ -61,6 +72,7 @@ export class Network {
   #transports: readonly Transport[] = [];
   #started = false;
   #moment = 0;
+  #isMetered = false;
   /** Of the directory, when it was last asked about everybody. */
   #revision: number | undefined;
   #asked: { readonly revision: number; readonly peers: readonly WantedPeer[] } | undefined;
@@ -71,16 +83,21 @@ export class Network {
     this.#options = options;
     const { device, directory, services, random = systemRandom } = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#shaper = new Shaper(this.#timers);
+    this.#uploadMemory = new UploadMemory(this.#timers);
     const host = {
       device,
       directory,
       services,
       budgets: {
         bodies: new BulkBudget(bodyBudgetBytes, bodyBudgetBytesPerPeer),
-        uploads: new BulkBudget(),
+        uploads: new BulkBudget(uploadBudgetBytes, uploadBudgetBytesPerPeer),
         downloads: new BulkBudget(),
+        memory: this.#uploadMemory,
         ...options.budgets,
       },
+      shaper: this.#shaper,
+      isMetered: () => this.#isMetered,
       timers: this.#timers,
       runId: random(runIdBytes),
       nextMoment: () => ++this.#moment,
@@ -92,6 +109,7 @@ export class Network {
       onOpen: (session) => this.#onOpen(session),
       onGone: (session, error) => this.#onGone(session, error),
       onFailed: () => this.#changed(),
+      onOffers: () => this.#changed(),
       onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
     });
     const draw = (): number => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32;
@@ -174,6 +192,18 @@ export class Network {
     this.#sessions.regrant();
   }
 
+  /** How fast bulk may go from now on; `of` says what else holds for one friend. */
+  setLimits(limits: RateLimits, of?: (identityHex: string) => Partial<RateLimits>): void {
+    this.#shaper.setLimits(limits, of);
+  }
+
+  /** Tells all peers, now and as they come, that our line is metered, or that it isn't. */
+  setMetered(isMetered: boolean): void {
+    if (isMetered === this.#isMetered) return;
+    this.#isMetered = isMetered;
+    this.#sessions.restate();
+  }
+
   /** The devices with which calls may be made now. */
   peers(): PeerInfo[] {
     return this.#sessions.open().flatMap(({ peer }) => {
@@ -212,12 +242,12 @@ export class Network {
       .find(({ peer }) => peer !== undefined && toHex(peer.identity) === identityHex);
     if (session !== undefined) {
       const { via, remoteAddress } = session.link;
-      return { online: true, via, address: remoteAddress, mutual, trouble: null };
+      return { online: true, via, address: remoteAddress, mutual, trouble: null, metered: session.metered };
     }
     const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
-    return { online: false, via: null, address: null, mutual, trouble };
+    return { online: false, via: null, address: null, mutual, trouble, metered: false };
   }
 
   /** True if each device of the identity was dialled in vain at least once since it was last there. */
@@ -294,9 +324,11 @@ export class Network {
     // What is told to peers in goodbye goes out before their transports are closed.
     this.#watch.close();
     const dials = this.#dialler.close();
+    this.#shaper.close();
     await this.#sessions.close();
     await dials;
     await Promise.all(this.#transports.map((transport) => transport.close()));
+    this.#uploadMemory.close();
     for (const waiter of this.#waiters) waiter.check();
   }
 

@@ -9,6 +9,8 @@ export interface PeerPresence {
   readonly mutual: boolean;
   /** Why the last try failed, in words; null where none did, or it is online. */
   readonly trouble: string | null;
+  /** True while it says that its line is metered: no bulk is sent there. */
+  readonly metered: boolean;
 }
 
 /** One way that was tried to reach somebody. */

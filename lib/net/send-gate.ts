@@ -11,16 +11,20 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Bulk gives way to everything else: a question and its answer don't wait behind somebody's shards. */
+export type SendClass = 'small' | 'bulk';
+
 /**
- * Lets big messages onto a stream one by one, in order, as it takes them: what is queued behind a slow reader is one
- * message for each who waits, and no more than one in the stream itself.
+ * Lets messages onto a stream one by one as it takes them, small ones before bulk, each class in order: what is queued behind a slow
+ * reader is one message for each who waits, and no more than one in the stream itself.
  */
 export class SendGate {
   readonly #timers: Timers;
   readonly #onStuck: () => void;
   #open = true;
   #ended: KithError | undefined;
-  #waiting: Waiting[] = [];
+  #small: Waiting[] = [];
+  #bulk: Waiting[] = [];
   #cancelStuck: (() => void) | undefined;
 
   /** `onStuck` is told when the stream has taken nothing for stuckMsMax though something waited. */
@@ -31,20 +35,20 @@ export class SendGate {
 
   /** Messages that wait. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#small.length + this.#bulk.length;
   }
 
   /**
    * Runs `write` when it is its turn; `write` returns whether the stream wants more. Who waits here keeps its one
    * message back until then, and looks in `write` whether it is still wanted.
    */
-  send(write: () => boolean): Promise<void> {
+  send(write: () => boolean, kind: SendClass = 'small'): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) {
         reject(this.#ended);
         return;
       }
-      this.#waiting.push({ write, resolve, reject });
+      (kind === 'bulk' ? this.#bulk : this.#small).push({ write, resolve, reject });
       this.#go();
     });
   }
@@ -62,14 +66,15 @@ export class SendGate {
     this.#ended ??= error;
     this.#cancelStuck?.();
     this.#cancelStuck = undefined;
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#small, ...this.#bulk];
+    this.#small = [];
+    this.#bulk = [];
     for (const { reject } of waiting) reject(this.#ended);
   }
 
   #go(): void {
     while (this.#open && this.#ended === undefined) {
-      const next = this.#waiting.shift();
+      const next = this.#small.shift() ?? this.#bulk.shift();
       if (next === undefined) return;
       try {
         this.#open = next.write();
@@ -78,7 +83,7 @@ export class SendGate {
         next.reject(error);
       }
     }
-    if (this.#waiting.length > 0 && this.#ended === undefined) {
+    if (this.waiting > 0 && this.#ended === undefined) {
       this.#cancelStuck ??= this.#timers.after(stuckMsMax, this.#onStuck);
     }
   }

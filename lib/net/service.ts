@@ -66,8 +66,11 @@ export interface IncomingCall {
   readonly downloadBytesMax: number;
   /** Fires when the caller cancels, or the session ends. */
   readonly signal: AbortSignal;
-  /** Grants the credit and gathers the bulk bytes. Waits for room in the process-wide budget. Once a call. */
-  receive(): Promise<Uint8Array>;
+  /**
+   * Grants the credit and gathers the bulk bytes. Waits for room in the process-wide budget. Once a call. The bytes are the handler's own; with
+   * `lent` they may be so only until the handler has ended, and are used for other uploads then: for those that are large and many.
+   */
+  receive(options?: { readonly lent?: boolean }): Promise<Uint8Array>;
 }
 
 export interface OutgoingReply {

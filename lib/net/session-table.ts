@@ -1,6 +1,7 @@
 import { equalBytes, idKey } from '../base/bytes.ts';
 import type { KithError } from '../base/errors.ts';
 import type { Admission } from './directory.ts';
+import { linkCountMax, spareSession } from './link-room.ts';
 import type { Link } from './link.ts';
 import { chooses, takesPlace } from './session-choice.ts';
 import { Session } from './session.ts';
@@ -20,6 +21,8 @@ export interface SessionTableEvents {
   /** A link ended before it became a session. */
   readonly onFailed: (session: Session, error: KithError) => void;
   readonly onTrouble: (session: Session, words: string) => void;
+  /** The other side has said anew what it grants and how its line is. */
+  readonly onOffers: (session: Session) => void;
 }
 
 /** All links of this process, and which of them is the session with each device (docs/formats/wire.md). */
@@ -42,7 +45,7 @@ export class SessionTable {
     const admission = directory.admit(link.remoteKey);
     const known = admission !== undefined && !equalBytes(link.remoteKey, device.publicKey);
     const needless = link.isInitiator && this.current(link.remoteKey) !== undefined;
-    if (this.#closed || !known || needless || this.#isCrowded(link.remoteKey, admission)) {
+    if (this.#closed || !known || needless || this.#isCrowded(link.remoteKey, admission) || this.#isFull()) {
       // Nothing was said on it; how it ends is nobody's concern.
       link.close().catch(() => {});
       return undefined;
@@ -51,6 +54,7 @@ export class SessionTable {
       onGreeted: (greeted) => this.#onGreeted(greeted),
       onChosen: (chosen) => this.#onChosen(chosen),
       onOpen: (open) => this.#events.onOpen(open),
+      onOffers: (session) => this.#events.onOffers(session),
       onTrouble: (troubled, words) => this.#events.onTrouble(troubled, words),
       onEnd: (ended, error) => this.#onEnd(ended, error),
     });
@@ -89,6 +93,11 @@ export class SessionTable {
     for (const session of this.#all) session.regrant();
   }
 
+  /** Says anew to all how our line is. */
+  restate(): void {
+    for (const session of this.#all) session.restate();
+  }
+
   /** Ends all and takes no more. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -109,6 +118,14 @@ export class SessionTable {
         session.admission.kind === 'device' && equalBytes(session.admission.identity, admission.identity),
     );
     return ofIdentity.length >= identityDevicesMax;
+  }
+
+  /** As many links as there may be, and none that could give way; one that could is ended. */
+  #isFull(): boolean {
+    if (this.#all.size < linkCountMax) return false;
+    const spare = spareSession(this.#all);
+    if (spare !== undefined) this.#end(spare, 'superseded', 'there are too many connections here');
+    return spare === undefined;
   }
 
   /** Ends the oldest session that does nothing where an identity has too many; false if it was `session` that had to go. */

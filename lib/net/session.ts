@@ -9,9 +9,13 @@ import { HelloChannel } from './hello-channel.ts';
 import { roleInitiator, roleResponder, signHello, verifyHello } from './hello.ts';
 import type { Goodbye, Hello, Offers } from './hello.ts';
 import type { KeyPair, Link } from './link.ts';
+import { meteredExtensions, saysMetered } from './metered.ts';
 import { Mux } from './mux.ts';
 import { SendGate } from './send-gate.ts';
 import { ServedServices } from './served-services.ts';
+import type { ServiceWiring } from './served-services.ts';
+import { SessionFlow } from './session-flow.ts';
+import type { Shaper } from './shaper.ts';
 import type { PeerInfo, Service } from './service.ts';
 import type { Timers } from './timers.ts';
 import { plainText } from './wire-error.ts';
@@ -35,6 +39,9 @@ export interface SessionHost {
   readonly directory: Directory;
   readonly services: readonly Service[];
   readonly budgets: CallBudgets;
+  readonly shaper: Shaper;
+  /** Whether our own line is metered. */
+  isMetered(): boolean;
   readonly timers: Timers;
   /** 16 random bytes of this process. */
   readonly runId: Uint8Array;
@@ -54,6 +61,8 @@ export interface SessionEvents {
   readonly onOpen: (session: Session) => void;
   /** Something went wrong that doesn't end the session; for people. */
   readonly onTrouble: (session: Session, words: string) => void;
+  /** The other side has said anew what it grants and how its line is. */
+  readonly onOffers: (session: Session) => void;
   readonly onEnd: (session: Session, error: KithError) => void;
 }
 
@@ -78,6 +87,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #mux: Mux;
   readonly #gate: SendGate;
+  readonly #flow: SessionFlow;
   readonly #hello: HelloChannel;
   readonly #called: CalledServices;
   readonly #callOffDeadline: () => void;
@@ -103,12 +113,17 @@ export class Session {
     const { stream } = link;
     stream.setKeepAlive(keepAliveMs);
     stream.setTimeout(lifelessMsMax);
-    this.#mux = new Mux(stream, (error) => this.#broken(error));
+    this.#mux = new Mux(
+      stream,
+      () => host.timers.nowMs(),
+      (error) => this.#broken(error),
+    );
     this.#gate = new SendGate(host.timers, () => this.end('silent', 'it takes nothing any more'));
     stream.on('drain', () => {
       this.#drains++;
       this.#gate.drained();
     });
+    this.#flow = new SessionFlow(host.shaper, host.timers);
     this.#hello = new HelloChannel(this.#mux, this.#gate, {
       onHello: (hello) => void this.#onHello(hello),
       onOffers: (offers) => this.#onOffers(offers),
@@ -157,6 +172,11 @@ export class Session {
     return this.#theirs?.moment;
   }
 
+  /** True while the other side says that its line is metered. */
+  get metered(): boolean {
+    return this.#theirs !== undefined && saysMetered(this.#theirs.extensions);
+  }
+
   /** Messages that wait for the stream. */
   get queuedMessages(): number {
     return this.#gate.waiting;
@@ -191,6 +211,7 @@ export class Session {
     const { services, budgets } = this.#host;
     const callerRole = this.#role === roleInitiator ? roleResponder : roleInitiator;
     const share = toHex(peer.identity);
+    this.#flow.bind(share, this.link.remoteAddress, (signal) => this.ping(signal));
     this.#served = new ServedServices({ ...this.#wiring(), callerRole }, services, peer, share, budgets);
     this.#served.regrant();
     this.#sendOffers();
@@ -200,6 +221,11 @@ export class Session {
   /** Grants have changed: closes what is no longer granted, and tells the peer. */
   regrant(): void {
     if (this.#ended === undefined && this.#served?.regrant() === true) this.#sendOffers();
+  }
+
+  /** Says anew what the peer is granted, and how our line is. */
+  restate(): void {
+    if (this.#ended === undefined && this.#served !== undefined) this.#sendOffers();
   }
 
   /** Undefined while the peer doesn't grant the service. */
@@ -231,9 +257,10 @@ export class Session {
     return this.link.isInitiator ? roleResponder : roleInitiator;
   }
 
-  #wiring(): { mux: Mux; calls: { gate: SendGate; timers: Timers; onBroken: (error: unknown) => void } } {
+  #wiring(): Omit<ServiceWiring, 'callerRole'> {
     const { timers } = this.#host;
-    return { mux: this.#mux, calls: { gate: this.#gate, timers, onBroken: (error) => this.#broken(error) } };
+    const onBroken = (error: unknown): void => this.#broken(error);
+    return { mux: this.#mux, calls: { gate: this.#gate, flow: this.#flow, timers, onBroken } };
   }
 
   /** Never rejects. */
@@ -307,8 +334,10 @@ export class Session {
   }
 
   #takeOffers(offers: Offers, before: Offers | undefined): void {
-    if (this.#open) this.#called.takeOffers(offers.services);
-    else if (this.#offered) this.#openIfAgreed();
+    if (this.#open) {
+      this.#called.takeOffers(offers.services);
+      this.#events.onOffers(this);
+    } else if (this.#offered) this.#openIfAgreed();
     else if (before === undefined) this.#events.onChosen(this);
   }
 
@@ -324,7 +353,8 @@ export class Session {
 
   #sendOffers(): void {
     const services = this.#served?.offers ?? [];
-    this.#hello.sendOffers({ moment: this.#host.nextMoment(), services, extensions: [] });
+    const extensions = meteredExtensions(this.#host.isMetered());
+    this.#hello.sendOffers({ moment: this.#host.nextMoment(), services, extensions });
   }
 
   #broken(error: unknown): void {
@@ -355,6 +385,7 @@ export class Session {
       cause: error,
     });
     this.#gate.end(callError);
+    this.#flow.end();
     this.#served?.end(callError);
     this.#called.end(callError);
     this.#closing = this.#closeSoon();

@@ -23,6 +23,7 @@ import { findParent } from './parent-snapshot.ts';
 import { resumePending } from './pending.ts';
 import { dropLostPacks, packsKeptOnce, prepareWrite, tolerancesOf, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
+import { placingUnder } from './placing-under.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import type { BackupOptions, BackupSummary, Problem } from './types.ts';
 
@@ -116,6 +117,7 @@ class BackupRun {
     const placer = await ShardPlacer.create(here, this.#onProblem, {
       signal,
       clock: session.surroundings.clock,
+      ...placingUnder(session, here.length),
     });
     await resumePending(session, placer, census, reader);
     dropLostPacks(session, census);

@@ -2,6 +2,7 @@ import { toHex } from '../base/bytes.ts';
 import { mapLimited } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import type { Card } from '../format/card.ts';
+import { limitsOfFriend } from '../format/friend-limits.ts';
 import { cleanName, devicesOf, endpointsOf } from '../trust/card.ts';
 import { storedCard } from './card-inbox.ts';
 import type { Census } from './census.ts';
@@ -59,6 +60,16 @@ function addressesOf(card: Card): string[] {
   ];
 }
 
+function limitsOf({ record }: KnownFriend): Pick<FriendInfo, 'uploadLimit' | 'downloadLimit'> {
+  try {
+    const { uploadLimit = null, downloadLimit = null } = limitsOfFriend(record.extensions);
+    return { uploadLimit, downloadLimit };
+  } catch (error) {
+    if (!isKithError(error)) throw error;
+    return { uploadLimit: null, downloadLimit: null };
+  }
+}
+
 /** What is known of a friend now. Only one who is online is asked anything. */
 export async function friendInfo(
   session: Session,
@@ -89,6 +100,8 @@ export async function friendInfo(
     ...said,
     devices: devices.map(({ deviceId, name: text }) => ({ id: toHex(deviceId), name: cleanName(text) })),
     addresses: card === undefined ? [] : addressesOf(card),
+    metered: presence.metered === true,
+    ...limitsOf(friend),
   };
 }
 

@@ -20,6 +20,8 @@ export interface Presence {
   readonly mutual: boolean;
   /** Why the last try failed, in words; null where none did. */
   readonly trouble: string | null;
+  /** True while it says that its line is metered: no bulk is sent there. Left out where that isn't known. */
+  readonly metered?: boolean;
   /**
    * For how long (ms, monotonic) this process has looked for the friend without a break: since it went, or since looking began. 0 while it
    * is online. Left out where nobody looks all the time, as in a command that works by itself.
@@ -60,6 +62,8 @@ export interface FriendNetwork {
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
+  /** Bytes a second that may be sent to all friends together now; undefined for no limit of a given size. */
+  uploadRate?(): number | undefined;
   /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
   refresh(): void;
 }

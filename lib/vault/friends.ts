@@ -10,6 +10,7 @@ import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
 import { storedCard } from './card-inbox.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
+import { limitsAfter, sameExtensions } from './friend-rates.ts';
 import { appendFriend } from './friend-records.ts';
 import type { KnownFriend } from './known-holder.ts';
 import { nameFor, refuseTakenName } from './names.ts';
@@ -87,6 +88,7 @@ function withOptions(session: Session, record: FriendRecord, options: FriendOpti
     household,
     quotaGivenBytes: quotaBytes,
     grants: changeGrants(record.grants, options),
+    extensions: limitsAfter(record.extensions, options),
   };
 }
 
@@ -97,6 +99,7 @@ function sameRecord(a: FriendRecord, b: FriendRecord): boolean {
     a.household === b.household &&
     a.quotaGivenBytes === b.quotaGivenBytes &&
     equalBytes(a.card, b.card) &&
+    sameExtensions(a.extensions, b.extensions) &&
     a.grants.length === b.grants.length &&
     a.grants.every((grant, i) => grant === b.grants[i])
   );

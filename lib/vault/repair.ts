@@ -20,6 +20,7 @@ import { awayFor } from './seen.ts';
 import type { KnownHolder } from './known-holder.ts';
 import { idBytes, type Session } from './session.ts';
 import { placementEntries } from './settle-shards.ts';
+import { placingUnder } from './placing-under.ts';
 import { ShardPlacer } from './shard-placer.ts';
 import type { RepairOptions, RepairSummary } from './types.ts';
 
@@ -72,6 +73,7 @@ class RepairRun {
     const placer = await ShardPlacer.create(here, onProblem, {
       signal,
       clock: session.surroundings.clock,
+      ...placingUnder(session, here.length),
     });
     const resumed = dryRun ? undefined : await resumePending(session, placer, census, reader);
     if (this.#options.quick !== true) await this.#verifyAll(prepared, placer);

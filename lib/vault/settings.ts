@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { textOf } from '../base/bytes.ts';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { parseRate } from '../base/rate.ts';
+import { parseSchedule } from '../base/rate-schedule.ts';
 import { parseDuration, parseSize } from '../base/units.ts';
 import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -22,9 +24,6 @@ const durationOrAuto = (value: string): void => {
 };
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
-};
-const rateOrAuto = (value: string): void => {
-  if (value !== 'auto' && value !== 'none') parseSize(value);
 };
 
 /** Every setting, its default and what it means. */
@@ -68,24 +67,32 @@ const rules: Readonly<Record<string, SettingRule>> = {
   },
   'limits.upload': {
     default: 'auto',
-    help: 'bytes a second sent to friends (no effect in this version yet)',
-    check: rateOrAuto,
+    help: 'bytes a second sent to all friends together, such as 2MB; auto: as fast as others on the line don’t suffer; none: no limit',
+    check: (value) => void parseRate(value),
   },
   'limits.download': {
     default: 'auto',
-    help: 'bytes a second fetched from friends (no effect in this version yet)',
-    check: rateOrAuto,
+    help: 'bytes a second that come from all friends together, such as 2MB; auto and none: no limit (friends who send yield)',
+    check: (value) => void parseRate(value),
   },
   'limits.schedule': {
     default: '',
-    help: 'hours in which the limits hold (no effect in this version yet)',
-    check: () => undefined,
+    help: 'other limits at some hours: mon-fri 08:00-18:00 upload=500KB; sat,sun upload=none',
+    check: (value) => void parseSchedule(value),
   },
   plugins: {
     default: '',
     help: 'packages with further services, installed in the home’s folder plugins; only in kith.toml',
     check: (value) => void pluginNames(value),
     onlyHere: true,
+  },
+  'net.metered': {
+    default: 'no',
+    help: 'yes while every byte on this line costs: kith repairs nothing by itself, and friends keep new data back',
+    check: (value) => {
+      if (value !== 'yes' && value !== 'no')
+        throw new KithError('usage', `"${value}" is neither yes nor no.`);
+    },
   },
   'web.allowed_hosts': {
     default: '',

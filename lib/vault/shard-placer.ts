@@ -8,6 +8,7 @@ import { holdersAtOnce } from './holder-book.ts';
 import { inTime } from './in-time.ts';
 import type { KnownHolder } from './known-holder.ts';
 import { PutRace } from './put-race.ts';
+import { putMsMaxDefault } from './put-time.ts';
 import { idBytes } from './session.ts';
 import type { Problem } from './types.ts';
 
@@ -48,11 +49,6 @@ export interface ShardPlacerOptions {
 
 /** A friend has so long to hold room for a shard. */
 const reserveMsMax = 60_000;
-
-/** A minute, and then 4 KiB/s: far below what our own line gives each of many. */
-function putMsMaxDefault(shardBytes: number): number {
-  return 60_000 + Math.ceil(shardBytes / 4.096);
-}
 
 /** Three times as long as the others in all, and never less than half a minute more. */
 function patienceMsDefault(tookMs: number): number {

@@ -54,6 +54,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...reasons,
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes, counts),
+      ...meteredReasons(session),
       ...openingReasons(session),
     ],
     nextStep,
@@ -78,6 +79,14 @@ function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];
   return [
     'A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Add friends, or say where a disk lives with --household.',
+  ];
+}
+
+/** While a line costs by the byte some things wait that wouldn't otherwise. */
+function meteredReasons(session: Session): string[] {
+  if (session.settings.value('net.metered') !== 'yes') return [];
+  return [
+    'This line counts as metered: kith repairs nothing by itself. When it no longer is: kith config set net.metered no',
   ];
 }
 

@@ -217,6 +217,11 @@ export interface FriendInfo {
   readonly shardsOfMine: number | null;
   readonly devices: readonly { readonly id: string; readonly name: string }[];
   readonly addresses: readonly string[];
+  /** True while the friend says that its line is metered: new data waits. */
+  readonly metered: boolean;
+  /** Bytes a second at most that go there and come from there; null for no limit of its own. */
+  readonly uploadLimit: number | null;
+  readonly downloadLimit: number | null;
 }
 
 export interface FriendOptions {
@@ -226,6 +231,9 @@ export interface FriendOptions {
   /** Services to grant and to take back. */
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
+  /** Bytes a second at most; 0 takes the limit away. */
+  readonly uploadLimit?: number;
+  readonly downloadLimit?: number;
 }
 
 export interface PingResult {

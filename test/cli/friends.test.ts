@@ -30,6 +30,9 @@ const ben: FriendInfo = {
   usedByMe: 2e9,
   shardsOfMine: 12,
   devices: [{ id: 'dd'.repeat(32), name: 'laptop' }],
+  metered: true,
+  uploadLimit: 2_000_000,
+  downloadLimit: null,
   addresses: ['127.0.0.1:4000'],
 };
 const cleo: FriendInfo = {
@@ -186,6 +189,9 @@ describe('cards and friends on the command line', { skip: process.platform === '
       trash_bytes: 7,
       devices: ben.devices,
       addresses: ben.addresses,
+      metered: true,
+      limit_upload: 2_000_000,
+      limit_download: null,
     });
     await writeFile(world.path('huge'), 'x'.repeat(200_000));
     for (const given of ['no-such-file', 'huge', '.']) {
@@ -205,7 +211,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
     const list = await world.ok(['friend', 'list']);
     assert.match(
       list.stdout,
-      /ben\\x1b\[31m +online, direct +1\.00 GB of 50\.0 GB +2\.00 GB of 20\.0 GB +mill lane/,
+      /ben\\x1b\[31m +online, direct; metered: paused +1\.00 GB of 50\.0 GB +2\.00 GB of 20\.0 GB +mill lane/,
     );
     assert.match(list.stdout, /cleo is away: nobody answers/);
     const show = await world.ok(['friend', 'show', 'ben']);
@@ -226,14 +232,19 @@ describe('cards and friends on the command line', { skip: process.platform === '
 
   it('changes and removes friends', async () => {
     await world.ok(['friend', 'set', 'ben', '--quota', '1TB', '--name', 'benjamin']);
+    await world.ok(['friend', 'set', 'ben', '--limit-upload', '2MB', '--limit-download', 'none']);
     await world.ok(['friend', 'remove', 'ben']);
     await world.ok(['friend', 'remove', 'ben', '--force']);
     assert.deepEqual(asked, [
       ['set', 'ben', { name: 'benjamin', quotaBytes: 1e12 }],
+      ['set', 'ben', { uploadLimit: 2_000_000, downloadLimit: 0 }],
       ['remove', 'ben', { force: false }],
       ['remove', 'ben', { force: true }],
     ]);
     assert.equal((await world.kith(['friend', 'set', 'ben'])).code, 2);
+    const odd = await world.kith(['friend', 'set', 'ben', '--limit-upload', 'auto']);
+    assert.equal(odd.code, 2);
+    assert.match(odd.stderr, /auto is for all friends together/);
   });
 
   it('says how a friend was reached, or why not', async () => {

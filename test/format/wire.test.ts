@@ -9,12 +9,14 @@ import {
   decodeCredit,
   decodeData,
   decodeFailure,
+  decodePace,
   decodeReply,
   encodeCall,
   encodeCallId,
   encodeCredit,
   encodeData,
   encodeFailure,
+  encodePace,
   encodeReply,
 } from '../../lib/net/call-codec.ts';
 import {
@@ -31,6 +33,7 @@ import {
   verifyHello,
 } from '../../lib/net/hello.ts';
 import type { Hello } from '../../lib/net/hello.ts';
+import { meteredExtensions, saysMetered } from '../../lib/net/metered.ts';
 import {
   bulkBytesMax,
   bulkMessageBytes,
@@ -93,6 +96,7 @@ function eachMessage(
 ): void {
   work('hello', hello, encodeHello, decodeHello);
   work('offers', offers, encodeOffers, decodeOffers);
+  work('metered offers', { ...offers, extensions: meteredExtensions(true) }, encodeOffers, decodeOffers);
   work('goodbye', goodbye, encodeGoodbye, decodeGoodbye);
   work('ping', 0xdeadbeef, encodePing, decodePing);
   work('call', call, encodeCall, decodeCall);
@@ -100,6 +104,7 @@ function eachMessage(
   work('failure', failure as ReturnType<typeof decodeFailure>, encodeFailure, decodeFailure);
   work('data', data, encodeData, decodeData);
   work('credit', credit, encodeCredit, decodeCredit);
+  work('pace', { id: 2, bytes: 0 }, encodePace, decodePace);
   work('call id', 70_000, encodeCallId, decodeCallId);
 }
 
@@ -111,6 +116,14 @@ void describe('messages on the wire', () => {
         sample,
       );
     });
+  });
+
+  void it('say that a line is metered by one byte, and nothing by any other', () => {
+    assert.equal(saysMetered(meteredExtensions(true)), true);
+    assert.equal(saysMetered(meteredExtensions(false)), false);
+    for (const bytes of [[], [0], [2], [1, 1]]) {
+      assert.equal(saysMetered([{ tag: 1, bytes: new Uint8Array(bytes) }]), false, String(bytes));
+    }
   });
 
   void it('refuse what is over a limit', () => {

@@ -214,6 +214,7 @@ void describe('dialling', () => {
       address: null,
       mutual: false,
       trouble: 'it refused',
+      metered: false,
     });
   });
 

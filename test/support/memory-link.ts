@@ -15,6 +15,7 @@ class MemoryStream extends EventEmitter {
   readonly queue: Uint8Array[] = [];
   queuedBytesMax = 0;
   writtenCount = 0;
+  writtenBytes = 0;
   paused = false;
   flushes = true;
   peer: MemoryStream | undefined;
@@ -39,6 +40,7 @@ class MemoryStream extends EventEmitter {
     if (this.destroyed) return false;
     this.queue.push(Buffer.from(message));
     this.writtenCount++;
+    this.writtenBytes += message.length;
     this.queuedBytesMax = Math.max(this.queuedBytesMax, this.queuedBytes);
     this.onWrite();
     const more = this.queue.length < highWaterMessages;
@@ -140,6 +142,11 @@ export class MemoryWire {
   /** Bytes on their way, from the initiator and from the responder; and the most that ever were. */
   queuedBytes(from: 'initiator' | 'responder'): number {
     return this.#end(from).queuedBytes;
+  }
+
+  /** Bytes that were ever written, from the initiator or from the responder. */
+  writtenBytes(from: 'initiator' | 'responder'): number {
+    return this.#end(from).writtenBytes;
   }
 
   queuedBytesMax(from: 'initiator' | 'responder'): number {

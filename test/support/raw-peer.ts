@@ -23,7 +23,11 @@ export class RawPeer {
 
   constructor(link: Link) {
     this.link = link;
-    this.mux = new Mux(link.stream, () => void link.close());
+    this.mux = new Mux(
+      link.stream,
+      () => 0,
+      () => void link.close(),
+    );
     const hello = this.open('kith/hello', null, this.heard);
     if (hello === undefined) throw new Error('the link is over');
     this.hello = hello;

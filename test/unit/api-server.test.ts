@@ -68,6 +68,26 @@ async function raw(
 }
 
 describe('the API over its socket', { skip: process.platform === 'win32' }, () => {
+  it('hands on the rates that a command was given, and refuses what is none', async (test) => {
+    const path = join(await tempFolder(test), 'daemon.sock');
+    const seen: unknown[] = [];
+    const server = await ApiServer.listen(path, {
+      about,
+      perform: (call) => Promise.resolve(void seen.push(call.limits)),
+      onDown: () => undefined,
+    });
+    test.after(() => server.close());
+    const client = new ApiClient(path);
+    await client.call('friendList', []);
+    client.limits = { upload: '2MB', download: 'none' };
+    await client.call('friendList', []);
+    client.limits = { upload: 'fast' };
+    await assert.rejects(client.call('friendList', []), (error) => isKithError(error, 'usage'));
+    const { text } = await raw(path, 'POST', '/v1/call/friendList', '{"args":[],"limits":{"upload":5}}');
+    assert.match(text, /malformed/);
+    assert.deepEqual(seen, [{}, { upload: '2MB', download: 'none' }]);
+  });
+
   it('gives results, progress, problems and items as if the vault were here', async (test) => {
     const progress: Progress = {
       phase: 'read',

@@ -47,7 +47,7 @@ import {
 
 /**
  * Bytes of puts on their way to one friend: three shards of 4 MiB, so that one comes while another is verified there and a third waits
- * for the disk. A friend holds 16 MiB of uploads for each of us.
+ * for the disk. A friend holds as much of uploads for each of us.
  */
 const inFlightBytesMax: number = 14 * 1024 * 1024;
 
@@ -82,6 +82,8 @@ export interface FriendHolderOptions {
   readonly whyAway: () => string;
   /** True for a device that the friend's card certifies: it signs inventories. */
   readonly isFriendsDevice: (deviceId: Uint8Array) => boolean;
+  /** Why no new data is to be sent there now, in words; undefined where it may. Questions, logs and what is read go on. */
+  readonly whyPaused?: () => string | undefined;
   readonly random: RandomSource;
   /** What was learned of its inventory before; it outlives this object where the caller keeps it. */
   readonly mirror?: InventoryMirror;
@@ -160,7 +162,8 @@ export class FriendHolder implements Holder {
 
   async room(): Promise<Room> {
     const { body } = await this.#call(storeMethods.room, noBytes);
-    return this.#read(() => decodeRoom(body));
+    const room = this.#read(() => decodeRoom(body));
+    return this.#options.whyPaused?.() === undefined ? room : { ...room, freeBytes: 0 };
   }
 
   async reserve(bytes: number): Promise<Reservation> {
@@ -175,6 +178,9 @@ export class FriendHolder implements Holder {
 
   async put(shard: ShardToPut, reservation?: Reservation, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal);
+    const paused = this.#options.whyPaused?.();
+    if (paused !== undefined)
+      throw new KithError('holder-unavailable', paused, { details: { holder: this.id, foreign: false } });
     const own = reservation === undefined ? undefined : this.#own(reservation);
     const { packId, index, k, keyEpoch, payload, leaves, manifest } = shard;
     const head = encodePut({

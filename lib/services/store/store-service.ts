@@ -165,7 +165,7 @@ class StoreHandler implements ServiceHandler {
   /** Gathers an upload for which there is room, and gives back what of the room isn't used. */
   async #intoRoom(call: IncomingCall, hold: Hold, work: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     try {
-      const bytes = call.uploadBytes === 0 ? new Uint8Array(0) : await call.receive();
+      const bytes = call.uploadBytes === 0 ? new Uint8Array(0) : await call.receive({ lent: true });
       await this.#large(call.signal, () => work(bytes));
     } finally {
       hold.release();
