@@ -4,6 +4,8 @@ import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
+import { EndpointHints } from '../net/endpoint-hints.ts';
+import type { LanDiscovery } from '../net/lan-discovery.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
@@ -42,6 +44,8 @@ export interface OpenLinksOptions {
   readonly publicDht: boolean;
   readonly direct: boolean;
   readonly dht: boolean;
+  /** Whether friends in the local network are looked for. */
+  readonly lan?: boolean;
 }
 
 /** Friends' book, sessions and friends as holders, put together: what a daemon, a command by itself and a recovery share. */
@@ -55,6 +59,10 @@ export class PeerLinks {
   /** When each friend that was here was lost, by the monotonic clock. */
   readonly #goneMs = new Map<string, number>();
   #startedMs: number | undefined;
+  readonly #hints: EndpointHints;
+  #lan: LanDiscovery | undefined;
+  #startLan: () => Promise<void> = () => Promise.resolve();
+  #lanStarted: Promise<void> | undefined;
   #transports: Transports | undefined;
   #closing: Promise<void> | undefined;
 
@@ -69,6 +77,7 @@ export class PeerLinks {
       clock,
     });
     this.book.replace(friends());
+    this.#hints = new EndpointHints(() => clock.monotonicMs());
     this.#network = new Network({
       device,
       doorstep,
@@ -76,12 +85,14 @@ export class PeerLinks {
       directory: this.book,
       services: options.services,
       random,
+      hints: this.#hints,
       onChange: () => this.#changed(),
     });
   }
 
   /** Listens where asked to. Nobody is dialled before `start`: the own card is to say first where we listen. KithError `address-taken`. */
-  async open({ listen, bootstrap, publicDht, direct, dht }: OpenLinksOptions): Promise<HostPort | undefined> {
+  async open(options: OpenLinksOptions): Promise<HostPort | undefined> {
+    const { listen, bootstrap, publicDht, direct, dht, lan = false } = options;
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
@@ -93,13 +104,36 @@ export class PeerLinks {
       entries: cardEntries(this.book.wanted()),
       publicDht,
     });
-    return this.#transports.listening;
+    const { listening } = this.#transports;
+    if (lan && listening !== undefined) this.#startLan = () => this.#openLan(listening, dht);
+    return listening;
+  }
+
+  async #openLan(listening: HostPort, dht: boolean): Promise<void> {
+    const { openLan } = await import('./lan-links.ts');
+    const { device, random, clock } = this.#options;
+    const lan = await openLan({
+      device,
+      listening,
+      random,
+      clock,
+      peers: () => this.book.wanted().map(({ deviceId }) => deviceId),
+      connected: (deviceId) => this.#network.isConnected(deviceId),
+      onFound: (deviceId, host, port) => {
+        if (this.#hints.put(deviceId, { host, port, direct: true, dht, lan: true }))
+          this.#network.showed(deviceId);
+      },
+    });
+    this.#lan = lan;
+    if (this.#closing !== undefined) await lan.close();
   }
 
   /** Begins to dial. */
   start(): void {
     this.#startedMs = this.#options.clock.monotonicMs();
     this.#network.start(this.#transports?.transports ?? []);
+    // Friends who hear of us there dial at once, and are to be shown a card that says where we listen now.
+    this.#lanStarted = this.#startLan();
   }
 
   /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */
@@ -118,12 +152,14 @@ export class PeerLinks {
     this.book.replace(this.#options.friends());
     this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
+    this.#lan?.look();
   }
 
   /** After an outage or a change of address. */
   rediscover(): void {
     this.#transports?.refresh();
     this.#network.refresh();
+    this.#lan?.look();
   }
 
   holderOf(friend: FriendRef): Holder {
@@ -198,6 +234,8 @@ export class PeerLinks {
   }
 
   async #close(): Promise<void> {
+    await this.#lanStarted;
+    await this.#lan?.close();
     await this.#network.close();
     await this.#transports?.close();
     for (const check of this.#watchers) check();
@@ -210,6 +248,7 @@ export class PeerLinks {
     for (const id of [...this.#online].filter((each) => !now.has(each))) {
       this.#online.delete(id);
       this.#goneMs.set(id, this.#options.clock.monotonicMs());
+      this.#lan?.look();
       onPresence(id, false);
     }
     for (const id of now) {

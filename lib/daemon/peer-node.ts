@@ -125,6 +125,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     const listening = await this.#links.open({
       ...this.#options,
       listen: listen ?? (await this.#keptAddress()),
+      lan: this.#session.settings.value('net.lan') === 'on',
     });
     if (listening !== undefined) {
       this.#listening = listening;

@@ -82,6 +82,14 @@ export class Dialler {
     this.#plan();
   }
 
+  /** It showed itself just now: it is dialled at once, whatever the schedule says. Seldom enough is the caller's business. */
+  nudge(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target === undefined || target.openedAtMs !== undefined || target.dialling !== undefined) return;
+    target.state = { ...target.state, dueAtMs: this.#options.timers.nowMs() };
+    this.#plan();
+  }
+
   /** True if the device has been dialled in vain so many times since it was last connected. */
   tried(deviceId: Uint8Array, times = 1): boolean {
     return (this.#targets.get(idKey(deviceId))?.state.attempts ?? times) >= times;

@@ -16,6 +16,8 @@ export interface Endpoint {
   readonly port: number;
   readonly direct: boolean;
   readonly dht: boolean;
+  /** True where it was heard in the local network just now, and no card says it. */
+  readonly lan?: boolean;
 }
 
 /**

@@ -7,6 +7,7 @@ import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
+import type { EndpointHints } from './endpoint-hints.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hello.ts';
 import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
@@ -29,6 +30,8 @@ export interface NetworkOptions {
   readonly timers?: Timers;
   readonly random?: RandomSource;
   readonly budgets?: Partial<CallBudgets>;
+  /** Where devices were seen just now; `refresh` after it has changed. */
+  readonly hints?: EndpointHints;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
 }
@@ -130,9 +133,15 @@ export class Network {
     if (this.#started) {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
-      this.#dialler.update(wanted, (deviceId) => this.#sessions.current(deviceId)?.isOpen === true);
+      this.#dialler.update(wanted, (deviceId) => this.isConnected(deviceId));
     }
     this.#changed();
+  }
+
+  /** A device showed itself just now, at what `hints` say: it is dialled at once, if there is no session. */
+  showed(deviceId: Uint8Array): void {
+    this.refresh();
+    this.#dialler.nudge(deviceId);
   }
 
   /** Grants have changed, nothing else. */
@@ -147,6 +156,11 @@ export class Network {
       const { identity, deviceId, via, remoteAddress } = peer;
       return [{ identity, deviceId, via, remoteAddress }];
     });
+  }
+
+  /** True while calls may be made with that device. */
+  isConnected(deviceId: Uint8Array): boolean {
+    return this.#sessions.current(deviceId)?.isOpen === true;
   }
 
   /** Calls to a service of an identity, over whichever of its devices grants it at the moment of the call. */
@@ -266,15 +280,16 @@ export class Network {
   }
 
   #wanted(): WantedPeer[] {
-    const { device, directory } = this.#options;
+    const { device, directory, hints } = this.#options;
     // The newest come first: those beyond, which there would be no room for, are likely given up.
     const counts = new Map<string, number>();
-    return directory.wanted().filter(({ identity, deviceId }) => {
+    const wanted = directory.wanted().filter(({ identity, deviceId }) => {
       if (equalBytes(deviceId, device.publicKey)) return false;
       const count = (counts.get(idKey(identity)) ?? 0) + 1;
       counts.set(idKey(identity), count);
       return count <= identityDevicesMax;
     });
+    return hints === undefined ? wanted : wanted.map((peer) => hints.merged(peer));
   }
 
   /** Direct ones first: they are faster. */

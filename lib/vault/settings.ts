@@ -23,6 +23,9 @@ const durationOrAuto = (value: string): void => {
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
 };
+const onOrOff = (value: string): void => {
+  if (value !== 'on' && value !== 'off') throw new KithError('usage', `"${value}" is neither on nor off.`);
+};
 const rateOrAuto = (value: string): void => {
   if (value !== 'auto' && value !== 'none') parseSize(value);
 };
@@ -91,6 +94,11 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: '',
     help: 'names under which the local page may be opened (no effect in this version yet)',
     check: () => undefined,
+  },
+  'net.lan': {
+    default: 'on',
+    help: 'look for friends in the local network, by packets that only they can read: on, off',
+    check: onOrOff,
   },
 };
 
