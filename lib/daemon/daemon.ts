@@ -149,6 +149,11 @@ export class Daemon {
     return this.#opened.node?.listening ?? null;
   }
 
+  /** What friends can dial, by this computer's own addresses. */
+  get addresses(): readonly string[] {
+    return this.#opened.node?.addresses ?? [];
+  }
+
   /** The daemon's log. */
   get log(): Log {
     return this.#log;

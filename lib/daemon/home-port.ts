@@ -23,6 +23,8 @@ export interface PeerNode {
   readonly network: FriendNetwork;
   /** `HOST:PORT` where friends can dial, or null where nothing listens. Known once `start` has resolved. */
   readonly listening: string | null;
+  /** What friends can dial, each `HOST:PORT`, by this computer's own addresses. Known once `start` has resolved. */
+  readonly addresses?: readonly string[];
   /** The identity, 64 hex digits. */
   readonly id: string;
   /**

@@ -44,6 +44,8 @@ export interface OpenLinksOptions {
   readonly publicDht: boolean;
   readonly direct: boolean;
   readonly dht: boolean;
+  /** An IPv6 address on which TCP is taken as well, `::` for all. */
+  readonly alsoIPv6?: string;
   /** Whether friends in the local network are looked for. */
   readonly lan?: boolean;
 }
@@ -92,12 +94,13 @@ export class PeerLinks {
 
   /** Listens where asked to. Nobody is dialled before `start`: the own card is to say first where we listen. KithError `address-taken`. */
   async open(options: OpenLinksOptions): Promise<HostPort | undefined> {
-    const { listen, bootstrap, publicDht, direct, dht, lan = false } = options;
+    const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6 } = options;
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
       ...this.#network.wiring,
       ...(listen !== undefined && { listen }),
+      ...(alsoIPv6 !== undefined && { alsoIPv6 }),
       direct,
       dht,
       bootstrap: [...bootstrap, ...further],
@@ -126,6 +129,11 @@ export class PeerLinks {
     });
     this.#lan = lan;
     if (this.#closing !== undefined) await lan.close();
+  }
+
+  /** Whether TCP is also taken on `alsoIPv6`. */
+  get listensIPv6(): boolean {
+    return this.#transports?.listensIPv6 ?? false;
   }
 
   /** Begins to dial. */

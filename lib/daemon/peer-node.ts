@@ -1,10 +1,8 @@
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
-import { fromHex, textOf, toHex, utf8 } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
-import { writeDurably } from '../disk/write-durably.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
@@ -18,6 +16,7 @@ import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../va
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
+import { keepPort, keptPort } from './kept-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { startPlugins } from './start-plugins.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
@@ -27,9 +26,6 @@ const friendsMsMax = 10_000;
 
 /** How often the daemon looks whether this computer has other addresses than before. */
 const addressPollMs = 15_000;
-
-/** The file with the port that was once chosen. */
-const portFile = 'listen-port';
 
 /** What a command that works by itself opens: it dials, and nobody can dial it. */
 export const dialOnly: OpenLinksOptions = {
@@ -112,6 +108,10 @@ export class KithNode implements PeerNode, FriendNetwork {
     return this.#listening === undefined ? null : hostPortText(this.#listening);
   }
 
+  get addresses(): readonly string[] {
+    return this.#listening === undefined ? [] : this.#session.ownAddress.endpoints.map(hostPortText);
+  }
+
   get listen(): string | null {
     return this.listening;
   }
@@ -124,12 +124,13 @@ export class KithNode implements PeerNode, FriendNetwork {
     const { listen } = this.#options;
     const listening = await this.#links.open({
       ...this.#options,
-      listen: listen ?? (await this.#keptAddress()),
+      listen: listen ?? { host: '0.0.0.0', port: await keptPort(this.#session) },
+      ...(listen === undefined && { alsoIPv6: '::' }),
       lan: this.#session.settings.value('net.lan') === 'on',
     });
     if (listening !== undefined) {
       this.#listening = listening;
-      if (listen === undefined) await this.#keepPort(listening.port);
+      if (listen === undefined) await keepPort(this.#session, listening.port);
       await this.#publish();
     }
     this.#links.start();
@@ -153,30 +154,13 @@ export class KithNode implements PeerNode, FriendNetwork {
     await this.#links.settle(friendsMsMax, signal);
   }
 
-  /** The port that was chosen when `up` first ran without `--listen`; 0 before. */
-  async #keptAddress(): Promise<HostPort> {
-    const { home, surroundings } = this.#session;
-    const bytes = await surroundings.disk.readWhole(join(home, portFile), 64);
-    const port = Number((bytes === undefined ? undefined : textOf(bytes))?.trim() ?? '0');
-    const isPort = Number.isInteger(port) && port > 0 && port < 65536;
-    return { host: '0.0.0.0', port: isPort ? port : 0 };
-  }
-
-  async #keepPort(port: number): Promise<void> {
-    const { home, surroundings } = this.#session;
-    await writeDurably(surroundings.disk, {
-      tempFolder: join(home, 'tmp'),
-      path: join(home, portFile),
-      parts: [utf8(`${port}\n`)],
-      mode: 0o600,
-    });
-  }
-
   /** Says in the card where we listen now. */
   async #publish(): Promise<void> {
     if (this.#listening === undefined || this.#options === undefined) return;
     const { direct, dht } = this.#options;
-    const endpoints = listenEndpoints([{ ...this.#listening, direct, dht }], networkInterfaces());
+    const six = { host: '::', port: this.#listening.port, direct, dht: false };
+    const listening = [{ ...this.#listening, direct, dht }, ...(this.#links.listensIPv6 ? [six] : [])];
+    const endpoints = listenEndpoints(listening, networkInterfaces());
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
   }
 

@@ -75,56 +75,85 @@ export async function openLanSockets(options: LanSocketsOptions): Promise<LanSoc
 
 class GroupSockets implements LanSockets {
   readonly #options: LanSocketsOptions;
-  readonly #socket: Socket;
   readonly #joined = new Set<string>();
   readonly #sending = new Set<Socket>();
+  /** Where packets go to, and the socket that hears them; undefined where it couldn't be bound. */
+  #group = '';
+  #socket: Socket | undefined;
   #networks = new BlockList();
-  /** Where packets go to. */
-  readonly #group: string;
-  #isOpen = false;
+  #opening: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(options: LanSocketsOptions) {
     this.#options = options;
-    const addresses = this.#addresses();
-    const isLoopback = addresses.length > 0 && addresses.every(({ internal }) => internal);
-    this.#group = isLoopback ? loopbackGroup : lanGroup;
-    this.#socket = createSocket({ type: 'udp4', reuseAddr: true });
-    this.#socket.on('error', () => {});
-    this.#socket.on('message', (bytes, { address }) => {
-      if (bytes.length === beaconBytes && this.#networks.check(address)) options.onPacket(bytes, address);
-    });
   }
 
   get port(): number | undefined {
-    return this.#isOpen ? this.#socket.address().port : undefined;
+    return this.#socket?.address().port;
   }
 
-  async open(): Promise<void> {
-    const { port = lanPort } = this.#options;
-    const [first] = this.#addresses();
-    const address = process.platform === 'win32' ? (first?.address ?? '127.0.0.1') : this.#group;
-    this.#isOpen = await new Promise<boolean>((resolve) => {
-      this.#socket.once('error', () => resolve(false));
-      this.#socket.bind({ address, port }, () => resolve(true));
-    });
-    this.#join();
+  open(): Promise<void> {
+    this.#opening = this.#open(this.#groupNow(), this.#options.port ?? lanPort);
+    return this.#opening;
   }
 
   send(make: (address: string) => Uint8Array): void {
     if (this.#closing !== undefined) return;
-    this.#join();
-    const { port } = this;
-    if (port === undefined) return;
-    for (const { address } of this.#addresses()) this.#sendFrom(address, port, make(address));
+    const group = this.#groupNow();
+    if (group !== this.#group) {
+      // The computer came into a network, or left the last one, since the socket was bound.
+      this.#opening = this.#opening
+        .then(() =>
+          this.#closing === undefined ? this.#open(group, this.#options.port ?? lanPort) : undefined,
+        )
+        .then(() => this.#sendAll(make));
+    } else this.#sendAll(make);
   }
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      await Promise.all([this.#socket, ...this.#sending].map(closeSocket));
-      this.#isOpen = false;
+      await this.#opening;
+      const socket = this.#socket;
+      this.#socket = undefined;
+      await Promise.all([...(socket === undefined ? [] : [socket]), ...this.#sending].map(closeSocket));
     })();
     return this.#closing;
+  }
+
+  #sendAll(make: (address: string) => Uint8Array): void {
+    this.#join();
+    const { port } = this;
+    if (port === undefined || this.#closing !== undefined) return;
+    for (const { address } of this.#addresses()) this.#sendFrom(address, port, make(address));
+  }
+
+  async #open(group: string, port: number): Promise<void> {
+    const before = this.#socket;
+    this.#socket = undefined;
+    this.#group = group;
+    this.#joined.clear();
+    if (before !== undefined) await closeSocket(before);
+    const socket = createSocket({ type: 'udp4', reuseAddr: true });
+    socket.on('message', (bytes, { address }) => {
+      if (bytes.length === beaconBytes && this.#networks.check(address)) {
+        this.#options.onPacket(bytes, address);
+      }
+    });
+    const [first] = this.#addresses();
+    const address = process.platform === 'win32' ? (first?.address ?? '127.0.0.1') : group;
+    const isBound = await new Promise<boolean>((resolve) => {
+      socket.on('error', () => resolve(false));
+      socket.bind({ address, port }, () => resolve(true));
+    });
+    if (isBound) this.#socket = socket;
+    else await closeSocket(socket);
+    this.#join();
+  }
+
+  #groupNow(): string {
+    const addresses = this.#addresses();
+    const isLoopback = addresses.length > 0 && addresses.every(({ internal }) => internal);
+    return isLoopback ? loopbackGroup : lanGroup;
   }
 
   #addresses(): NetworkInterfaceInfo[] {
@@ -138,11 +167,12 @@ class GroupSockets implements LanSockets {
     this.#networks = networksOf(addresses);
     const now = new Set(addresses.map(({ address }) => address));
     for (const address of this.#joined) if (!now.has(address)) this.#joined.delete(address);
-    if (!this.#isOpen) return;
+    const socket = this.#socket;
+    if (socket === undefined || this.#group !== lanGroup) return;
     for (const address of now) {
       if (this.#joined.has(address)) continue;
       this.#joined.add(address);
-      if (this.#group === lanGroup) attempt(() => this.#socket.addMembership(lanGroup, address));
+      attempt(() => socket.addMembership(lanGroup, address));
     }
   }
 
