@@ -5,6 +5,7 @@ import type { RandomSource } from '../crypto/random.ts';
 import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
+import { DialJournal, takeStep } from './dial-steps.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
 import type { EndpointHints } from './endpoint-hints.ts';
@@ -58,6 +59,7 @@ export class Network {
   readonly #refusals = new Set<string>();
   /** Hex of the devices whose addresses neither answered nor refused at the last try. Only of those wanted. */
   readonly #slow = new Set<string>();
+  readonly #journal = new DialJournal();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
   #started = false;
@@ -192,12 +194,13 @@ export class Network {
       .find(({ peer }) => peer !== undefined && toHex(peer.identity) === identityHex);
     if (session !== undefined) {
       const { via, remoteAddress } = session.link;
-      return { online: true, via, address: remoteAddress, mutual, trouble: null };
+      return { online: true, via, address: remoteAddress, mutual, trouble: null, steps: [] };
     }
     const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
-    return { online: false, via: null, address: null, mutual, trouble };
+    const steps = devices.flatMap(({ deviceId }) => this.#journal.of(deviceId));
+    return { online: false, via: null, address: null, mutual, trouble, steps };
   }
 
   /** True if each device of the identity was dialled in vain at least once since it was last there. */
@@ -315,12 +318,14 @@ export class Network {
   /** One try over every transport; rejects with the most telling of their errors. */
   async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
     let told: KithError | undefined;
+    const journal = this.#journal.begin(peer.deviceId);
     for (const transport of this.#transports) {
-      const error = await this.#dialOver(transport, peer, attempts, signal);
+      const error = await this.#dialOver(transport, peer, attempts, signal, journal.tell);
       if (error === undefined) return;
       if (signal.aborted) throw error;
       if (told === undefined || isKithError(error, 'peer-refused')) told = error;
     }
+    journal.end();
     told ??= new KithError('peer-unreachable', 'there is no transport that could reach it');
     if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
     else this.#refusals.delete(toHex(peer.deviceId));
@@ -343,12 +348,13 @@ export class Network {
     peer: WantedPeer,
     attempts: number,
     signal: AbortSignal,
+    tell: (step: PingStep) => void,
   ): Promise<KithError | undefined> {
     let last: KithError | undefined;
     for (const keyPair of this.#pairsFor(transport, attempts)) {
       const limit = this.#limit(dialLimitMs(attempts), signal);
       try {
-        const link = await transport.dial({ ...this.#target(peer), keyPair }, limit.signal);
+        const link = await this.#dialWith(transport, { ...this.#target(peer), keyPair }, limit.signal, tell);
         const session = this.#sessions.add(link);
         // Not taken: there is a session by now.
         const error = await session?.opened;
@@ -370,6 +376,30 @@ export class Network {
     return last;
   }
 
+  /** One dial, and a step told of it where the transport told none itself. */
+  async #dialWith(
+    transport: Transport,
+    target: DialTarget,
+    signal: AbortSignal,
+    tell: (step: PingStep) => void,
+  ): Promise<Link> {
+    let told = false;
+    const onStep = (step: PingStep): void => {
+      told = true;
+      tell(step);
+    };
+    const unlessTold = (step: PingStep): void => {
+      if (!told) tell(step);
+    };
+    const whole = { way: transport.name, address: null };
+    return await takeStep(
+      whole,
+      () => this.#timers.nowMs(),
+      unlessTold,
+      () => transport.dial({ ...target, onStep }, signal),
+    );
+  }
+
   #limit(
     ms: number,
     signal: AbortSignal,
@@ -387,6 +417,7 @@ export class Network {
     this.#met.add(toHex(peer.identity));
     this.#troubles.delete(toHex(peer.deviceId));
     this.#refusals.delete(toHex(peer.deviceId));
+    this.#journal.forget(peer.deviceId);
     this.#dialler.opened(peer.deviceId);
     this.#changed();
   }
@@ -406,6 +437,7 @@ export class Network {
 
   #forgetTroubles(wanted: readonly WantedPeer[]): void {
     const kept = new Set(wanted.map(({ deviceId }) => toHex(deviceId)));
+    this.#journal.keep(kept);
     for (const device of this.#troubles.keys()) if (!kept.has(device)) this.#troubles.delete(device);
     for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
     for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);

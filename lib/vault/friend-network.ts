@@ -1,7 +1,10 @@
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
+import type { PingStep } from '../net/dial-steps.ts';
 import type { KeyPair, Via } from '../net/link.ts';
+
+export type { PingStep, StepTrouble } from '../net/dial-steps.ts';
 
 /** A friend as the vault names it to the network. */
 export interface FriendRef {
@@ -20,6 +23,8 @@ export interface Presence {
   readonly mutual: boolean;
   /** Why the last try failed, in words; null where none did. */
   readonly trouble: string | null;
+  /** What the last try was made of, in its order; left out or empty where it is online, and where nobody tried. */
+  readonly steps?: readonly PingStep[];
   /**
    * For how long (ms, monotonic) this process has looked for the friend without a break: since it went, or since looking began. 0 while it
    * is online. Left out where nobody looks all the time, as in a command that works by itself.
@@ -33,15 +38,6 @@ export interface Hosted {
   readonly usedBytes: number;
   readonly reservedBytes: number;
   readonly trashBytes: number;
-}
-
-/** One way that was tried to reach a friend. */
-export interface PingStep {
-  readonly way: 'session' | 'direct' | 'dht';
-  readonly address: string | null;
-  readonly ok: boolean;
-  readonly ms: number;
-  readonly message: string | null;
 }
 
 /**

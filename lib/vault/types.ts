@@ -204,6 +204,8 @@ export interface FriendInfo {
   readonly address: string | null;
   /** Why it isn't online, in words; null when it is. */
   readonly reason: string | null;
+  /** What the last try to reach it was made of; empty when it is online. */
+  readonly steps: readonly PingStep[];
   /** Services that the friend may use here. */
   readonly allow: readonly string[];
   /** Room I give. */

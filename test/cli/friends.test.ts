@@ -21,6 +21,7 @@ const ben: FriendInfo = {
   via: 'direct',
   address: '127.0.0.1:4000',
   reason: null,
+  steps: [],
   allow: ['store', 'cards'],
   quotaGiven: 50e9,
   usedByThem: 1e9,
@@ -91,8 +92,22 @@ describe('cards and friends on the command line', { skip: process.platform === '
       Promise.resolve({
         friend: name === 'ben' ? ben : cleo,
         steps: [
-          { way: 'direct', address: '127.0.0.1:1', ok: false, ms: 3, message: 'connection refused' },
-          { way: 'dht', address: null, ok: name === 'ben', ms: 4.25, message: null },
+          {
+            way: 'direct',
+            address: '127.0.0.1:1',
+            ok: false,
+            ms: 3,
+            message: 'connection refused',
+            trouble: 'closed',
+          },
+          {
+            way: 'dht',
+            address: null,
+            ok: name === 'ben',
+            ms: 4.25,
+            message: null,
+            trouble: name === 'ben' ? null : 'not-found',
+          },
         ],
       }),
   };
@@ -174,6 +189,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
       via: 'direct',
       address: '127.0.0.1:4000',
       reason: null,
+      steps: [],
       allow: ['store', 'cards'],
       quota_given: 50e9,
       used_by_them: 1e9,
@@ -245,7 +261,9 @@ describe('cards and friends on the command line', { skip: process.platform === '
     assert.equal((good['steps'] as unknown[]).length, 2);
     const bad = await world.kith(['friend', 'ping', 'cleo']);
     assert.equal(bad.code, 1);
-    assert.match(bad.stdout, /directly 127\.0\.0\.1:1: connection refused/);
+    assert.match(bad.stdout, /directly 127\.0\.0\.1:1: connection refused \(3 ms\)/);
+    assert.match(bad.stderr, /your friend starts it with: kith up/);
+    assert.match(bad.stderr, /common friend/);
     assert.match(bad.stderr, /"cleo" can't be reached now: nobody answers/);
   });
 
