@@ -26,6 +26,9 @@ async function networkOptions(args: Args): Promise<NetworkOptions> {
   const dht = !args.flag('no-dht');
   const direct = !args.flag('no-direct');
   const publicDht = args.flag('public-dht');
+  const role = args.text('role') ?? 'friend';
+  if (role !== 'friend' && role !== 'meeting-point')
+    throw new KithError('usage', `--role is friend or meeting-point, not "${role}".`);
   if (!dht && !direct)
     throw new KithError('usage', '--no-dht and --no-direct together leave no way to friends.');
   if (!dht && publicDht) throw new KithError('usage', '--public-dht and --no-dht contradict each other.');
@@ -35,6 +38,7 @@ async function networkOptions(args: Args): Promise<NetworkOptions> {
     publicDht,
     dht,
     direct,
+    role,
   };
 }
 
@@ -146,6 +150,10 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   writeLastWords(daemon);
   const { listening: listen, addresses, id } = daemon;
   sayReady(context, { listen, addresses, id });
+  if (context.output.verbose && daemon.reachability !== undefined) {
+    const { reachabilityLines } = await import('../reachability-words.ts');
+    for (const line of reachabilityLines(daemon.reachability)) context.output.note(line);
+  }
   if (tell !== undefined) {
     await tell({ type: 'ready', listen, addresses, id });
     // Nothing that was mounted where it was started is kept busy.
@@ -178,6 +186,11 @@ export const upCommand: Command = {
     'public-dht': { type: 'flag', describe: 'Also use public meeting points; else none is ever contacted' },
     'no-dht': { type: 'flag', describe: 'Only dial addresses; no search for friends by their key' },
     'no-direct': { type: 'flag', describe: 'No plain connections (TCP)' },
+    role: {
+      type: 'text',
+      value: 'ROLE',
+      describe: 'friend (default), or meeting-point: introduces and relays, stores nothing for anybody',
+    },
     web: {
       type: 'text',
       value: 'HOST:PORT|off',

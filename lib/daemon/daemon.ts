@@ -14,6 +14,7 @@ import { WriterQueue } from './operations.ts';
 import { Scheduler, systemTimers, type Timers } from './scheduler.ts';
 import { finishedWords, repairedWords, writerName } from './words.ts';
 import type { NetworkOptions, Note, OpenedHome, OpenHome } from './home-port.ts';
+import type { Reachability } from '../vault/friend-network.ts';
 import type { Problem, Progress } from '../vault/types.ts';
 
 export interface DaemonOptions {
@@ -152,6 +153,11 @@ export class Daemon {
   /** What friends can dial, by this computer's own addresses. */
   get addresses(): readonly string[] {
     return this.#opened.node?.addresses ?? [];
+  }
+
+  /** Whether friends outside can dial it, as far as is known now; undefined where nothing listens. */
+  get reachability(): Reachability | undefined {
+    return this.#opened.node?.network?.standing?.()?.reachability;
   }
 
   /** The daemon's log. */

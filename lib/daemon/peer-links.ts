@@ -44,6 +44,8 @@ export interface OpenLinksOptions {
   readonly publicDht: boolean;
   readonly direct: boolean;
   readonly dht: boolean;
+  /** Nodes of the DHT that were known another time: entries after those of cards. */
+  readonly remembered?: readonly HostPort[];
   /** An IPv6 address on which TCP is taken as well, `::` for all. */
   readonly alsoIPv6?: string;
   /** Whether friends in the local network are looked for. */
@@ -62,6 +64,7 @@ export class PeerLinks {
   readonly #goneMs = new Map<string, number>();
   #startedMs: number | undefined;
   readonly #hints: EndpointHints;
+  #remembered: readonly HostPort[] = [];
   #lan: LanDiscovery | undefined;
   #startLan: () => Promise<void> = () => Promise.resolve();
   #lanStarted: Promise<void> | undefined;
@@ -94,7 +97,8 @@ export class PeerLinks {
 
   /** Listens where asked to. Nobody is dialled before `start`: the own card is to say first where we listen. KithError `address-taken`. */
   async open(options: OpenLinksOptions): Promise<HostPort | undefined> {
-    const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6 } = options;
+    const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6, remembered = [] } = options;
+    this.#remembered = remembered;
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
@@ -104,12 +108,16 @@ export class PeerLinks {
       direct,
       dht,
       bootstrap: [...bootstrap, ...further],
-      entries: cardEntries(this.book.wanted()),
+      entries: this.#entries(),
       publicDht,
     });
     const { listening } = this.#transports;
     if (lan && listening !== undefined) this.#startLan = () => this.#openLan(listening, dht);
     return listening;
+  }
+
+  #entries(): HostPort[] {
+    return [...cardEntries(this.book.wanted()), ...this.#remembered];
   }
 
   async #openLan(listening: HostPort, dht: boolean): Promise<void> {
@@ -129,6 +137,17 @@ export class PeerLinks {
     });
     this.#lan = lan;
     if (this.#closing !== undefined) await lan.close();
+  }
+
+  /** What of how friends reach us, and we them, can be known without asking anybody. */
+  get observed(): {
+    readonly cameInFrom: readonly string[];
+    readonly seenAs: string | null;
+    readonly neighbours: readonly HostPort[];
+  } {
+    const { seenAs = null } = this.#transports ?? {};
+    const neighbours = this.#transports?.neighbours() ?? [];
+    return { cameInFrom: this.#network.cameInFrom, seenAs, neighbours };
   }
 
   /** Whether TCP is also taken on `alsoIPv6`. */
@@ -158,7 +177,7 @@ export class PeerLinks {
   refresh(): void {
     if (this.#closing !== undefined) return;
     this.book.replace(this.#options.friends());
-    this.#transports?.setEntries(cardEntries(this.book.wanted()));
+    this.#transports?.setEntries(this.#entries());
     this.#network.refresh();
     this.#lan?.look();
   }

@@ -12,10 +12,18 @@ import { ownCard } from '../trust/card.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
-import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
+import type {
+  FriendNetwork,
+  FriendRef,
+  Hosted,
+  PingStep,
+  Presence,
+  Standing,
+} from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
+import { chosenMeetingPoints, Finding } from './finding.ts';
 import { keepPort, keptPort } from './kept-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -51,6 +59,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
+  #finding: Finding | undefined;
   #poll: NodeJS.Timeout | undefined;
   #isStarted = false;
   #settled: Promise<void> | undefined;
@@ -87,6 +96,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       clock,
       onPresence: (friendId, online) => {
         plugins?.presence(friendId, online);
+        this.#finding?.presence(friendId, online);
         this.#onPresence(friendId, online);
       },
     });
@@ -100,7 +110,7 @@ export class KithNode implements PeerNode, FriendNetwork {
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
     node = new KithNode(session, options, plugins);
-    if (options !== undefined) node.#hosting = await node.#openHosting();
+    if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
     return node;
   }
 
@@ -112,6 +122,10 @@ export class KithNode implements PeerNode, FriendNetwork {
     return this.#listening === undefined ? [] : this.#session.ownAddress.endpoints.map(hostPortText);
   }
 
+  standing(): Standing | undefined {
+    return this.#finding?.standing(this.addresses);
+  }
+
   get listen(): string | null {
     return this.listening;
   }
@@ -121,9 +135,12 @@ export class KithNode implements PeerNode, FriendNetwork {
     signal.throwIfAborted();
     // A command by itself waits for friends when it comes to need them, not before.
     if (this.#options === undefined) return;
-    const { listen } = this.#options;
+    const { listen, bootstrap } = this.#options;
+    const finding = await Finding.open(this.#session, this.#options);
     const listening = await this.#links.open({
       ...this.#options,
+      bootstrap: [...bootstrap, ...chosenMeetingPoints(this.#session)],
+      remembered: finding.remembered,
       listen: listen ?? { host: '0.0.0.0', port: await keptPort(this.#session) },
       ...(listen === undefined && { alsoIPv6: '::' }),
       lan: this.#session.settings.value('net.lan') === 'on',
@@ -133,6 +150,8 @@ export class KithNode implements PeerNode, FriendNetwork {
       if (listen === undefined) await keepPort(this.#session, listening.port);
       await this.#publish();
     }
+    finding.begin(this.#links);
+    this.#finding = finding;
     this.#links.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
@@ -149,7 +168,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
     if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
-    await this.#links.open(dialOnly);
+    await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
     this.#links.start();
     await this.#links.settle(friendsMsMax, signal);
   }
@@ -226,6 +245,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     clearInterval(this.#poll);
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
+    await this.#finding?.close();
     await this.#links.close();
     await this.#plugins?.close();
   }
@@ -256,9 +276,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     });
   }
 
-  /** What friends may use here; a command that works by itself only calls. */
+  /** What friends may use here; a command that works by itself only calls, and so does a meeting point. */
   #storeService(): Service {
-    if (this.#options === undefined) return callsStore;
+    if (this.#options === undefined || this.#options.role === 'meeting-point') return callsStore;
     const { deviceId, deviceSecretKey } = this.#session.device;
     return storeService({
       device: { publicKey: deviceId, secretKey: deviceSecretKey },

@@ -40,6 +40,9 @@ export interface NetworkOptions {
 /** Of so many tries over the DHT one is a knock. */
 const knockEvery = 4;
 
+/** Addresses that peers came from, which are remembered to tell whether we can be dialled. */
+const cameInMax = 16;
+
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
   readonly check: () => void;
@@ -60,6 +63,7 @@ export class Network {
   /** Hex of the devices whose addresses neither answered nor refused at the last try. Only of those wanted. */
   readonly #slow = new Set<string>();
   readonly #journal = new DialJournal();
+  readonly #cameIn = new Set<string>();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
   #started = false;
@@ -144,6 +148,11 @@ export class Network {
   showed(deviceId: Uint8Array): void {
     this.refresh();
     this.#dialler.nudge(deviceId);
+  }
+
+  /** Where peers came from that dialled us over TCP since this process began, each `HOST:PORT`; the last 16. */
+  get cameInFrom(): readonly string[] {
+    return [...this.#cameIn];
   }
 
   /** Grants have changed, nothing else. */
@@ -415,11 +424,23 @@ export class Network {
     const { peer } = session;
     if (peer === undefined) return;
     this.#met.add(toHex(peer.identity));
+    if (!session.link.isInitiator && session.link.via === 'direct')
+      this.#remember(session.link.remoteAddress);
     this.#troubles.delete(toHex(peer.deviceId));
     this.#refusals.delete(toHex(peer.deviceId));
     this.#journal.forget(peer.deviceId);
     this.#dialler.opened(peer.deviceId);
     this.#changed();
+  }
+
+  /** The newest stay. */
+  #remember(address: string): void {
+    this.#cameIn.delete(address);
+    this.#cameIn.add(address);
+    for (const oldest of this.#cameIn) {
+      if (this.#cameIn.size <= cameInMax) break;
+      this.#cameIn.delete(oldest);
+    }
   }
 
   #onGone(session: Session, error: KithError): void {

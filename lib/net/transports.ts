@@ -38,6 +38,10 @@ export interface Transports {
   readonly listensIPv6: boolean;
   /** The DHT entries by friends' cards, in the place of those before. */
   setEntries(entries: readonly HostPort[]): void;
+  /** Nodes of the DHT that are known now: entries to begin with another time. */
+  neighbours(): readonly HostPort[];
+  /** The IPv4 address that others' nodes see us under, where they agree. */
+  readonly seenAs: string | null;
   /** After an outage or a change of address. */
   refresh(): void;
   close(): Promise<void>;
@@ -118,6 +122,10 @@ function together({ direct, dht }: Opened, listening: Listening | undefined): Tr
     listening,
     listensIPv6: direct?.listensIPv6 ?? false,
     setEntries: (entries) => dht?.setEntries(entries),
+    neighbours: () => dht?.neighbours() ?? [],
+    get seenAs() {
+      return dht?.seenAs ?? null;
+    },
     refresh: () => dht?.refresh(),
     close: async () => {
       await Promise.all(transports.map((transport) => transport.close()));

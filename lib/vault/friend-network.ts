@@ -3,7 +3,9 @@ import type { FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { PingStep } from '../net/dial-steps.ts';
 import type { KeyPair, Via } from '../net/link.ts';
+import type { Reachability } from '../net/reachability.ts';
 
+export type { Reachability, ReachabilityChoice } from '../net/reachability.ts';
 export type { PingStep, StepTrouble } from '../net/dial-steps.ts';
 
 /** A friend as the vault names it to the network. */
@@ -40,6 +42,16 @@ export interface Hosted {
   readonly trashBytes: number;
 }
 
+/** How this computer stands among its friends, as a daemon knows it. */
+export interface Standing {
+  /** What friends can dial, each `HOST:PORT`, by this computer's own addresses. */
+  readonly addresses: readonly string[];
+  readonly role: 'friend' | 'meeting-point';
+  readonly reachability: Reachability;
+  /** Friends, and pairs of friends, that were never online together of late: a sentence each. */
+  readonly apart: readonly string[];
+}
+
 /**
  * What the vault needs of the network. The daemon (or a command that works by itself) makes one; `noNetwork` stands in
  * where there is none. Nothing of it throws for a friend that is away.
@@ -47,6 +59,8 @@ export interface Hosted {
 export interface FriendNetwork {
   /** `HOST:PORT` that friends can dial, or null where nothing listens. */
   readonly listen: string | null;
+  /** Left out, or undefined, where no daemon listens. */
+  standing?(): Standing | undefined;
   /**
    * Resolves once friends who can be reached are there, or were tried in vain. Left out where a daemon keeps up with them; a command that
    * works by itself opens its network here, at the first need.

@@ -6,6 +6,7 @@ import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
 import { pluginNames } from '../plugins/plugin-names.ts';
+import { checkOnOrOff, meetingPointsOf } from './net-settings.ts';
 import type { ConfigEntry, Problem } from './types.ts';
 
 interface SettingRule {
@@ -22,9 +23,6 @@ const durationOrAuto = (value: string): void => {
 };
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
-};
-const onOrOff = (value: string): void => {
-  if (value !== 'on' && value !== 'off') throw new KithError('usage', `"${value}" is neither on nor off.`);
 };
 const rateOrAuto = (value: string): void => {
   if (value !== 'auto' && value !== 'none') parseSize(value);
@@ -98,7 +96,17 @@ const rules: Readonly<Record<string, SettingRule>> = {
   'net.lan': {
     default: 'on',
     help: 'look for friends in the local network, by packets that only they can read: on, off',
-    check: onOrOff,
+    check: checkOnOrOff,
+  },
+  'net.port_mapping': {
+    default: 'off',
+    help: 'have the router open the port of kith up (NAT-PMP, UPnP), from its next start on: on, off',
+    check: checkOnOrOff,
+  },
+  'net.meeting_points': {
+    default: '',
+    help: 'HOST:PORT of friends or rented machines by which you are found, several with commas; none: you need none, since the port is open',
+    check: (value) => void meetingPointsOf(value),
   },
 };
 

@@ -1,5 +1,5 @@
 import type { KithError } from '../base/errors.ts';
-import type { PingStep } from './friend-network.ts';
+import type { PingStep, Reachability, Standing } from './friend-network.ts';
 
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
 export interface Progress {
@@ -251,6 +251,8 @@ export interface StatusResult {
   readonly name: string;
   /** `HOST:PORT` where friends can dial this computer; null while no daemon listens. */
   readonly listen: string | null;
+  /** How this computer stands among its friends; null while no daemon listens. */
+  readonly standing: Standing | null;
   readonly friends: readonly FriendInfo[];
   readonly drives: readonly DriveInfo[];
   readonly snapshots: readonly {
@@ -384,6 +386,8 @@ export interface VaultApi {
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
   /** This identity's card as one line of text, `kith:card:…`. */
   card(): Promise<string>;
+  /** Whether friends can dial this computer, in words; asks nobody. */
+  reachability(): Promise<Reachability>;
   /** The one-sided half of a mutual add. KithError `malformed`, `not-authentic`, `friend-exists`, `usage`. */
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo>;
   friendList(): Promise<FriendInfo[]>;

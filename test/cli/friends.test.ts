@@ -11,6 +11,7 @@ import { encodeCardText } from '../../lib/format/card-text.ts';
 import { fakeVault } from '../support/fake-vault.ts';
 import { SamplePerson } from '../support/sample-card.ts';
 import { World, exitErrorOf } from './harness.ts';
+import type { Reachability } from '../../lib/vault/friend-network.ts';
 import type { FriendInfo, StatusResult, VaultApi } from '../../lib/vault/types.ts';
 
 const ben: FriendInfo = {
@@ -45,6 +46,12 @@ const cleo: FriendInfo = {
   usedByMe: null,
 };
 
+const reachability: Reachability = {
+  state: 'behind-router',
+  words: 'Your router lets nobody in.',
+  choices: [{ id: 'ipv6', words: 'IPv6', command: 'kith go' }],
+};
+
 const status: StatusResult = {
   verdict: 'Safe',
   sentence: 'all is well.',
@@ -58,6 +65,12 @@ const status: StatusResult = {
   id: 'ab'.repeat(32),
   name: 'tess',
   listen: '127.0.0.1:4100',
+  standing: {
+    addresses: ['127.0.0.1:4100'],
+    role: 'meeting-point',
+    reachability,
+    apart: ['ben and cleo were never online together this week, as seen from here.'],
+  },
   friends: [ben, cleo],
   drives: [],
   snapshots: [],
@@ -70,6 +83,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
   let world: World;
   let server: ApiServer;
   let asked: unknown[] = [];
+  let said: Reachability = { ...reachability, choices: [] };
   let card = '';
   const note =
     <T>(method: string, value: T) =>
@@ -79,6 +93,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
     };
   const methods: Partial<VaultApi> = {
     card: () => Promise.resolve(card),
+    reachability: () => Promise.resolve(said),
     status: () => Promise.resolve(status),
     friendAdd: note('add', ben),
     friendList: () => Promise.resolve([ben, cleo]),
@@ -272,7 +287,19 @@ describe('cards and friends on the command line', { skip: process.platform === '
     assert.match(words, /^Safe: all is well\.\n/);
     assert.match(words, /Friends can dial 127\.0\.0\.1:4100/);
     assert.match(words, /ben\\x1b\[31m +online, direct/);
+    assert.match(words, /A meeting point/);
+    assert.match(words, /Your router lets nobody in\. Choose:\n {2}- IPv6: kith go\n/);
+    assert.match(words, /ben and cleo were never online together/);
     const json = JSON.parse((await world.ok(['status', '--json'])).stdout) as Record<string, unknown>;
+    assert.deepEqual(
+      [json['addresses'], json['role'], json['reachability']],
+      [['127.0.0.1:4100'], 'meeting-point', reachability],
+    );
+    assert.equal((json['never_together'] as unknown[]).length, 1);
+    said = reachability;
+    const carded = await world.ok(['card']);
+    assert.match(carded.stdout, /^kith:card:\S+\n$/);
+    assert.match(carded.stderr, /Choose:\n.*kith go/);
     assert.equal(json['listen'], '127.0.0.1:4100');
     const friends = json['friends'] as Record<string, unknown>[];
     assert.deepEqual(

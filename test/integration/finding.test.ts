@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { parseHostPort } from '../../lib/base/host-port.ts';
+import { decodeDhtCache } from '../../lib/daemon/dht-cache.ts';
+import { decodeDiary } from '../../lib/daemon/meeting-diary.ts';
 import { openLanSockets } from '../../lib/net/lan-sockets.ts';
 import { beaconBytes } from '../../lib/net/lan-beacon.ts';
-import { makeHome, openHomeNode } from '../support/home-node.ts';
+import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
 import { poll } from '../support/poll.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -95,5 +100,35 @@ void describe('the sockets of the local network', () => {
     const nowhere = await openLanSockets({ host: '192.0.2.77', port: 0, onPacket: () => undefined });
     nowhere.send(() => assert.fail('sent from an address that is not there'));
     await nowhere.close();
+  });
+});
+
+void describe('what a node keeps and is', () => {
+  void it('remembers the nodes of the DHT, and tells where it can be dialled', async (test) => {
+    const folder = await tempFolder(test);
+    const homes = [await makeHome(folder, 'anna'), await makeHome(folder, 'ben')] as const;
+    const dht = { ...loopback, dht: true, direct: false };
+    const ben = await openHomeNode(test, homes[1], { ...dht, role: 'meeting-point' });
+    await ben.start();
+    const [place = ''] = ben.node.addresses ?? [];
+    const anna = await openHomeNode(test, homes[0], { ...dht, bootstrap: [parseHostPort(place)] });
+    await anna.vault.configSet('net.meeting_points', '127.0.0.1:9');
+    await anna.vault.friendAdd(await ben.vault.card(), { name: 'ben' });
+    await anna.start();
+    await ben.vault.friendAdd(await anna.vault.card(), { name: 'anna' });
+    await Promise.all([anna.online(ben.vault.id), ben.online(anna.vault.id)]);
+    const [seen] = await anna.vault.friendList();
+    // A meeting point gives no room, and makes none.
+    assert.match(seen?.reason ?? '', /no room/);
+    await assert.rejects(readFile(join(homes[1], 'hosted')), { code: 'ENOENT' });
+    const { standing } = await ben.vault.status();
+    assert.equal(standing?.role, 'meeting-point');
+    assert.deepEqual(standing.addresses, [place]);
+    assert.equal((await ben.vault.reachability()).state, 'unknown');
+    await anna.close();
+    const nodes = decodeDhtCache(await readFile(join(homes[0], 'dht-cache')));
+    assert.ok(nodes.some(({ host, port }) => `${host}:${port}` === place));
+    const diary = decodeDiary(await readFile(join(homes[0], 'meetings')));
+    assert.ok((diary.at(-1)?.friends.get(ben.vault.id) ?? 0) > 0);
   });
 });
