@@ -1,13 +1,16 @@
 import { isKithError, messageOf } from '../base/errors.ts';
 import type { HostPort } from '../base/host-port.ts';
+import type { AddressEndpoint } from '../format/address-body.ts';
+import { addressClass } from '../net/address-class.ts';
+import type { OpenPort, PortMapping } from '../net/port-mapping.ts';
 import { reachabilityOf } from '../net/reachability.ts';
-import type { ReachabilityFacts } from '../net/reachability.ts';
+import { systemTimers } from '../net/timers.ts';
 import type { Standing } from '../vault/friend-network.ts';
 import { meetingPointsOf } from '../vault/net-settings.ts';
 import type { Session } from '../vault/session.ts';
 import { readDhtCache, writeDhtCache } from './dht-cache.ts';
 import { readDiary, writeDiary } from './diary-file.ts';
-import type { NetworkOptions } from './home-port.ts';
+import type { NetworkOptions, Note } from './home-port.ts';
 import type { MeetingDiary } from './meeting-diary.ts';
 import type { PeerLinks } from './peer-links.ts';
 
@@ -23,6 +26,14 @@ export function chosenMeetingPoints({ settings }: Pick<Session, 'settings'>): re
   return points === 'none' ? [] : points;
 }
 
+export interface BeginOptions {
+  /** Undefined: nothing listens. */
+  readonly listening: HostPort | undefined;
+  readonly note: Note;
+  /** `outside` is another than before. */
+  readonly onMapping: () => void;
+}
+
 /** What a daemon knows of how friends and it find each other, and keeps in the home for the next start (docs/net.md). */
 export class Finding {
   /** Nodes of friends' DHT that were known when this home was last up. */
@@ -32,7 +43,10 @@ export class Finding {
   readonly #diary: MeetingDiary;
   readonly #online = new Set<string>();
   #links: PeerLinks | undefined;
-  #mapping: ReachabilityFacts['mapping'] = null;
+  #mapping: OpenPort | null = null;
+  #mapper: PortMapping | undefined;
+  #opening: Promise<void> | undefined;
+  #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #notes = 0;
 
@@ -55,9 +69,12 @@ export class Finding {
     return new Finding(session, options, await readDiary(session), remembered);
   }
 
-  /** Begins to note; the links are open. */
-  begin(links: PeerLinks): void {
+  /** Begins to note, and has the router asked where the user wants that; the links are open. */
+  begin(links: PeerLinks, { listening, note, onMapping }: BeginOptions): void {
     this.#links = links;
+    if (listening !== undefined && this.#session.settings.value('net.port_mapping') === 'on') {
+      this.#opening = this.#openPort(listening, note, onMapping);
+    }
     this.#note();
     this.#timer = setInterval(() => {
       this.#note();
@@ -65,6 +82,35 @@ export class Finding {
       if (this.#notes % notesPerWrite === 0) void this.#write();
     }, noteMs);
     this.#timer.unref();
+  }
+
+  /** Where the router lets friends in, for the card: before this computer's own addresses, which only its own network can use. */
+  get outside(): readonly AddressEndpoint[] {
+    if (this.#mapping === null || addressClass(this.#mapping.host) !== 'public') return [];
+    const { host, tcp, udp } = this.#mapping;
+    if (tcp !== null && tcp === udp) return [{ host, port: tcp, direct: true, dht: true }];
+    return [
+      ...(tcp === null ? [] : [{ host, port: tcp, direct: true, dht: false }]),
+      ...(udp === null ? [] : [{ host, port: udp, direct: false, dht: true }]),
+    ];
+  }
+
+  async #openPort(listening: HostPort, note: Note, onMapping: () => void): Promise<void> {
+    if (addressClass(listening.host) === 'loopback') return;
+    const { PortMapping } = await import('../net/port-mapping.ts');
+    const { direct, dht } = this.#options;
+    const mapper = new PortMapping({
+      port: listening.port,
+      protocols: [...(direct ? (['tcp'] as const) : []), ...(dht ? (['udp'] as const) : [])],
+      timers: systemTimers,
+      onChange: (open) => {
+        this.#mapping = open;
+        onMapping();
+      },
+      note: (text) => note('info', 'port-mapping', text),
+    });
+    this.#mapper = mapper;
+    if (!this.#isClosed) void mapper.start();
   }
 
   presence(id: string, online: boolean): void {
@@ -82,7 +128,10 @@ export class Finding {
       addresses,
       cameInFrom,
       seenAs,
-      mapping: this.#mapping,
+      mapping:
+        this.#mapping === null
+          ? null
+          : { host: this.#mapping.host, port: this.#mapping.tcp ?? this.#mapping.udp ?? 0 },
       meetingPoints: points === 'none' ? points : points.map(({ host, port }) => `${host}:${port}`),
       publicDht,
     });
@@ -97,6 +146,9 @@ export class Finding {
   /** Writes what is known once more: before the links are closed, which know it. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#isClosed = true;
+    await this.#opening;
+    await this.#mapper?.close();
     if (this.#links === undefined) return;
     this.#note();
     await this.#write();

@@ -3,6 +3,7 @@ import { fromHex, toHex } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
+import { endpointCountMax } from '../format/address-body.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
@@ -58,6 +59,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #plugins: RunningPlugins | undefined;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
+  #note: Note = () => undefined;
   #listening: HostPort | undefined;
   #finding: Finding | undefined;
   #poll: NodeJS.Timeout | undefined;
@@ -110,6 +112,7 @@ export class KithNode implements PeerNode, FriendNetwork {
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
     node = new KithNode(session, options, plugins);
+    node.#note = note;
     if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
     return node;
   }
@@ -150,8 +153,12 @@ export class KithNode implements PeerNode, FriendNetwork {
       if (listen === undefined) await keepPort(this.#session, listening.port);
       await this.#publish();
     }
-    finding.begin(this.#links);
     this.#finding = finding;
+    finding.begin(this.#links, {
+      listening,
+      note: this.#note,
+      onMapping: () => void this.#republish(),
+    });
     this.#links.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
@@ -179,8 +186,20 @@ export class KithNode implements PeerNode, FriendNetwork {
     const { direct, dht } = this.#options;
     const six = { host: '::', port: this.#listening.port, direct, dht: false };
     const listening = [{ ...this.#listening, direct, dht }, ...(this.#links.listensIPv6 ? [six] : [])];
-    const endpoints = listenEndpoints(listening, networkInterfaces());
+    const own = listenEndpoints(listening, networkInterfaces());
+    const endpoints = [...(this.#finding?.outside ?? []), ...own].slice(0, endpointCountMax);
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
+  }
+
+  /** Where we can be met has changed while friends know us. Never rejects. */
+  async #republish(): Promise<void> {
+    try {
+      await this.#publish();
+    } catch (error) {
+      const code = isKithError(error) ? error.code : 'internal';
+      this.#session.problem({ item: 'the own card', message: messageOf(error), code });
+    }
+    this.#links.rediscover();
   }
 
   /** Another address of this computer: the card says so, and friends are looked for anew. */
@@ -190,12 +209,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       const now = JSON.stringify(networkInterfaces());
       if (now === before) return;
       before = now;
-      this.#publish()
-        .catch((error: unknown) => {
-          const code = isKithError(error) ? error.code : 'internal';
-          this.#session.problem({ item: 'the own card', message: messageOf(error), code });
-        })
-        .finally(() => this.#links.rediscover());
+      void this.#republish();
     }, addressPollMs);
     this.#poll.unref();
   }
