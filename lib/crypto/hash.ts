@@ -31,6 +31,7 @@ export const contexts = {
   inventory: 'kith 2026 inventory v1',
   cardText: 'kith 2026 card text checksum v1',
   lanPair: 'kith 2026 local network pair v1',
+  lanDoorstep: 'kith 2026 local network doorstep v1',
 } as const;
 
 /** The name of a context in the table. */

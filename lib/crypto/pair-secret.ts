@@ -1,6 +1,6 @@
 import sodium from 'sodium-native';
 import { publicKeyBytes } from './sign.ts';
-import type { SignKeyPair } from './sign.ts';
+import type { BoxKeyPair, SignKeyPair } from './sign.ts';
 import { wipeBytes } from './secret.ts';
 
 /**
@@ -24,4 +24,25 @@ export function pairSecret(own: SignKeyPair, theirPublicKey: Uint8Array): Uint8A
   } finally {
     wipeBytes(secret);
   }
+}
+
+/** The Curve25519 key that stands for an Ed25519 public key in sealed boxes; undefined for what is no key. */
+export function boxKeyOfSignKey(publicKey: Uint8Array): Uint8Array | undefined {
+  if (publicKey.length !== publicKeyBytes) return undefined;
+  const boxKey = new Uint8Array(32);
+  try {
+    sodium.crypto_sign_ed25519_pk_to_curve25519(boxKey, publicKey);
+    return boxKey;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The pair that opens what was sealed to `boxKeyOfSignKey`. Wipe it with wipeKeyPair. */
+export function boxPairOfSignPair({ publicKey, secretKey }: SignKeyPair): BoxKeyPair | undefined {
+  const boxKey = boxKeyOfSignKey(publicKey);
+  if (boxKey === undefined) return undefined;
+  const secret = new Uint8Array(32);
+  sodium.crypto_sign_ed25519_sk_to_curve25519(secret, secretKey);
+  return { publicKey: boxKey, secretKey: secret };
 }

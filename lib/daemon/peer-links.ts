@@ -1,7 +1,8 @@
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
+import { decodeCard, encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
 import { EndpointHints } from '../net/endpoint-hints.ts';
@@ -128,6 +129,8 @@ export class PeerLinks {
       listening,
       random,
       clock,
+      doorsteps: () => this.book.doorstepKeys(),
+      card: () => cardOfDevice(this.#options.ownCard(), device.publicKey),
       peers: () => this.book.wanted().map(({ deviceId }) => deviceId),
       connected: (deviceId) => this.#network.isConnected(deviceId),
       onFound: (deviceId, host, port) => {
@@ -286,6 +289,18 @@ export class PeerLinks {
     }
     for (const check of this.#watchers) check();
   }
+}
+
+/** A card with nothing in it but one device, as it says of itself. */
+function cardOfDevice(card: Uint8Array, deviceId: Uint8Array): Uint8Array {
+  const whole = decodeCard(card);
+  return encodeCard({
+    ...whole,
+    certificates: whole.certificates.filter((each) => equalBytes(each.deviceId, deviceId)),
+    revocations: [],
+    addresses: whole.addresses.filter((each) => equalBytes(each.deviceId, deviceId)),
+    extensions: [],
+  });
 }
 
 function identityOf(id: string): Uint8Array {

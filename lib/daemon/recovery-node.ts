@@ -19,6 +19,10 @@ import { dialOnly } from './peer-node.ts';
 
 /** The network of a recovery over the real transports: it dials, and nobody can dial it. */
 export const recoveryNetwork: RecoveryNetwork = {
+  near: async (doorstep, signal) => {
+    const { friendsNear } = await import('../net/lan-recovery.ts');
+    return await friendsNear(doorstep, { signal });
+  },
   connect: async ({ device, doorstep, cards }) => {
     const own = cardOfDevice(device);
     const node = new RecoveryNode(device, doorstep, own, cards);

@@ -4,6 +4,7 @@ import { BlockList, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { beaconBytes } from './lan-beacon.ts';
+import { knockBytes } from './lan-knock.ts';
 import type { LanWire } from './lan-discovery.ts';
 
 /** Where beacons go: a group of the site-local range (RFC 2365). */
@@ -26,11 +27,13 @@ export interface LanSocketsOptions {
   readonly host: string;
   /** Of the group; 0 lets the system choose, for tests. */
   readonly port?: number;
-  readonly onPacket: (bytes: Uint8Array, address: string) => void;
+  readonly onPacket: (bytes: Uint8Array, address: string, port: number) => void;
 }
 
 /** The sockets of `LanDiscovery`. */
 export interface LanSockets extends LanWire {
+  /** Sends to one that was heard, from the address of ours that is in its network. Never throws. */
+  reply(packet: Uint8Array, address: string, port: number): void;
   /** The group's port that is listened on; undefined where this network can't be heard. */
   readonly port: number | undefined;
 }
@@ -110,6 +113,21 @@ class GroupSockets implements LanSockets {
     } else this.#sendAll(make);
   }
 
+  reply(packet: Uint8Array, address: string, port: number): void {
+    if (this.#closing !== undefined) return;
+    const near = this.#addresses().find((info) => networksOf([info]).check(address));
+    if (near === undefined) return;
+    const socket = createSocket('udp4');
+    this.#sending.add(socket);
+    const done = (): void => {
+      if (this.#sending.delete(socket)) attempt(() => socket.close());
+    };
+    socket.on('error', done);
+    socket.bind({ address: near.address, port: 0, exclusive: true }, () => {
+      attempt(() => socket.send(packet, port, address, done), done);
+    });
+  }
+
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#opening;
@@ -134,10 +152,9 @@ class GroupSockets implements LanSockets {
     this.#joined.clear();
     if (before !== undefined) await closeSocket(before);
     const socket = createSocket({ type: 'udp4', reuseAddr: true });
-    socket.on('message', (bytes, { address }) => {
-      if (bytes.length === beaconBytes && this.#networks.check(address)) {
-        this.#options.onPacket(bytes, address);
-      }
+    socket.on('message', (bytes, { address, port: from }) => {
+      const isOurs = bytes.length === beaconBytes || bytes.length === knockBytes;
+      if (isOurs && this.#networks.check(address)) this.#options.onPacket(bytes, address, from);
     });
     const [first] = this.#addresses();
     const address = process.platform === 'win32' ? (first?.address ?? '127.0.0.1') : group;

@@ -103,6 +103,11 @@ export interface RecoveryConnection extends FriendNetwork {
 
 /** Makes the network of a recovery: the wiring hands it in, since the vault knows no transports. */
 export interface RecoveryNetwork {
+  /**
+   * Cards of friends in the local network who know the identity with that doorstep pair, encoded and not verified; none where nobody answers. Some
+   * seconds. Left out where there is no such network.
+   */
+  near?(doorstep: KeyPair, signal?: AbortSignal): Promise<readonly Uint8Array[]>;
   /** Begins to dial the devices on the cards, and returns at once. */
   connect(options: {
     readonly device: RecoveringDevice;

@@ -3,11 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { isKithError } from '../../lib/base/errors.ts';
 import { parseHostPort } from '../../lib/base/host-port.ts';
 import { decodeDhtCache } from '../../lib/daemon/dht-cache.ts';
 import { decodeDiary } from '../../lib/daemon/meeting-diary.ts';
+import { recoveryNetwork } from '../../lib/daemon/recovery-node.ts';
+import { friendsNear } from '../../lib/net/lan-recovery.ts';
 import { openLanSockets } from '../../lib/net/lan-sockets.ts';
 import { beaconBytes } from '../../lib/net/lan-beacon.ts';
+import { recoverVault } from '../../lib/vault/index.ts';
+import type { RecoveryNetwork } from '../../lib/vault/friend-network.ts';
 import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
 import { poll } from '../support/poll.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -130,5 +135,43 @@ void describe('what a node keeps and is', () => {
     assert.ok(nodes.some(({ host, port }) => `${host}:${port}` === place));
     const diary = decodeDiary(await readFile(join(homes[0], 'meetings')));
     assert.ok((diary.at(-1)?.friends.get(ben.vault.id) ?? 0) > 0);
+  });
+});
+
+void describe('a recovery in the local network', () => {
+  void it('finds a friend by the phrase alone, and says where nobody knows it', async (test) => {
+    if (!(await hasLan())) return test.skip('no local network on loopback here');
+    const folder = await tempFolder(test);
+    let phrase = '';
+    const home = await makeHome(folder, 'anna', (words) => {
+      phrase = words;
+    });
+    const anna = await openHomeNode(test, home);
+    const ben = await openHomeNode(test, await makeHome(folder, 'ben'));
+    await anna.vault.friendAdd(await ben.vault.card(), { name: 'ben' });
+    await ben.vault.friendAdd(await anna.vault.card(), { name: 'anna' });
+    await anna.start();
+    await ben.start();
+    await Promise.all([anna.online(ben.vault.id), ben.online(anna.vault.id)]);
+    await anna.node.exchangeWith(ben.vault.id, new AbortController().signal);
+    const annaId = anna.vault.id;
+    await anna.close();
+
+    const friendsWithin = (limitMs: number): RecoveryNetwork => ({
+      ...recoveryNetwork,
+      near: (doorstep, signal) => friendsNear(doorstep, { signal, hosts: ['127.0.0.1'], limitMs }),
+    });
+    const friends = friendsWithin(30_000);
+    const summary = await recoverVault({ home: join(folder, 'again'), phrase, drives: [], friends });
+    assert.equal(summary.id, annaId);
+    assert.deepEqual(summary.friendsFound, ['ben']);
+    let other = '';
+    await makeHome(folder, 'cid', (words) => {
+      other = words;
+    });
+    await assert.rejects(
+      recoverVault({ home: join(folder, 'nobody'), phrase: other, drives: [], friends: friendsWithin(200) }),
+      (error) => isKithError(error, 'nobody-reached') && /local network/.test(error.message),
+    );
   });
 });

@@ -23,9 +23,13 @@ export const loopback: NetworkOptions = {
 };
 
 /** A new identity in a folder. */
-export async function makeHome(folder: string, name: string): Promise<string> {
+export async function makeHome(
+  folder: string,
+  name: string,
+  onPhrase: (phrase: string) => void = () => undefined,
+): Promise<string> {
   const home = join(folder, name);
-  await initVault({ home, name, onPhrase: () => Promise.resolve() });
+  await initVault({ home, name, onPhrase: ({ phrase }) => Promise.resolve(onPhrase(phrase)) });
   return home;
 }
 
