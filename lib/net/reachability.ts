@@ -32,13 +32,6 @@ export interface Reachability {
   readonly choices: readonly ReachabilityChoice[];
 }
 
-/** Of a command that works by itself: nobody can dial it, and nothing follows from that. */
-export const notUp: Reachability = {
-  state: 'unknown',
-  words: 'kith isn’t up here: nobody can dial this computer.',
-  choices: [],
-};
-
 function choicesFor({ mapping }: ReachabilityFacts): ReachabilityChoice[] {
   const asked: ReachabilityChoice = {
     id: 'port-mapping',

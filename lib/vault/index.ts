@@ -99,7 +99,7 @@ class Vault implements VaultApi {
   async reachability(): Promise<Reachability> {
     const standing = this.#session.network.standing?.();
     if (standing !== undefined) return standing.reachability;
-    const { notUp } = await import('../net/reachability.ts');
+    const { notUp } = await import('./no-network.ts');
     return notUp;
   }
 
