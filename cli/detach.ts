@@ -5,7 +5,12 @@ import { KithError, errorCodes, type ErrorCode, type ErrorDetails } from '../lib
 
 /** What a daemon tells whoever started it in the background, over the channel between the two processes. */
 export type StartMessage =
-  | { readonly type: 'ready'; readonly listen: string | null; readonly id: string }
+  | {
+      readonly type: 'ready';
+      readonly listen: string | null;
+      readonly addresses: readonly string[];
+      readonly id: string;
+    }
   | {
       readonly type: 'failed';
       readonly code: ErrorCode;

@@ -1,4 +1,5 @@
 import { formatSize } from '../lib/base/units.ts';
+import { adviceLines, stepLine } from './step-words.ts';
 import { shown, table } from './words.ts';
 import type { FriendInfo } from '../lib/vault/types.ts';
 
@@ -62,7 +63,8 @@ export function friendLines(friend: FriendInfo): string[] {
     ['taken at most', rateWords(friend.downloadLimit)],
     ['addresses', friend.addresses.map(shown).join(', ') || 'none known'],
   ];
+  const tried = friend.steps.map((step) => `tried ${stepLine(step)}`);
   const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[name, value]]));
   const [head = [], ...rest] = rows;
-  return table(head, rest);
+  return [...table(head, rest), ...tried, ...adviceLines(friend.steps)];
 }

@@ -1,3 +1,4 @@
+import type { PingStep } from '../lib/vault/friend-network.ts';
 import type { DriveInfo, FriendInfo, Spread } from '../lib/vault/types.ts';
 
 /** A drive as JSON output gives it. */
@@ -17,6 +18,11 @@ export function driveJson(drive: DriveInfo): Record<string, unknown> {
   };
 }
 
+/** A way that was tried, as JSON output gives it. */
+export function stepJson({ way, address, ok, ms, message, trouble }: PingStep): Record<string, unknown> {
+  return { way, address, ok, ms: Math.round(ms * 10) / 10, message, trouble };
+}
+
 /** A friend as JSON output gives it. */
 export function friendJson(friend: FriendInfo): Record<string, unknown> {
   return {
@@ -27,6 +33,7 @@ export function friendJson(friend: FriendInfo): Record<string, unknown> {
     via: friend.via,
     address: friend.address,
     reason: friend.reason,
+    steps: friend.steps.map(stepJson),
     allow: friend.allow,
     quota_given: friend.quotaGiven,
     used_by_them: friend.usedByThem,

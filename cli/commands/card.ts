@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { KithError, messageOf, systemCode } from '../../lib/base/errors.ts';
 import { cardFileBytesMax, isCardText } from '../card-input.ts';
 import { withVault } from '../context.ts';
+import { reachabilityLines } from '../reachability-words.ts';
 import { shown } from '../words.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
@@ -45,7 +46,10 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
   const out = args.text('out');
   const path = out === undefined ? undefined : resolve(out);
-  const line = await withVault(context, (vault) => vault.card());
+  const { line, reachability } = await withVault(context, async (vault) => ({
+    line: await vault.card(),
+    reachability: await vault.reachability(),
+  }));
   const addresses = await addressesOf(line);
   if (path !== undefined) await writeCard(path, line);
   let qr: string | undefined;
@@ -62,6 +66,10 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     output.note(
       'No address is in it yet: friends can add you, but you have to dial them. Start listening with: kith up',
     );
+  }
+  // What matters to whoever gets the card: asked before it goes out, until something was chosen.
+  if (reachability.choices.length > 0) {
+    for (const each of reachabilityLines(reachability)) output.note(each);
   }
   return undefined;
 }

@@ -58,6 +58,9 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const phraseFile = args.required('phrase-file');
   const phrase =
     phraseFile === '-' ? await readStandardInput() : await readSmallFile(phraseFile, 'phrase file');
+  if (cards.length === 0 && args.list('drive').length === 0) {
+    output.note('No card and no disk was named: looking for friends in the local network only.');
+  }
   const { recoverVault } = await import('../../lib/vault/index.ts');
   const { recoveryNetworkAt } = await import('../../lib/daemon/recovery-node.ts');
   const summary = await withOperation(context, (operation) =>
@@ -111,6 +114,7 @@ export const recoverCommand: Command = {
       'from one disk; the others are found by their old places',
     ],
     ['kith recover --phrase-file phrase.txt --card ben.card', 'from one friend who is online'],
+    ['kith recover --phrase-file phrase.txt', 'from a friend in the same local network'],
     ['kith recover --phrase-file - --drive /media/usb', 'type or paste the words, then Ctrl-D'],
   ],
   onInterrupt: 'stop',

@@ -2,6 +2,7 @@ import { withVault } from '../context.ts';
 import { driveTable } from '../drive-table.ts';
 import { friendTable } from '../friend-table.ts';
 import { driveJson, friendJson } from '../json.ts';
+import { standingJson, standingLines } from '../standing-words.ts';
 import { ago, localTime, rfc3339, rfc3339OrNull, shown, table } from '../words.ts';
 import { systemClock } from '../../lib/base/clock.ts';
 import { countOf, formatSize } from '../../lib/base/units.ts';
@@ -27,6 +28,7 @@ function statusJson(status: StatusResult): Record<string, unknown> {
     id: status.id,
     name: status.name,
     listen: status.listen,
+    ...standingJson(status.standing),
     friends: status.friends.map(friendJson),
     drives: status.drives.map(driveJson),
     snapshots: status.snapshots.map((snapshot) => ({
@@ -58,7 +60,7 @@ function statusLines(status: StatusResult, home: string): string[] {
       `${formatSize(status.waitingBytes)} wait on this computer for room on your disks or with friends.`,
     );
   }
-  if (status.listen !== null) lines.push(`Friends can dial ${shown(status.listen)}.`);
+  lines.push(...standingLines(status.standing));
   if (status.friends.length > 0) lines.push('', ...friendTable(status.friends));
   if (status.drives.length > 0) lines.push('', ...driveTable(status.drives));
   if (status.drives.length === 0 && status.friends.length === 0)

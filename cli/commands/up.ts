@@ -27,6 +27,9 @@ async function networkOptions(args: Args): Promise<NetworkOptions> {
   const dht = !args.flag('no-dht');
   const direct = !args.flag('no-direct');
   const publicDht = args.flag('public-dht');
+  const role = args.text('role') ?? 'friend';
+  if (role !== 'friend' && role !== 'meeting-point')
+    throw new KithError('usage', `--role is friend or meeting-point, not "${role}".`);
   if (!dht && !direct)
     throw new KithError('usage', '--no-dht and --no-direct together leave no way to friends.');
   if (!dht && publicDht) throw new KithError('usage', '--public-dht and --no-dht contradict each other.');
@@ -36,12 +39,32 @@ async function networkOptions(args: Args): Promise<NetworkOptions> {
     publicDht,
     dht,
     direct,
+    role,
   };
 }
 
-function sayReady({ output, home }: Context, listen: string | null, id: string): void {
-  output.event('ready', { listen, web: null, id });
-  const where = listen === null ? 'not listening for friends' : `friends can dial ${listen}`;
+/** Addresses in the line for people; the card has all. */
+const shownAddressesMax = 4;
+
+interface Ready {
+  readonly listen: string | null;
+  readonly addresses: readonly string[];
+  readonly id: string;
+}
+
+/** What friends can really dial: `0.0.0.0` is no address of anything. */
+function whereWords({ listen, addresses }: Ready): string {
+  if (listen === null) return 'not listening for friends';
+  if (addresses.length === 0) return `listening on ${listen}`;
+  const more = addresses.length - shownAddressesMax;
+  const list = addresses.slice(0, shownAddressesMax).join(', ');
+  return `friends can dial ${list}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function sayReady({ output, home }: Context, ready: Ready): void {
+  const { listen, addresses, id } = ready;
+  output.event('ready', { listen, addresses, web: null, id });
+  const where = whereWords(ready);
   output.print(`kith: ready, ${where}; identity ${id.slice(0, 16)}, home ${shown(home)}`);
 }
 
@@ -113,8 +136,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     const network = await networkOptions(args);
     await checkWeb(context, args);
     if (args.flag('detach')) {
-      const { listen, id } = await startDetached(context.home, context.signal);
-      sayReady(context, listen, id);
+      sayReady(context, await startDetached(context.home, context.signal));
       return undefined;
     }
     daemon = await startDaemon(context, args, network);
@@ -128,9 +150,14 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     throw error;
   }
   writeLastWords(daemon);
-  sayReady(context, daemon.listening, daemon.id);
+  const { listening: listen, addresses, id } = daemon;
+  sayReady(context, { listen, addresses, id });
+  if (context.output.verbose && daemon.reachability !== undefined) {
+    const { reachabilityLines } = await import('../reachability-words.ts');
+    for (const line of reachabilityLines(daemon.reachability)) context.output.note(line);
+  }
   if (tell !== undefined) {
-    await tell({ type: 'ready', listen: daemon.listening, id: daemon.id });
+    await tell({ type: 'ready', listen, addresses, id });
     // Nothing that was mounted where it was started is kept busy.
     process.chdir(context.home);
   }
@@ -161,6 +188,11 @@ export const upCommand: Command = {
     'public-dht': { type: 'flag', describe: 'Also use public meeting points; else none is ever contacted' },
     'no-dht': { type: 'flag', describe: 'Only dial addresses; no search for friends by their key' },
     'no-direct': { type: 'flag', describe: 'No plain connections (TCP)' },
+    role: {
+      type: 'text',
+      value: 'ROLE',
+      describe: 'friend (default), or meeting-point: introduces and relays, stores nothing for anybody',
+    },
     web: {
       type: 'text',
       value: 'HOST:PORT|off',

@@ -71,6 +71,7 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     perform: (vault, { args }) => vault.driveRemove(args[0] as string, given(args[1]) as Force | undefined),
   },
   card: { checks: [], perform: (vault) => vault.card() },
+  reachability: { checks: [], perform: (vault) => vault.reachability() },
   friendAdd: {
     checks: [text, optional(fields(friendOptions))],
     perform: (vault, { args }) =>

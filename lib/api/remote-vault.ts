@@ -2,6 +2,7 @@ import type { TypedRates } from '../base/rate.ts';
 import { connectDaemon, type ApiClient } from './client.ts';
 import type { About } from './messages.ts';
 import type { Method } from './methods.ts';
+import type { Reachability } from '../vault/friend-network.ts';
 import type {
   BackupOptions,
   BackupSummary,
@@ -82,6 +83,10 @@ export class RemoteVault implements VaultApi {
 
   card(): Promise<string> {
     return this.#call('card', []);
+  }
+
+  reachability(): Promise<Reachability> {
+    return this.#call('reachability', []);
   }
 
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo> {

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 const pollMs = 1_000;
 
 /** The addresses that this computer has now, without the names of interfaces. */
-function addressesNow(): Set<string> {
+export function addressesNow(): Set<string> {
   return new Set(
     Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
   );

@@ -15,6 +15,7 @@ import { WriterQueue } from './operations.ts';
 import { Scheduler, systemTimers, type Timers } from './scheduler.ts';
 import { finishedWords, repairedWords, writerName } from './words.ts';
 import type { NetworkOptions, Note, OpenedHome, OpenHome } from './home-port.ts';
+import type { Reachability } from '../vault/friend-network.ts';
 import type { Problem, Progress } from '../vault/types.ts';
 
 export interface DaemonOptions {
@@ -156,6 +157,16 @@ export class Daemon {
   /** `HOST:PORT` where friends can dial, or null. */
   get listening(): string | null {
     return this.#opened.node?.listening ?? null;
+  }
+
+  /** What friends can dial, by this computer's own addresses. */
+  get addresses(): readonly string[] {
+    return this.#opened.node?.addresses ?? [];
+  }
+
+  /** Whether friends outside can dial it, as far as is known now; undefined where nothing listens. */
+  get reachability(): Reachability | undefined {
+    return this.#opened.node?.network?.standing?.()?.reachability;
   }
 
   /** The daemon's log. */

@@ -1,12 +1,9 @@
 import type { GivenRates } from '../base/rate.ts';
+import type { HostPort } from '../base/host-port.ts';
 import type { FriendNetwork } from '../vault/friend-network.ts';
 import type { Problem, VaultApi } from '../vault/types.ts';
 
-/** A host, as an address or a name, and a port. */
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
+export type { HostPort } from '../base/host-port.ts';
 
 /** What the command line says about the network. */
 export interface NetworkOptions {
@@ -17,13 +14,20 @@ export interface NetworkOptions {
   readonly publicDht: boolean;
   readonly dht: boolean;
   readonly direct: boolean;
+  /** `meeting-point`: it introduces and relays, and keeps nothing for anybody. */
+  readonly role?: NodeRole;
 }
+
+/** What a computer is for its friends. */
+export type NodeRole = 'friend' | 'meeting-point';
 
 /** This computer among its friends, as the daemon runs it. */
 export interface PeerNode {
   readonly network: FriendNetwork;
   /** `HOST:PORT` where friends can dial, or null where nothing listens. Known once `start` has resolved. */
   readonly listening: string | null;
+  /** What friends can dial, each `HOST:PORT`, by this computer's own addresses. Known once `start` has resolved. */
+  readonly addresses?: readonly string[];
   /** The identity, 64 hex digits. */
   readonly id: string;
   /**

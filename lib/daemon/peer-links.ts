@@ -1,9 +1,12 @@
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
+import { decodeCard, encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
+import { EndpointHints } from '../net/endpoint-hints.ts';
+import type { LanDiscovery } from '../net/lan-discovery.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
@@ -45,6 +48,12 @@ export interface OpenLinksOptions {
   readonly publicDht: boolean;
   readonly direct: boolean;
   readonly dht: boolean;
+  /** Nodes of the DHT that were known another time: entries after those of cards. */
+  readonly remembered?: readonly HostPort[];
+  /** An IPv6 address on which TCP is taken as well, `::` for all. */
+  readonly alsoIPv6?: string;
+  /** Whether friends in the local network are looked for. */
+  readonly lan?: boolean;
 }
 
 /** Friends' book, sessions and friends as holders, put together: what a daemon, a command by itself and a recovery share. */
@@ -60,6 +69,11 @@ export class PeerLinks {
   /** When each friend that was here was lost, by the monotonic clock. */
   readonly #goneMs = new Map<string, number>();
   #startedMs: number | undefined;
+  readonly #hints: EndpointHints;
+  #remembered: readonly HostPort[] = [];
+  #lan: LanDiscovery | undefined;
+  #startLan: () => Promise<void> = () => Promise.resolve();
+  #lanStarted: Promise<void> | undefined;
   #transports: Transports | undefined;
   #closing: Promise<void> | undefined;
 
@@ -74,6 +88,7 @@ export class PeerLinks {
       clock,
     });
     this.book.replace(friends());
+    this.#hints = new EndpointHints(() => clock.monotonicMs());
     this.#network = new Network({
       device,
       doorstep,
@@ -81,30 +96,79 @@ export class PeerLinks {
       directory: this.book,
       services: options.services,
       random,
+      hints: this.#hints,
       onChange: () => this.#changed(),
     });
   }
 
   /** Listens where asked to. Nobody is dialled before `start`: the own card is to say first where we listen. KithError `address-taken`. */
-  async open({ listen, bootstrap, publicDht, direct, dht }: OpenLinksOptions): Promise<HostPort | undefined> {
+  async open(options: OpenLinksOptions): Promise<HostPort | undefined> {
+    const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6, remembered = [] } = options;
+    this.#remembered = remembered;
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
       ...this.#network.wiring,
       ...(listen !== undefined && { listen }),
+      ...(alsoIPv6 !== undefined && { alsoIPv6 }),
       direct,
       dht,
       bootstrap: [...bootstrap, ...further],
-      entries: cardEntries(this.book.wanted()),
+      entries: this.#entries(),
       publicDht,
     });
-    return this.#transports.listening;
+    const { listening } = this.#transports;
+    if (lan && listening !== undefined) this.#startLan = () => this.#openLan(listening, dht);
+    return listening;
+  }
+
+  #entries(): HostPort[] {
+    return [...cardEntries(this.book.wanted()), ...this.#remembered];
+  }
+
+  async #openLan(listening: HostPort, dht: boolean): Promise<void> {
+    const { openLan } = await import('./lan-links.ts');
+    const { device, random, clock } = this.#options;
+    const lan = await openLan({
+      device,
+      listening,
+      random,
+      clock,
+      doorsteps: () => this.book.doorstepKeys(),
+      card: () => cardOfDevice(this.#options.ownCard(), device.publicKey),
+      peers: () => this.book.wanted().map(({ deviceId }) => deviceId),
+      connected: (deviceId) => this.#network.isConnected(deviceId),
+      onFound: (deviceId, host, port) => {
+        if (this.#hints.put(deviceId, { host, port, direct: true, dht, lan: true }))
+          this.#network.showed(deviceId);
+      },
+    });
+    this.#lan = lan;
+    if (this.#closing !== undefined) await lan.close();
+  }
+
+  /** What of how friends reach us, and we them, can be known without asking anybody. */
+  get observed(): {
+    readonly cameInFrom: readonly string[];
+    readonly seenAs: string | null;
+    readonly neighbours: readonly HostPort[];
+  } {
+    const { seenAs = null } = this.#transports ?? {};
+    const neighbours = this.#transports?.neighbours() ?? [];
+    return { cameInFrom: this.#network.cameInFrom, seenAs, neighbours };
+  }
+
+  /** Whether TCP is also taken on `alsoIPv6`. */
+  get listensIPv6(): boolean {
+    return this.#transports?.listensIPv6 ?? false;
   }
 
   /** Begins to dial. */
   start(): void {
     this.#startedMs = this.#options.clock.monotonicMs();
     this.#network.start(this.#transports?.transports ?? []);
+    // Friends who hear of us there dial at once, and are to be shown a card that says where we listen now.
+    this.#lanStarted = this.#startLan();
   }
 
   /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */
@@ -122,8 +186,9 @@ export class PeerLinks {
     if (this.#closing !== undefined) return;
     const { revision } = this.book;
     this.book.replace(this.#options.friends());
-    if (this.book.revision !== revision) this.#transports?.setEntries(cardEntries(this.book.wanted()));
+    if (this.book.revision !== revision) this.#transports?.setEntries(this.#entries());
     this.#network.refresh();
+    this.#lan?.look();
   }
 
   /** Tells friends whether our line is metered. */
@@ -140,6 +205,7 @@ export class PeerLinks {
   rediscover(addresses: ReadonlySet<string>): void {
     this.#network.refresh();
     this.#network.disturbed((address) => addresses.has(address));
+    this.#lan?.look();
   }
 
   holderOf(friend: FriendRef): Holder {
@@ -218,6 +284,8 @@ export class PeerLinks {
   }
 
   async #close(): Promise<void> {
+    await this.#lanStarted;
+    await this.#lan?.close();
     await this.#network.close();
     await this.#transports?.close();
     for (const check of this.#watchers) check();
@@ -230,6 +298,7 @@ export class PeerLinks {
     for (const id of [...this.#online].filter((each) => !now.has(each))) {
       this.#online.delete(id);
       this.#goneMs.set(id, this.#options.clock.monotonicMs());
+      this.#lan?.look();
       onPresence(id, false);
     }
     for (const id of now) {
@@ -251,6 +320,18 @@ export class PeerLinks {
     for (const id of this.#metered) if (!online.has(id)) this.#metered.delete(id);
     if (isFree) this.#options.onBulkFree?.();
   }
+}
+
+/** A card with nothing in it but one device, as it says of itself. */
+function cardOfDevice(card: Uint8Array, deviceId: Uint8Array): Uint8Array {
+  const whole = decodeCard(card);
+  return encodeCard({
+    ...whole,
+    certificates: whole.certificates.filter((each) => equalBytes(each.deviceId, deviceId)),
+    revocations: [],
+    addresses: whole.addresses.filter((each) => equalBytes(each.deviceId, deviceId)),
+    extensions: [],
+  });
 }
 
 function identityOf(id: string): Uint8Array {

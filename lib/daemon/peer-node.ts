@@ -1,11 +1,10 @@
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
-import { fromHex, textOf, toHex, utf8 } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import type { GivenRates } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
-import { writeDurably } from '../disk/write-durably.ts';
+import { endpointCountMax } from '../format/address-body.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
@@ -15,12 +14,21 @@ import { ownCard } from '../trust/card.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
-import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
+import type {
+  FriendNetwork,
+  FriendRef,
+  Hosted,
+  PingStep,
+  Presence,
+  Standing,
+} from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
-import { watchAddresses } from './address-watch.ts';
+import { addressesNow, watchAddresses } from './address-watch.ts';
 import { hostPortText } from './host-port.ts';
 import { friendLimits } from './friend-limits.ts';
+import { chosenMeetingPoints, Finding } from './finding.ts';
+import { keepPort, keptPort } from './kept-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { NodeLimits } from './node-limits.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -28,9 +36,6 @@ import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-
 
 /** How long a command that works by itself waits for friends. */
 const friendsMsMax = 10_000;
-
-/** The file with the port that was once chosen. */
-const portFile = 'listen-port';
 
 /** What a command that works by itself opens: it dials, and nobody can dial it. */
 export const dialOnly: OpenLinksOptions = {
@@ -57,8 +62,10 @@ export class KithNode implements PeerNode, FriendNetwork {
   onBulkFree: (() => void) | undefined;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
+  #note: Note = () => undefined;
   #listening: HostPort | undefined;
   #endWatch: () => void = () => undefined;
+  #finding: Finding | undefined;
   #isStarted = false;
   #settled: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -95,6 +102,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       clock,
       onPresence: (friendId, online) => {
         plugins?.presence(friendId, online);
+        this.#finding?.presence(friendId, online);
         this.#onPresence(friendId, online);
       },
       onBulkFree: () => this.onBulkFree?.(),
@@ -123,12 +131,21 @@ export class KithNode implements PeerNode, FriendNetwork {
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
     node = new KithNode(session, options, plugins, limits);
-    if (options !== undefined) node.#hosting = await node.#openHosting();
+    node.#note = note;
+    if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
     return node;
   }
 
   get listening(): string | null {
     return this.#listening === undefined ? null : hostPortText(this.#listening);
+  }
+
+  get addresses(): readonly string[] {
+    return this.#listening === undefined ? [] : this.#session.ownAddress.endpoints.map(hostPortText);
+  }
+
+  standing(): Standing | undefined {
+    return this.#finding?.standing(this.addresses);
   }
 
   get listen(): string | null {
@@ -140,20 +157,31 @@ export class KithNode implements PeerNode, FriendNetwork {
     signal.throwIfAborted();
     // A command by itself waits for friends when it comes to need them, not before.
     if (this.#options === undefined) return;
-    const { listen } = this.#options;
+    const { listen, bootstrap } = this.#options;
+    const finding = await Finding.open(this.#session, this.#options);
     const listening = await this.#links.open({
       ...this.#options,
-      listen: listen ?? (await this.#keptAddress()),
+      bootstrap: [...bootstrap, ...chosenMeetingPoints(this.#session)],
+      remembered: finding.remembered,
+      listen: listen ?? { host: '0.0.0.0', port: await keptPort(this.#session) },
+      ...(listen === undefined && { alsoIPv6: '::' }),
+      lan: this.#session.settings.value('net.lan') === 'on',
     });
     if (listening !== undefined) {
       this.#listening = listening;
-      if (listen === undefined) await this.#keepPort(listening.port);
+      if (listen === undefined) await keepPort(this.#session, listening.port);
       await this.#publish();
     }
+    this.#finding = finding;
+    finding.begin(this.#links, {
+      listening,
+      note: this.#note,
+      onMapping: () => void this.#republish(),
+    });
     this.#links.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
-    this.#endWatch = watchAddresses((addresses) => this.#moved(addresses));
+    this.#endWatch = watchAddresses((addresses) => void this.#republish(addresses));
   }
 
   settled(signal?: AbortSignal): Promise<void> {
@@ -166,46 +194,31 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
     if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
-    await this.#links.open(dialOnly);
+    await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
     this.#links.start();
     await this.#links.settle(friendsMsMax, signal);
-  }
-
-  /** The port that was chosen when `up` first ran without `--listen`; 0 before. */
-  async #keptAddress(): Promise<HostPort> {
-    const { home, surroundings } = this.#session;
-    const bytes = await surroundings.disk.readWhole(join(home, portFile), 64);
-    const port = Number((bytes === undefined ? undefined : textOf(bytes))?.trim() ?? '0');
-    const isPort = Number.isInteger(port) && port > 0 && port < 65536;
-    return { host: '0.0.0.0', port: isPort ? port : 0 };
-  }
-
-  async #keepPort(port: number): Promise<void> {
-    const { home, surroundings } = this.#session;
-    await writeDurably(surroundings.disk, {
-      tempFolder: join(home, 'tmp'),
-      path: join(home, portFile),
-      parts: [utf8(`${port}\n`)],
-      mode: 0o600,
-    });
   }
 
   /** Says in the card where we listen now. */
   async #publish(): Promise<void> {
     if (this.#listening === undefined || this.#options === undefined) return;
     const { direct, dht } = this.#options;
-    const endpoints = listenEndpoints([{ ...this.#listening, direct, dht }], networkInterfaces());
+    const six = { host: '::', port: this.#listening.port, direct, dht: false };
+    const listening = [{ ...this.#listening, direct, dht }, ...(this.#links.listensIPv6 ? [six] : [])];
+    const own = listenEndpoints(listening, networkInterfaces());
+    const endpoints = [...(this.#finding?.outside ?? []), ...own].slice(0, endpointCountMax);
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
   }
 
-  /** This computer has other addresses: the card says so, and friends are looked for anew. */
-  #moved(addresses: ReadonlySet<string>): void {
-    this.#publish()
-      .catch((error: unknown) => {
-        const code = isKithError(error) ? error.code : 'internal';
-        this.#session.problem({ item: 'the own card', message: messageOf(error), code });
-      })
-      .finally(() => this.#links.rediscover(addresses));
+  /** Where we can be met has changed while friends know us; `addresses` are those that this computer has now. Never rejects. */
+  async #republish(addresses: ReadonlySet<string> = addressesNow()): Promise<void> {
+    try {
+      await this.#publish();
+    } catch (error) {
+      const code = isKithError(error) ? error.code : 'internal';
+      this.#session.problem({ item: 'the own card', message: messageOf(error), code });
+    }
+    this.#links.rediscover(addresses);
   }
 
   async exchangeWith(friendId: string, signal: AbortSignal): Promise<void> {
@@ -268,6 +281,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#limits.close();
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
+    await this.#finding?.close();
     await this.#links.close();
     await this.#plugins?.close();
   }
@@ -298,9 +312,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     });
   }
 
-  /** What friends may use here; a command that works by itself only calls. */
+  /** What friends may use here; a command that works by itself only calls, and so does a meeting point. */
   #storeService(): Service {
-    if (this.#options === undefined) return callsStore;
+    if (this.#options === undefined || this.#options.role === 'meeting-point') return callsStore;
     const { deviceId, deviceSecretKey } = this.#session.device;
     return storeService({
       device: { publicKey: deviceId, secretKey: deviceSecretKey },

@@ -22,6 +22,10 @@ import { dialOnly } from './peer-node.ts';
 /** The network of a recovery over the real transports, at these rates: it dials, and nobody can dial it. */
 export function recoveryNetworkAt({ upload = 'auto', download = 'auto' }: GivenRates): RecoveryNetwork {
   return {
+    near: async (doorstep, signal) => {
+      const { friendsNear } = await import('../net/lan-recovery.ts');
+      return await friendsNear(doorstep, { signal });
+    },
     connect: async ({ device, doorstep, cards }) => {
       const own = cardOfDevice(device);
       const node = new RecoveryNode(device, doorstep, own, cards, { upload, download });

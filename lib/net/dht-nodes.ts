@@ -103,6 +103,19 @@ export class DhtNodes {
     return this.main.toArray().length <= extraNodeCount;
   }
 
+  /** Whom they know, each once, entries first: other devices' nodes. */
+  neighbours(): HostPort[] {
+    const { host } = this.#options;
+    const own = host === anyHost ? knownHost(this.#options) : host;
+    const ownPorts = new Set(this.all.map((dht) => dht.io.serverSocket.address().port));
+    const found = new Map<string, HostPort>();
+    for (const node of this.all.flatMap((dht) => [...dht.bootstrapNodes, ...dht.toArray()])) {
+      if (node.host === own && ownPorts.has(node.port)) continue;
+      found.set(`${node.host}:${node.port}`, { host: node.host, port: node.port });
+    }
+    return [...found.values()];
+  }
+
   /** Looks for the neighbours anew. */
   refresh(): void {
     for (const dht of this.all) dht.refresh();

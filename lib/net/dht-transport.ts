@@ -41,8 +41,10 @@ export interface DhtTransport extends Transport {
   setEntries(entries: readonly HostPort[]): void;
   /** After an outage or a change of address: finds the others and is found again within seconds, not minutes. */
   refresh(): void;
-  /** Whom it knows: entries first, then neighbours. */
+  /** Whom it knows: entries first, then neighbours; not our own nodes. */
   neighbours(): readonly HostPort[];
+  /** The IPv4 address that others see us under, where they agree. */
+  readonly seenAs: string | null;
 }
 
 /** A search, a handshake through a third node, a hole punched. */
@@ -138,8 +140,12 @@ class SwarmTransport implements DhtTransport {
     if (this.#options.accept) this.#swarm.server.refresh();
   }
 
+  get seenAs(): string | null {
+    return this.#nodes.main.host;
+  }
+
   neighbours(): readonly HostPort[] {
-    return this.#nodes.all.flatMap((dht) => [...dht.bootstrapNodes, ...dht.toArray()]);
+    return this.#nodes.neighbours();
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { withDeadline } from './deadline.ts';
+import { takeStep, wayOf } from './dial-steps.ts';
 import { answerBytes, greet } from './direct-handshake.ts';
 import { openDirectLink } from './direct-stream.ts';
 import type { DialTarget, Endpoint, Link } from './link.ts';
@@ -27,16 +28,23 @@ export async function dialDirect(target: DialTarget, signals: readonly AbortSign
   let refused = false;
   for (const endpoint of endpoints) {
     try {
-      return await dialEndpoint(target, endpoint, signals);
+      const step = { way: wayOf(endpoint), address: hostPort(endpoint.host, endpoint.port) };
+      return await takeStep(
+        step,
+        () => performance.now(),
+        target.onStep,
+        () => dialEndpoint(target, endpoint, signals),
+      );
     } catch (error) {
       signals.find((signal) => signal.aborted)?.throwIfAborted();
       refused ||= isKithError(error, 'peer-refused');
       troubles.push(messageOf(error));
     }
   }
+  if (troubles.length === 0) {
+    throw new KithError('peer-unreachable', 'no address to dial is known', { details: { tried: 0 } });
+  }
   const details = { tried: endpoints.map(({ host, port }) => hostPort(host, port)) };
-  if (troubles.length === 0)
-    throw new KithError('peer-unreachable', 'no address to dial is known', { details });
   throw new KithError(refused ? 'peer-refused' : 'peer-unreachable', troubles.join('; '), { details });
 }
 

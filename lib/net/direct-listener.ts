@@ -30,7 +30,7 @@ const linksPerKeyMax = 8;
 /** Takes TCP connections and hands out those that prove an admitted key. */
 export class DirectListener {
   readonly #options: TransportOptions;
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
   readonly #halfOpen = new HalfOpen<Socket>();
   /** Who has named an admitted key: strangers at the same address don't push it out. */
   readonly #unconfirmed = new HalfOpen<Socket>(unconfirmedPerKeyMax);
@@ -39,32 +39,40 @@ export class DirectListener {
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
-    // After it listens, an error means that one connection couldn't be taken (too many files open): not the end.
-    this.#server.on('error', () => {});
   }
 
-  /** Port 0: the system's choice. KithError of listenError. */
-  listen(host: string, port: number): Promise<Listening> {
+  /**
+   * Port 0: the system's choice. May be called for several addresses, which then share all limits; an IPv6 one takes no IPv4 with
+   * `ipv6Only`. KithError of listenError.
+   */
+  listen(host: string, port: number, ipv6Only = false): Promise<Listening> {
+    const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    // After it listens, an error means that one connection couldn't be taken (too many files open): not the end.
+    server.on('error', () => {});
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => reject(listenError(error, 'TCP', host, port));
-      this.#server.once('error', fail);
-      this.#server.listen({ host, port, exclusive: true }, () => {
-        this.#server.off('error', fail);
-        const address = this.#server.address() as AddressInfo;
+      server.once('error', fail);
+      server.listen({ host, port, exclusive: true, ipv6Only }, () => {
+        server.off('error', fail);
+        this.#servers.push(server);
+        const address = server.address() as AddressInfo;
         resolve({ host: address.address, port: address.port });
       });
     });
   }
 
   /** Takes no more connections and drops those that aren't links yet; links are their owners'. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#stop.abort(new KithError('interrupted', 'closing'));
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#halfOpen.destroyAll();
-      this.#unconfirmed.destroyAll();
-    });
+    const closed = this.#servers.map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+        }),
+    );
+    this.#halfOpen.destroyAll();
+    this.#unconfirmed.destroyAll();
+    await Promise.all(closed);
   }
 
   #accept(socket: Socket): void {

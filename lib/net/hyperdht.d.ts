@@ -52,6 +52,8 @@ declare module 'hyperdht' {
     constructor(options: HyperDhtOptions);
     readonly bootstrapNodes: HostPort[];
     readonly destroyed: boolean;
+    /** The address that most of those who answered lately see it under; null while they don't agree. */
+    readonly host: string | null;
     readonly io: {
       /** The socket on the port that was asked for; a node behind a NAT asks its questions from another. */
       readonly serverSocket: { address(): HostPort };

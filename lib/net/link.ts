@@ -1,3 +1,4 @@
+import type { PingStep } from './dial-steps.ts';
 import type { SecretStream } from './secret-stream.d.ts';
 
 /** How two devices came together: over TCP, over UDP by key, or through somebody's relay. */
@@ -16,6 +17,8 @@ export interface Endpoint {
   readonly port: number;
   readonly direct: boolean;
   readonly dht: boolean;
+  /** True where it was heard in the local network just now, and no card says it. */
+  readonly lan?: boolean;
 }
 
 /**
@@ -48,6 +51,8 @@ export interface DialTarget {
   readonly remoteKey: Uint8Array;
   readonly endpoints: readonly Endpoint[];
   readonly keyPair: KeyPair;
+  /** Is told of each address that is tried, by a transport that tries several. */
+  readonly onStep?: (step: PingStep) => void;
 }
 
 /**
@@ -67,7 +72,7 @@ export interface TransportOptions {
 
 /** A way to reach devices. */
 export interface Transport {
-  readonly name: 'direct' | 'dht';
+  readonly name: 'direct' | 'dht' | 'relay';
   /**
    * Opens a link to the target. KithError `peer-refused` if it answered the connection but not the handshake (it
    * doesn't know our key, or isn't who we look for), `peer-unreachable` otherwise; the signal's reason if it fires.

@@ -11,8 +11,10 @@ import {
 } from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
+import { DialJournal, takeStep } from './dial-steps.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
+import type { EndpointHints } from './endpoint-hints.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hello.ts';
 import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
@@ -39,12 +41,17 @@ export interface NetworkOptions {
   readonly timers?: Timers;
   readonly random?: RandomSource;
   readonly budgets?: Partial<CallBudgets>;
+  /** Where devices were seen just now; `refresh` after it has changed. */
+  readonly hints?: EndpointHints;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
 }
 
 /** Of so many tries over the DHT one is a knock. */
 const knockEvery = 4;
+
+/** Addresses that peers came from, which are remembered to tell whether we can be dialled. */
+const cameInMax = 16;
 
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
@@ -68,6 +75,8 @@ export class Network {
   readonly #refusals = new Set<string>();
   /** Hex of the devices whose addresses neither answered nor refused at the last try. Only of those wanted. */
   readonly #slow = new Set<string>();
+  readonly #journal = new DialJournal();
+  readonly #cameIn = new Set<string>();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
   #started = false;
@@ -168,7 +177,7 @@ export class Network {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
       this.#watch.keepOnly(wanted);
-      this.#dialler.update(wanted, (deviceId) => this.#sessions.current(deviceId)?.isOpen === true);
+      this.#dialler.update(wanted, (deviceId) => this.isConnected(deviceId));
     }
     this.#changed();
   }
@@ -185,6 +194,17 @@ export class Network {
         session.end('silent', 'this computer no longer has the address that it was connected from');
     }
     this.#watch.disturbed();
+  }
+
+  /** A device showed itself just now, at what `hints` say: it is dialled at once, if there is no session. */
+  showed(deviceId: Uint8Array): void {
+    this.refresh();
+    this.#dialler.probe(deviceId);
+  }
+
+  /** Where peers came from that dialled us over TCP since this process began, each `HOST:PORT`; the last 16. */
+  get cameInFrom(): readonly string[] {
+    return [...this.#cameIn];
   }
 
   /** Grants have changed, nothing else. */
@@ -211,6 +231,11 @@ export class Network {
       const { identity, deviceId, via, remoteAddress } = peer;
       return [{ identity, deviceId, via, remoteAddress }];
     });
+  }
+
+  /** True while calls may be made with that device. */
+  isConnected(deviceId: Uint8Array): boolean {
+    return this.#sessions.current(deviceId)?.isOpen === true;
   }
 
   /** Calls to a service of an identity, over whichever of its devices grants it at the moment of the call. */
@@ -242,12 +267,21 @@ export class Network {
       .find(({ peer }) => peer !== undefined && toHex(peer.identity) === identityHex);
     if (session !== undefined) {
       const { via, remoteAddress } = session.link;
-      return { online: true, via, address: remoteAddress, mutual, trouble: null, metered: session.metered };
+      return {
+        online: true,
+        via,
+        address: remoteAddress,
+        mutual,
+        trouble: null,
+        steps: [],
+        metered: session.metered,
+      };
     }
     const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
-    return { online: false, via: null, address: null, mutual, trouble, metered: false };
+    const steps = devices.flatMap(({ deviceId }) => this.#journal.of(deviceId));
+    return { online: false, via: null, address: null, mutual, trouble, steps, metered: false };
   }
 
   /** True if each device of the identity was dialled in vain at least once since it was last there. */
@@ -332,11 +366,13 @@ export class Network {
     for (const waiter of this.#waiters) waiter.check();
   }
 
-  /** Asked of the directory once for each of its revisions. */
+  /** The directory is asked once for each of its revisions; hints come and go without one. */
   #wanted(): readonly WantedPeer[] {
-    const { revision } = this.#options.directory;
+    const { directory, hints } = this.#options;
+    const { revision } = directory;
     if (this.#asked?.revision !== revision) this.#asked = { revision, peers: this.#askWanted() };
-    return this.#asked.peers;
+    const { peers } = this.#asked;
+    return hints === undefined ? peers : peers.map((peer) => hints.merged(peer));
   }
 
   #askWanted(): WantedPeer[] {
@@ -374,12 +410,14 @@ export class Network {
   /** One try over every transport; rejects with the most telling of their errors. */
   async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
     let told: KithError | undefined;
+    const journal = this.#journal.begin(peer.deviceId);
     for (const transport of this.#transports) {
-      const error = await this.#dialOver(transport, peer, attempts, signal);
+      const error = await this.#dialOver(transport, peer, attempts, signal, journal.tell);
       if (error === undefined) return;
       if (signal.aborted) throw error;
       if (told === undefined || isKithError(error, 'peer-refused')) told = error;
     }
+    journal.end();
     told ??= new KithError('peer-unreachable', 'there is no transport that could reach it');
     if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
     else this.#refusals.delete(toHex(peer.deviceId));
@@ -402,12 +440,13 @@ export class Network {
     peer: WantedPeer,
     attempts: number,
     signal: AbortSignal,
+    tell: (step: PingStep) => void,
   ): Promise<KithError | undefined> {
     let last: KithError | undefined;
     for (const keyPair of this.#pairsFor(transport, attempts)) {
       const limit = this.#limit(dialLimitMs(attempts, this.#watch.misses(peer.deviceId)), signal);
       try {
-        const link = await transport.dial({ ...this.#target(peer), keyPair }, limit.signal);
+        const link = await this.#dialWith(transport, { ...this.#target(peer), keyPair }, limit.signal, tell);
         const session = this.#sessions.add(link);
         // Not taken: there is a session by now.
         const error = await session?.opened;
@@ -429,6 +468,30 @@ export class Network {
     return last;
   }
 
+  /** One dial, and a step told of it where the transport told none itself. */
+  async #dialWith(
+    transport: Transport,
+    target: DialTarget,
+    signal: AbortSignal,
+    tell: (step: PingStep) => void,
+  ): Promise<Link> {
+    let told = false;
+    const onStep = (step: PingStep): void => {
+      told = true;
+      tell(step);
+    };
+    const unlessTold = (step: PingStep): void => {
+      if (!told) tell(step);
+    };
+    const whole = { way: transport.name, address: null };
+    return await takeStep(
+      whole,
+      () => this.#timers.nowMs(),
+      unlessTold,
+      () => transport.dial({ ...target, onStep }, signal),
+    );
+  }
+
   #limit(
     ms: number,
     signal: AbortSignal,
@@ -444,11 +507,24 @@ export class Network {
     const { peer } = session;
     if (peer === undefined) return;
     this.#met.add(toHex(peer.identity));
+    if (!session.link.isInitiator && session.link.via === 'direct')
+      this.#remember(session.link.remoteAddress);
     this.#troubles.delete(toHex(peer.deviceId));
     this.#refusals.delete(toHex(peer.deviceId));
+    this.#journal.forget(peer.deviceId);
     this.#dialler.opened(peer.deviceId);
     this.#watch.opened(session);
     this.#changed();
+  }
+
+  /** The newest stay. */
+  #remember(address: string): void {
+    this.#cameIn.delete(address);
+    this.#cameIn.add(address);
+    for (const oldest of this.#cameIn) {
+      if (this.#cameIn.size <= cameInMax) break;
+      this.#cameIn.delete(oldest);
+    }
   }
 
   #onGone(session: Session, error: KithError): void {
@@ -467,6 +543,7 @@ export class Network {
 
   #forgetTroubles(wanted: readonly WantedPeer[]): void {
     const kept = new Set(wanted.map(({ deviceId }) => toHex(deviceId)));
+    this.#journal.keep(kept);
     for (const device of this.#troubles.keys()) if (!kept.has(device)) this.#troubles.delete(device);
     for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
     for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);

@@ -1,4 +1,5 @@
-import { KithError, messageOf } from '../base/errors.ts';
+import { KithError } from '../base/errors.ts';
+import { takeStep, wayOf } from './dial-steps.ts';
 import type { WantedPeer } from './directory.ts';
 import type { DialTarget, Endpoint, Link, Transport } from './link.ts';
 import type { PingStep } from './presence.ts';
@@ -39,17 +40,19 @@ export async function pingPeer(options: PingOptions): Promise<PingStep[]> {
     const callOff = timers.after(pingStepMsMax, () =>
       over.abort(new KithError('peer-unreachable', `no answer within ${pingStepMsMax / 1000} s`)),
     );
-    const beganMs = timers.nowMs();
-    let message: string | null = null;
     try {
-      await run(signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]));
-    } catch (error) {
+      await takeStep(
+        { way, address },
+        () => timers.nowMs(),
+        (step) => steps.push(step),
+        () => run(signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])),
+      );
+    } catch {
+      // The step says why.
       signal?.throwIfAborted();
-      message = messageOf(error);
     } finally {
       callOff();
     }
-    steps.push({ way, address, ok: message === null, ms: timers.nowMs() - beganMs, message });
   }
   return steps;
 }
@@ -73,8 +76,8 @@ function waysOf({ sessions, peers, transports, target, onLink }: PingOptions): W
   }));
   const byDialling = peers.flatMap((peer) =>
     transports.flatMap((transport) =>
-      endpointsFor(transport, peer).map(({ address, endpoints }): Way => ({
-        way: transport.name,
+      endpointsFor(transport, peer).map(({ way, address, endpoints }): Way => ({
+        way,
         address,
         run: (signal) => dial(transport, { ...target(peer), endpoints }, signal),
       })),
@@ -83,15 +86,24 @@ function waysOf({ sessions, peers, transports, target, onLink }: PingOptions): W
   return [...bySession, ...byDialling];
 }
 
-/** Direct: each address by itself. By the DHT the key is looked up, whatever addresses there are. */
+/** TCP: each address by itself. By other ways the device is looked for, whatever addresses there are. */
 function endpointsFor(
   transport: Transport,
   { endpoints }: WantedPeer,
-): { readonly address: string | null; readonly endpoints: readonly Endpoint[] }[] {
-  if (transport.name === 'dht') return [{ address: null, endpoints }];
-  return endpoints
-    .filter(({ direct }) => direct)
-    .map((endpoint) => ({ address: addressOf(endpoint), endpoints: [endpoint] }));
+): {
+  readonly way: PingStep['way'];
+  readonly address: string | null;
+  readonly endpoints: readonly Endpoint[];
+}[] {
+  if (transport.name !== 'direct') return [{ way: transport.name, address: null, endpoints }];
+  const known = endpoints.filter(({ direct }) => direct);
+  // It is said that there was nothing to try.
+  if (known.length === 0) return [{ way: 'direct', address: null, endpoints: [] }];
+  return known.map((endpoint) => ({
+    way: wayOf(endpoint),
+    address: addressOf(endpoint),
+    endpoints: [endpoint],
+  }));
 }
 
 function addressOf({ host, port }: Endpoint): string {

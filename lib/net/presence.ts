@@ -1,4 +1,7 @@
+import type { PingStep } from './dial-steps.ts';
 import type { Via } from './link.ts';
+
+export type { PingStep } from './dial-steps.ts';
 
 /** Whether somebody can be spoken to now, and if not, what the last try came to. */
 export interface PeerPresence {
@@ -9,15 +12,8 @@ export interface PeerPresence {
   readonly mutual: boolean;
   /** Why the last try failed, in words; null where none did, or it is online. */
   readonly trouble: string | null;
+  /** What the last try was made of, in its order; none where it is online. */
+  readonly steps: readonly PingStep[];
   /** True while it says that its line is metered: no bulk is sent there. */
   readonly metered: boolean;
-}
-
-/** One way that was tried to reach somebody. */
-export interface PingStep {
-  readonly way: 'session' | 'direct' | 'dht';
-  readonly address: string | null;
-  readonly ok: boolean;
-  readonly ms: number;
-  readonly message: string | null;
 }

@@ -13,6 +13,8 @@ import { listenError } from './listen-error.ts';
 export interface TransportsOptions extends TransportOptions {
   /** Where friends can dial us, over TCP and UDP alike; port 0 is the system's choice. Left out: we only dial. */
   readonly listen?: Listening;
+  /** An IPv6 address on which TCP is taken as well, `::` for all, if the number is free there. */
+  readonly alsoIPv6?: string;
   readonly direct: boolean;
   readonly dht: boolean;
   /** DHT entries of our own choice; may be empty. */
@@ -32,8 +34,14 @@ export interface Transports {
   readonly transports: readonly Transport[];
   /** One number for TCP and UDP. */
   readonly listening: Listening | undefined;
+  /** Whether TCP is also taken on `alsoIPv6`. */
+  readonly listensIPv6: boolean;
   /** The DHT entries by friends' cards, in the place of those before. */
   setEntries(entries: readonly HostPort[]): void;
+  /** Nodes of the DHT that are known now: entries to begin with another time. */
+  neighbours(): readonly HostPort[];
+  /** The IPv4 address that others' nodes see us under, where they agree. */
+  readonly seenAs: string | null;
   /** After an outage or a change of address. */
   refresh(): void;
   close(): Promise<void>;
@@ -68,7 +76,8 @@ interface Opened {
 async function openListening(options: TransportsOptions, listen: Listening): Promise<Transports> {
   const direct = options.direct ? await openDirectTransport({ ...options, listen }) : undefined;
   try {
-    const { host } = listen;
+    // All addresses: of them the DHT has those of IPv4.
+    const host = listen.host === '::' ? '0.0.0.0' : listen.host;
     const port = direct?.listening?.port ?? listen.port;
     const entry = options.entry ?? true;
     const dht = options.dht
@@ -111,7 +120,12 @@ function together({ direct, dht }: Opened, listening: Listening | undefined): Tr
   return {
     transports,
     listening,
+    listensIPv6: direct?.listensIPv6 ?? false,
     setEntries: (entries) => dht?.setEntries(entries),
+    neighbours: () => dht?.neighbours() ?? [],
+    get seenAs() {
+      return dht?.seenAs ?? null;
+    },
     refresh: () => dht?.refresh(),
     close: async () => {
       await Promise.all(transports.map((transport) => transport.close()));

@@ -330,6 +330,13 @@ export class FriendsBook implements Directory {
     return this.#friends.get(identityHex)?.known?.bytes.slice();
   }
 
+  /** The doorstep keys of all friends: with which new devices of theirs knock. */
+  doorstepKeys(): Uint8Array[] {
+    return [...this.#friends.values()].flatMap(({ known }) =>
+      known === undefined ? [] : [doorstepKeyOf(known.card).slice()],
+    );
+  }
+
   /** None for one that isn't an active friend. */
   grants(identityHex: string): readonly string[] {
     return this.#friends.get(identityHex)?.grants ?? [];

@@ -43,12 +43,14 @@ export function listenEndpoints(listening: readonly Listening[], interfaces: Int
     for (const each of hosts.filter(validHost)) {
       const key = `${each} ${port}`;
       const known = endpoints.get(key);
-      endpoints.set(key, {
+      // The DHT speaks IPv4 only.
+      const endpoint = {
         host: each,
         port,
         direct: direct || known?.direct === true,
-        dht: dht || known?.dht === true,
-      });
+        dht: (dht && !each.includes(':')) || known?.dht === true,
+      };
+      if (endpoint.direct || endpoint.dht) endpoints.set(key, endpoint);
     }
   }
   return [...endpoints.values()].slice(0, endpointCountMax);

@@ -92,6 +92,7 @@ export async function friendInfo(
     via: presence.via,
     address: presence.address,
     reason: trouble,
+    steps: presence.steps ?? [],
     allow: [...record.grants],
     quotaGiven: record.quotaGivenBytes,
     usedByThem: hosted?.usedBytes ?? null,

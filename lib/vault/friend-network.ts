@@ -1,7 +1,12 @@
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
+import type { PingStep } from '../net/dial-steps.ts';
 import type { KeyPair, Via } from '../net/link.ts';
+import type { Reachability } from '../net/reachability.ts';
+
+export type { Reachability, ReachabilityChoice } from '../net/reachability.ts';
+export type { PingStep, StepTrouble } from '../net/dial-steps.ts';
 
 /** A friend as the vault names it to the network. */
 export interface FriendRef {
@@ -22,6 +27,8 @@ export interface Presence {
   readonly trouble: string | null;
   /** True while it says that its line is metered: no bulk is sent there. Left out where that isn't known. */
   readonly metered?: boolean;
+  /** What the last try was made of, in its order; left out or empty where it is online, and where nobody tried. */
+  readonly steps?: readonly PingStep[];
   /**
    * For how long (ms, monotonic) this process has looked for the friend without a break: since it went, or since looking began. 0 while it
    * is online. Left out where nobody looks all the time, as in a command that works by itself.
@@ -37,13 +44,14 @@ export interface Hosted {
   readonly trashBytes: number;
 }
 
-/** One way that was tried to reach a friend. */
-export interface PingStep {
-  readonly way: 'session' | 'direct' | 'dht';
-  readonly address: string | null;
-  readonly ok: boolean;
-  readonly ms: number;
-  readonly message: string | null;
+/** How this computer stands among its friends, as a daemon knows it. */
+export interface Standing {
+  /** What friends can dial, each `HOST:PORT`, by this computer's own addresses. */
+  readonly addresses: readonly string[];
+  readonly role: 'friend' | 'meeting-point';
+  readonly reachability: Reachability;
+  /** Friends, and pairs of friends, that were never online together of late: a sentence each. */
+  readonly apart: readonly string[];
 }
 
 /**
@@ -53,6 +61,8 @@ export interface PingStep {
 export interface FriendNetwork {
   /** `HOST:PORT` that friends can dial, or null where nothing listens. */
   readonly listen: string | null;
+  /** Left out, or undefined, where no daemon listens. */
+  standing?(): Standing | undefined;
   /**
    * Resolves once friends who can be reached are there, or were tried in vain. Left out where a daemon keeps up with them; a command that
    * works by itself opens its network here, at the first need.
@@ -97,6 +107,11 @@ export interface RecoveryConnection extends FriendNetwork {
 
 /** Makes the network of a recovery: the wiring hands it in, since the vault knows no transports. */
 export interface RecoveryNetwork {
+  /**
+   * Cards of friends in the local network who know the identity with that doorstep pair, encoded and not verified; none where nobody answers. Some
+   * seconds. Left out where there is no such network.
+   */
+  near?(doorstep: KeyPair, signal?: AbortSignal): Promise<readonly Uint8Array[]>;
   /** Begins to dial the devices on the cards, and returns at once. */
   connect(options: {
     readonly device: RecoveringDevice;

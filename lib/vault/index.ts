@@ -5,6 +5,7 @@ import { logRoles } from '../format/segment.ts';
 import { Session } from './session.ts';
 import { Settings } from './settings.ts';
 import { allSnapshots, snapshotInfo } from './snapshots.ts';
+import type { Reachability } from './friend-network.ts';
 import type {
   BackupOptions,
   BackupSummary,
@@ -93,6 +94,13 @@ class Vault implements VaultApi {
   async card(): Promise<string> {
     const { card } = await import('./friends.ts');
     return await card(this.#session);
+  }
+
+  async reachability(): Promise<Reachability> {
+    const standing = this.#session.network.standing?.();
+    if (standing !== undefined) return standing.reachability;
+    const { notUp } = await import('./no-network.ts');
+    return notUp;
   }
 
   async friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {

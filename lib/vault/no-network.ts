@@ -1,10 +1,17 @@
 import { KithError } from '../base/errors.ts';
 import type { Availability, Holder, HolderLogs } from '../holders/holder.ts';
-import type { FriendNetwork, FriendRef, Presence } from './friend-network.ts';
+import type { FriendNetwork, FriendRef, Presence, Reachability } from './friend-network.ts';
 
 const reason = "kith isn't connected to friends in this process";
 
 const away: Presence = { online: false, via: null, address: null, mutual: false, trouble: reason };
+
+/** Of a command that works by itself: nobody can dial it, and nothing follows from that. */
+export const notUp: Reachability = {
+  state: 'unknown',
+  words: 'kith isn’t up here: nobody can dial this computer.',
+  choices: [],
+};
 
 /** Stands in for a friend whom nothing can reach. */
 class UnreachableFriend implements Holder {

@@ -14,6 +14,7 @@ export const operationKinds: Readonly<Record<VaultMethod, 'read' | 'write'>> = {
   driveList: 'read',
   driveRemove: 'write',
   card: 'read',
+  reachability: 'read',
   friendAdd: 'write',
   friendList: 'read',
   friendShow: 'read',

@@ -1,16 +1,19 @@
 import { join } from 'node:path';
 import { displayText, toHex } from '../base/bytes.ts';
-import { KithError } from '../base/errors.ts';
+import { isKithError, KithError } from '../base/errors.ts';
 import type { Heard } from '../catalog/log-copies.ts';
 import { orderSnapshots } from '../catalog/snapshot-order.ts';
 import { rootOfPhrase } from '../crypto/phrase.ts';
-import type { Secret } from '../crypto/secret.ts';
-import { encodeCard } from '../format/card.ts';
+import { wipeBytes, type Secret } from '../crypto/secret.ts';
+import { signKeyPair, wipeKeyPair } from '../crypto/sign.ts';
+import { encodeCardText } from '../format/card-text.ts';
+import { decodeCard, encodeCard, verifyCard } from '../format/card.ts';
 import { holderStateNumbers } from '../format/catalog-records.ts';
 import { friendStateNumbers } from '../format/friend-records.ts';
 import { openDrive } from '../holders/drive.ts';
 import type { Holder } from '../holders/holder.ts';
 import { grantsOfNewFriend } from '../trust/grants.ts';
+import { doorstepSeedOfRoot } from '../trust/root-keys.ts';
 import {
   completeDevice,
   doorstepKeys,
@@ -48,9 +51,42 @@ export interface RecoverParts {
 export async function recoverVault(options: RecoverOptions & RecoverParts): Promise<RecoverSummary> {
   const root = rootOfPhrase(options.phrase);
   try {
-    return await new Recovery(root, options).run();
+    const near = await cardsNear(root, options);
+    return await new Recovery(root, near === undefined ? options : { ...options, cards: near }).run();
   } finally {
     root.wipe();
+  }
+}
+
+/** With neither card nor drive: the cards of friends in the local network, as text. Undefined where something was given. */
+async function cardsNear(
+  root: Secret,
+  { drives, cards = [], friends, signal }: RecoverOptions & RecoverParts,
+): Promise<string[] | undefined> {
+  if (drives.length > 0 || cards.length > 0 || friends?.near === undefined) return undefined;
+  const seed = doorstepSeedOfRoot(root);
+  const doorstep = signKeyPair(seed);
+  try {
+    const found = (await friends.near(doorstep, signal)).flatMap(soundCardText);
+    if (found.length > 0) return found;
+  } finally {
+    wipeBytes(seed);
+    wipeKeyPair(doorstep);
+  }
+  throw new KithError(
+    'nobody-reached',
+    'nobody in the local network knows this phrase. Name a card of a friend or a disk of the backup: kith recover --phrase-file FILE --card FILE, or --drive PATH',
+  );
+}
+
+/** A card that came over the network, as text; none for what isn't one. */
+function soundCardText(bytes: Uint8Array): string[] {
+  try {
+    verifyCard(decodeCard(bytes));
+    return [encodeCardText(bytes)];
+  } catch (error) {
+    if (isKithError(error)) return [];
+    throw error;
   }
 }
 

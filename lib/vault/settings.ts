@@ -8,6 +8,7 @@ import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
 import { pluginNames } from '../plugins/plugin-names.ts';
+import { checkOnOrOff, meetingPointsOf } from './net-settings.ts';
 import type { ConfigEntry, Problem } from './types.ts';
 
 interface SettingRule {
@@ -98,6 +99,21 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: '',
     help: 'names under which the local page may be opened (no effect in this version yet)',
     check: () => undefined,
+  },
+  'net.lan': {
+    default: 'on',
+    help: 'look for friends in the local network, by packets that only they can read: on, off',
+    check: checkOnOrOff,
+  },
+  'net.port_mapping': {
+    default: 'off',
+    help: 'have the router open the port of kith up (NAT-PMP, UPnP), from its next start on: on, off',
+    check: checkOnOrOff,
+  },
+  'net.meeting_points': {
+    default: '',
+    help: 'HOST:PORT of friends or rented machines by which you are found, several with commas; none: you need none, since the port is open',
+    check: (value) => void meetingPointsOf(value),
   },
 };
 

@@ -67,6 +67,7 @@ export async function status(session: Session): Promise<StatusResult> {
     id: session.id,
     name: session.name,
     listen: session.network.listen,
+    standing: session.network.standing?.() ?? null,
     friends,
     drives,
     snapshots: snapshots.map(({ shown }) => shown),

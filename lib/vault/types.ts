@@ -1,5 +1,5 @@
 import type { KithError } from '../base/errors.ts';
-import type { PingStep } from './friend-network.ts';
+import type { PingStep, Reachability, Standing } from './friend-network.ts';
 
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
 export interface Progress {
@@ -204,6 +204,8 @@ export interface FriendInfo {
   readonly address: string | null;
   /** Why it isn't online, in words; null when it is. */
   readonly reason: string | null;
+  /** What the last try to reach it was made of; empty when it is online. */
+  readonly steps: readonly PingStep[];
   /** Services that the friend may use here. */
   readonly allow: readonly string[];
   /** Room I give. */
@@ -257,6 +259,8 @@ export interface StatusResult {
   readonly name: string;
   /** `HOST:PORT` where friends can dial this computer; null while no daemon listens. */
   readonly listen: string | null;
+  /** How this computer stands among its friends; null while no daemon listens. */
+  readonly standing: Standing | null;
   readonly friends: readonly FriendInfo[];
   readonly drives: readonly DriveInfo[];
   readonly snapshots: readonly {
@@ -390,6 +394,8 @@ export interface VaultApi {
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
   /** This identity's card as one line of text, `kith:card:…`. */
   card(): Promise<string>;
+  /** Whether friends can dial this computer, in words; asks nobody. */
+  reachability(): Promise<Reachability>;
   /** The one-sided half of a mutual add. KithError `malformed`, `not-authentic`, `friend-exists`, `usage`. */
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo>;
   friendList(): Promise<FriendInfo[]>;

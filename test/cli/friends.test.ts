@@ -11,6 +11,7 @@ import { encodeCardText } from '../../lib/format/card-text.ts';
 import { fakeVault } from '../support/fake-vault.ts';
 import { SamplePerson } from '../support/sample-card.ts';
 import { World, exitErrorOf } from './harness.ts';
+import type { Reachability } from '../../lib/vault/friend-network.ts';
 import type { FriendInfo, StatusResult, VaultApi } from '../../lib/vault/types.ts';
 
 const ben: FriendInfo = {
@@ -21,6 +22,7 @@ const ben: FriendInfo = {
   via: 'direct',
   address: '127.0.0.1:4000',
   reason: null,
+  steps: [],
   allow: ['store', 'cards'],
   quotaGiven: 50e9,
   usedByThem: 1e9,
@@ -47,6 +49,12 @@ const cleo: FriendInfo = {
   usedByMe: null,
 };
 
+const reachability: Reachability = {
+  state: 'behind-router',
+  words: 'Your router lets nobody in.',
+  choices: [{ id: 'ipv6', words: 'IPv6', command: 'kith go' }],
+};
+
 const status: StatusResult = {
   verdict: 'Safe',
   sentence: 'all is well.',
@@ -60,6 +68,12 @@ const status: StatusResult = {
   id: 'ab'.repeat(32),
   name: 'tess',
   listen: '127.0.0.1:4100',
+  standing: {
+    addresses: ['127.0.0.1:4100'],
+    role: 'meeting-point',
+    reachability,
+    apart: ['ben and cleo were never online together this week, as seen from here.'],
+  },
   friends: [ben, cleo],
   drives: [],
   snapshots: [],
@@ -72,6 +86,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
   let world: World;
   let server: ApiServer;
   let asked: unknown[] = [];
+  let said: Reachability = { ...reachability, choices: [] };
   let card = '';
   const note =
     <T>(method: string, value: T) =>
@@ -81,6 +96,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
     };
   const methods: Partial<VaultApi> = {
     card: () => Promise.resolve(card),
+    reachability: () => Promise.resolve(said),
     status: () => Promise.resolve(status),
     friendAdd: note('add', ben),
     friendList: () => Promise.resolve([ben, cleo]),
@@ -94,8 +110,22 @@ describe('cards and friends on the command line', { skip: process.platform === '
       Promise.resolve({
         friend: name === 'ben' ? ben : cleo,
         steps: [
-          { way: 'direct', address: '127.0.0.1:1', ok: false, ms: 3, message: 'connection refused' },
-          { way: 'dht', address: null, ok: name === 'ben', ms: 4.25, message: null },
+          {
+            way: 'direct',
+            address: '127.0.0.1:1',
+            ok: false,
+            ms: 3,
+            message: 'connection refused',
+            trouble: 'closed',
+          },
+          {
+            way: 'dht',
+            address: null,
+            ok: name === 'ben',
+            ms: 4.25,
+            message: null,
+            trouble: name === 'ben' ? null : 'not-found',
+          },
         ],
       }),
   };
@@ -177,6 +207,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
       via: 'direct',
       address: '127.0.0.1:4000',
       reason: null,
+      steps: [],
       allow: ['store', 'cards'],
       quota_given: 50e9,
       used_by_them: 1e9,
@@ -256,7 +287,9 @@ describe('cards and friends on the command line', { skip: process.platform === '
     assert.equal((good['steps'] as unknown[]).length, 2);
     const bad = await world.kith(['friend', 'ping', 'cleo']);
     assert.equal(bad.code, 1);
-    assert.match(bad.stdout, /directly 127\.0\.0\.1:1: connection refused/);
+    assert.match(bad.stdout, /directly 127\.0\.0\.1:1: connection refused \(3 ms\)/);
+    assert.match(bad.stderr, /your friend starts it with: kith up/);
+    assert.match(bad.stderr, /common friend/);
     assert.match(bad.stderr, /"cleo" can't be reached now: nobody answers/);
   });
 
@@ -265,7 +298,19 @@ describe('cards and friends on the command line', { skip: process.platform === '
     assert.match(words, /^Safe: all is well\.\n/);
     assert.match(words, /Friends can dial 127\.0\.0\.1:4100/);
     assert.match(words, /ben\\x1b\[31m +online, direct/);
+    assert.match(words, /A meeting point/);
+    assert.match(words, /Your router lets nobody in\. Choose:\n {2}- IPv6: kith go\n/);
+    assert.match(words, /ben and cleo were never online together/);
     const json = JSON.parse((await world.ok(['status', '--json'])).stdout) as Record<string, unknown>;
+    assert.deepEqual(
+      [json['addresses'], json['role'], json['reachability']],
+      [['127.0.0.1:4100'], 'meeting-point', reachability],
+    );
+    assert.equal((json['never_together'] as unknown[]).length, 1);
+    said = reachability;
+    const carded = await world.ok(['card']);
+    assert.match(carded.stdout, /^kith:card:\S+\n$/);
+    assert.match(carded.stderr, /Choose:\n.*kith go/);
     assert.equal(json['listen'], '127.0.0.1:4100');
     const friends = json['friends'] as Record<string, unknown>[];
     assert.deepEqual(

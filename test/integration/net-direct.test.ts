@@ -127,6 +127,25 @@ void describe('direct transport', () => {
     await friend.next();
   });
 
+  void it('listens on IPv6 beside IPv4, on one number, and goes on without where that is taken', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    const options = { ...friend.options, listen: { host: '127.0.0.1', port: 0 }, alsoIPv6: '::1' };
+    const both = closeAfter(test, await openDirectTransport(options));
+    const port = both.listening?.port ?? 0;
+    assert.ok(both.listensIPv6);
+    const transport = await dialling(test, me);
+    for (const host of ['127.0.0.1', '::1']) {
+      const out = await transport.dial(targetOf(me, friend, loopback(port, host)), patience());
+      await friend.next();
+      await out.close();
+    }
+    // The four is free again elsewhere, the six is not.
+    const other = await openDirectTransport({ ...options, listen: { host: '127.0.0.2', port } });
+    closeAfter(test, other);
+    assert.deepEqual([other.listening?.port, other.listensIPv6], [port, false]);
+  });
+
   void it('refuses a stranger in the handshake, without a byte', async (test) => {
     const friend = newEnd(() => []);
     const stranger = newEnd(() => []);

@@ -215,6 +215,7 @@ void describe('dialling', () => {
       mutual: false,
       trouble: 'it refused',
       metered: false,
+      steps: [{ way: 'direct', address: null, ok: false, ms: 0, message: 'it refused', trouble: 'refused' }],
     });
   });
 
@@ -292,10 +293,24 @@ void describe('a ping', () => {
     await until(() => dht.dialling === 1);
     a.timers.advance(5_000);
     assert.deepEqual(await pinging, [
-      { way: 'session', address: '127.0.0.1:1', ok: true, ms: 0, message: null },
-      { way: 'direct', address: '[::1]:1', ok: false, ms: 0, message: 'connection refused' },
-      { way: 'direct', address: '[::1]:2', ok: true, ms: 0, message: null },
-      { way: 'dht', address: null, ok: false, ms: 5_000, message: 'no answer within 5 s' },
+      { way: 'session', address: '127.0.0.1:1', ok: true, ms: 0, message: null, trouble: null },
+      {
+        way: 'direct',
+        address: '[::1]:1',
+        ok: false,
+        ms: 0,
+        message: 'connection refused',
+        trouble: 'silent',
+      },
+      { way: 'direct', address: '[::1]:2', ok: true, ms: 0, message: null, trouble: null },
+      {
+        way: 'dht',
+        address: null,
+        ok: false,
+        ms: 5_000,
+        message: 'no answer within 5 s',
+        trouble: 'not-found',
+      },
     ]);
     assert.equal(a.network.peers().length, 1);
   });

@@ -106,7 +106,9 @@ export class FakeFriends implements FriendNetwork {
 
   ping(id: string): Promise<readonly PingStep[]> {
     const { online, address } = this.presence(id);
-    return Promise.resolve([{ way: 'session', address, ok: online, ms: 1, message: null }]);
+    return Promise.resolve([
+      { way: 'session', address, ok: online, ms: 1, message: null, trouble: online ? null : 'silent' },
+    ]);
   }
 
   refresh(): void {

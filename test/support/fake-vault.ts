@@ -13,6 +13,7 @@ export function fakeVault(methods: Partial<VaultApi>): VaultApi {
     'driveList',
     'driveRemove',
     'card',
+    'reachability',
     'friendAdd',
     'friendList',
     'friendShow',

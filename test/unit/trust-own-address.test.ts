@@ -202,6 +202,21 @@ void describe('where a process listens', () => {
     assert.deepEqual(listenEndpoints(both, interfaces), [{ ...both[0], dht: true }, both[2]]);
   });
 
+  void it('has the DHT on IPv4 only', () => {
+    const everywhere = [
+      { host: '0.0.0.0', port: 4000, direct: true, dht: true },
+      { host: '::', port: 4000, direct: true, dht: false },
+    ];
+    const said = (listens: Parameters<typeof listenEndpoints>[0]): string[] =>
+      listenEndpoints(listens, interfaces).map(
+        ({ host, direct, dht }) => `${host}${direct ? ' direct' : ''}${dht ? ' dht' : ''}`,
+      );
+    const both = ['192.168.1.7 direct dht', '2001:db8::7 direct'];
+    assert.deepEqual(said(everywhere), both);
+    assert.deepEqual(said([{ host: '::', port: 4000, direct: true, dht: true }]), both);
+    assert.deepEqual(said([{ host: '::', port: 4000, direct: false, dht: true }]), ['192.168.1.7 dht']);
+  });
+
   void it('is bounded, also on a machine with a hundred addresses', () => {
     const many = Array.from({ length: 100 }, (_, i) => card('IPv4', `10.0.0.${i}`));
     assert.equal(hostsOf('0.0.0.0', { many }).length, 16);
