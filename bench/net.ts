@@ -38,6 +38,11 @@ function say(row: string, figures: Readonly<Record<string, unknown>>): void {
   process.stdout.write(`${JSON.stringify({ row, ...figures })}\n`);
 }
 
+/** Waits, unless the bench is told to end. */
+async function pause(ms: number): Promise<void> {
+  await wait(ms, undefined, { signal: stop.signal });
+}
+
 function median(all: readonly number[]): number {
   return [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN;
 }
@@ -95,7 +100,7 @@ function count(home: string, event: string): number {
 async function poll(done: () => boolean, msMax: number): Promise<boolean> {
   for (const untilMs = Date.now() + msMax; Date.now() < untilMs;) {
     if (done()) return true;
-    await wait(20);
+    await pause(20);
   }
   return done();
 }
@@ -153,19 +158,21 @@ async function outage(): Promise<void> {
       lastEvent(left.home, 'friend-online') > lastEvent(left.home, 'friend-away');
     if (!(await poll(isThere, 20_000))) throw new Error('the two never met');
     for (let round = 0; round < rounds; round++) {
-      for (const seconds of values.cuts.split(',').map(Number)) {
-        await wait(12_000);
+      for (const seconds of values.cuts.split(',').filter(Boolean).map(Number)) {
+        await pause(12_000);
         const away = count(left.home, 'friend-away');
         pair.cut(true);
-        await wait(seconds * 1000);
+        await pause(seconds * 1000);
         pair.cut(false);
         await healed(`cut for ${seconds} s`, left.home, away, seconds < 15);
       }
+      await pause(12_000);
+      await stopped(daemons[1]?.pid ?? 0, left.home);
       for (const [row, change] of [
         ['another WAN address', () => pair.changeWan()],
         ['another address of its own', () => pair.changeLeft()],
       ] as const) {
-        await wait(12_000);
+        await pause(12_000);
         const away = count(left.home, 'friend-away');
         change();
         await healed(row, left.home, away, false);
@@ -175,6 +182,18 @@ async function outage(): Promise<void> {
     await Promise.all(daemons.map((daemon) => daemon.stop()));
     pair.close();
   }
+}
+
+/** A process that does nothing for a while, as in a computer that sleeps. */
+async function stopped(pid: number, home: string): Promise<void> {
+  const away = count(home, 'friend-away');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await pause(30_000);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await healed('stopped for 30 s', home, away, false);
 }
 
 /** Waits until the friend was lost and is back, and says how long that took from now. */
@@ -219,10 +238,10 @@ async function idle(): Promise<void> {
     const allThereMs = lastEvent(owner.home, 'friend-online') - beganMs;
     const startMs = daemon.processorMs();
     // What follows from somebody's coming is over by then.
-    await wait(20_000);
+    await pause(20_000);
     const before = daemon.processorMs();
     const seconds = Number(values.seconds);
-    await wait(seconds * 1000);
+    await pause(seconds * 1000);
     say('idle', {
       friends: total,
       ofThemByDht: dht,
@@ -239,7 +258,8 @@ async function idle(): Promise<void> {
   }
 }
 
-process.on('SIGINT', () => stop.abort(new Error('interrupted')));
+// Daemons and namespaces are taken down in any case.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop.abort(new Error('interrupted')));
 try {
   const only = values.only.split(',');
   if (only.includes('connect')) await connect();

@@ -15,13 +15,16 @@ void describe('many strangers', () => {
       readonly _holepunches: readonly ({ readonly puncher: unknown; readonly rawStream: unknown } | null)[];
     }
     const servers: Server[] = [];
-    const create = HyperDHT.prototype.createServer;
+    const { prototype } = HyperDHT as unknown as {
+      prototype: { createServer: (this: HyperDHT, ...options: unknown[]) => Server };
+    };
+    const { createServer } = prototype;
     test.after(() => {
-      HyperDHT.prototype.createServer = create;
+      prototype.createServer = createServer;
     });
-    HyperDHT.prototype.createServer = function (this: HyperDHT, ...args) {
-      const server = create.apply(this, args);
-      servers.push(server as Server);
+    prototype.createServer = function (...options) {
+      const server = createServer.apply(this, options);
+      servers.push(server);
       return server;
     };
     const on = { direct: false, dht: true };

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { displayText, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
+import { decodeMessage, encodeMessage } from '../../lib/api/messages.ts';
 import { checkArguments, isMethod } from '../../lib/api/methods.ts';
 import { operationKinds } from '../../lib/vault/operation-kinds.ts';
 import { decodeWire, encodeWire } from '../../lib/api/wire-json.ts';
@@ -107,6 +108,16 @@ fuzzDecoder(
     ['text', { paths: ['/a'], spread: { k: 2, n: 3 } }],
   ].map((value) => utf8(encodeWire(value))),
   (bytes) => decodeWire(displayText(bytes)),
+);
+
+fuzzDecoder(
+  'a line of an answer',
+  [
+    { type: 'result', value: { bytes: 7n } } as const,
+    { type: 'item', action: 'stored', path: '/a', bytes: 3 } as const,
+    { type: 'error', code: 'malformed', message: 'no', details: {} } as const,
+  ].map((message) => utf8(encodeMessage(message).trimEnd())),
+  (bytes) => decodeMessage(displayText(bytes)),
 );
 
 describe('arguments of calls', () => {

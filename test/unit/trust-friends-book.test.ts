@@ -149,7 +149,7 @@ void describe('the friends book admits', () => {
     };
     const again = (): BookRecord[] => records.map((record) => ({ ...record, grants: [...record.grants] }));
     assert.equal(replaced(...again()), false);
-    assert.equal(replaced(...again().reverse()), true);
+    assert.equal(replaced(...again().toReversed()), true);
     assert.equal(replaced(...again()), true);
     assert.equal(replaced(recordOf(ada), recordOf(ben, ben.card(), { grants: [] })), true);
     assert.deepEqual(book.book.grants(toHex(ben.identity)), []);
