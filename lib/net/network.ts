@@ -177,9 +177,13 @@ export class Network {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
       this.#watch.keepOnly(wanted);
-      this.#dialler.update(wanted, (deviceId) => this.isConnected(deviceId));
+      this.#lookFor(wanted);
     }
     this.#changed();
+  }
+
+  #lookFor(wanted: readonly WantedPeer[]): void {
+    this.#dialler.update(wanted, (deviceId) => this.isConnected(deviceId));
   }
 
   /**
@@ -198,7 +202,7 @@ export class Network {
 
   /** A device showed itself just now, at what `hints` say: it is dialled at once, if there is no session. */
   showed(deviceId: Uint8Array): void {
-    this.refresh();
+    if (this.#started) this.#lookFor(this.#wanted());
     this.#dialler.probe(deviceId);
   }
 
