@@ -30,6 +30,8 @@ export const contexts = {
   epochId: 'kith 2026 key epoch id v1',
   inventory: 'kith 2026 inventory v1',
   cardText: 'kith 2026 card text checksum v1',
+  inviteText: 'kith 2026 invite text checksum v1',
+  safetyWords: 'kith 2026 safety words v1',
 } as const;
 
 /** The name of a context in the table. */
