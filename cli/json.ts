@@ -40,6 +40,8 @@ export function friendJson(friend: FriendInfo): Record<string, unknown> {
     trash_bytes: friend.trashOfThem,
     devices: friend.devices,
     addresses: friend.addresses,
+    invite: friend.invite,
+    safety_words: friend.safetyWords,
   };
 }
 

@@ -226,7 +226,7 @@ export class Daemon {
     if (method === 'backup') this.#scheduler.request();
     if (method === 'configSet' || method === 'driveAdd' || method === 'driveRemove')
       this.#scheduler.changed();
-    if (!method.startsWith('friend') || this.#opened.node === undefined) return;
+    if (!(method.startsWith('friend') || method === 'accept') || this.#opened.node === undefined) return;
     const friends = await this.#opened.vault.friendList().catch(() => undefined);
     if (friends === undefined) return;
     const ids = new Set(friends.map(({ id }) => id));

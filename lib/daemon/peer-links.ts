@@ -11,7 +11,7 @@ import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
-import { FriendsBook, type BookRecord } from '../trust/friends-book.ts';
+import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
 
@@ -28,6 +28,9 @@ export interface PeerLinksOptions {
   readonly ownCard: () => Uint8Array;
   /** A friend's card has grown. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
+  readonly invites?: BookInvites;
+  /** A friend has refused the invite of theirs that is pending here. Must not throw. */
+  readonly onInviteRefused?: (friendId: string, error: KithError) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
   readonly services: readonly Service[];
   readonly random: RandomSource;
@@ -67,6 +70,7 @@ export class PeerLinks {
       ownCard,
       onLearned,
       clock,
+      ...(options.invites !== undefined && { invites: options.invites }),
     });
     this.book.replace(friends());
     this.#network = new Network({
@@ -77,6 +81,7 @@ export class PeerLinks {
       services: options.services,
       random,
       onChange: () => this.#changed(),
+      onInviteRefused: ({ identity }, error) => options.onInviteRefused?.(toHex(identity), error),
     });
   }
 

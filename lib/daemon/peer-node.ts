@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fromHex, textOf, toHex, utf8 } from '../base/bytes.ts';
+import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
@@ -12,9 +13,12 @@ import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
 import { ownCard } from '../trust/card.ts';
 import { doorstepKeys } from '../trust/device.ts';
+import type { BookInvites } from '../trust/friends-book.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
+import { inviteCompleted, inviteRefused } from '../vault/invite-accept.ts';
+import { inviteAnswers } from '../vault/invite-answers.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
@@ -52,6 +56,8 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #options: NetworkOptions | undefined;
   readonly #links: PeerLinks;
   readonly #plugins: RunningPlugins | undefined;
+  /** Records that the network has brought about. */
+  readonly #writing = new TaskSet();
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -64,6 +70,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     session: Session,
     options: NetworkOptions | undefined,
     plugins: RunningPlugins | undefined,
+    note: Note,
   ) {
     this.id = session.id;
     this.#session = session;
@@ -86,10 +93,15 @@ export class KithNode implements PeerNode, FriendNetwork {
           });
         });
       },
+      invites: this.#invites(note),
+      onInviteRefused: (friendId, error) => {
+        this.#noted(inviteRefused(session, friendId, error));
+      },
       services: [this.#storeService(), ...(plugins?.services ?? [])],
       random,
       clock,
       onPresence: (friendId, online) => {
+        if (online) this.#noted(inviteCompleted(session, friendId));
         plugins?.presence(friendId, online);
         this.#onPresence(friendId, online);
       },
@@ -103,7 +115,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       options === undefined
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
-    node = new KithNode(session, options, plugins);
+    node = new KithNode(session, options, plugins, note);
     if (options !== undefined) node.#hosting = await node.#openHosting();
     return node;
   }
@@ -228,8 +240,38 @@ export class KithNode implements PeerNode, FriendNetwork {
     return await this.#links.ping(id, signal);
   }
 
+  async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {
+    await this.#links.waitUntil(done, msMax, signal);
+  }
+
   refresh(): void {
     this.#links.refresh();
+  }
+
+  /** What the friends book asks; what is being written for it is waited for at the end. */
+  #invites(note: Note): BookInvites {
+    const session = this.#session;
+    const answers = inviteAnswers(session, (identity) => {
+      const name = session.state.friend(identity)?.name ?? toHex(identity).slice(0, 16);
+      note('info', 'invite-used', `${name} has accepted an invite`);
+    });
+    return {
+      ...answers,
+      welcome: async (...who) => {
+        const answering = answers.welcome(...who);
+        this.#writing.add(answering.then(() => undefined));
+        return await answering;
+      },
+    };
+  }
+
+  /** What became of a friend's invite is being written down; at the next session it is tried again. */
+  #noted(writing: Promise<void>): void {
+    this.#writing.add(writing);
+    writing.catch((error: unknown) => {
+      const code = isKithError(error) ? error.code : 'internal';
+      this.#session.problem({ item: "a friend's invite", message: messageOf(error), code });
+    });
   }
 
   close(): Promise<void> {
@@ -242,6 +284,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();
+    await this.#writing.allEnded();
     await this.#plugins?.close();
   }
 

@@ -8,6 +8,7 @@ import type { Census } from './census.ts';
 import { holdersAtOnce } from './holder-book.ts';
 import { inTime } from './in-time.ts';
 import type { KnownFriend } from './known-holder.ts';
+import { pendingShown } from './pending-invite.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo } from './types.ts';
 
@@ -59,11 +60,11 @@ function addressesOf(card: Card): string[] {
   ];
 }
 
-/** What is known of a friend now. Only one who is online is asked anything. */
+/** What is known of a friend now. Only one who is online is asked anything. The safety words only with `words`. */
 export async function friendInfo(
   session: Session,
   friend: KnownFriend,
-  census?: Census,
+  { census, words = false }: { readonly census?: Census | undefined; readonly words?: boolean } = {},
 ): Promise<FriendInfo> {
   const { record, id, name, household = null } = friend;
   const presence = session.network.presence(id);
@@ -72,6 +73,7 @@ export async function friendInfo(
     ? await askRoom(session, friend, census)
     : { said: saidOf(session).get(id) ?? nothingSaid, trouble: presence.trouble ?? 'not online' };
   const card = storedCard(record);
+  const pending = pendingShown(record);
   const devices = card === undefined ? [] : devicesOf(card);
   return {
     id,
@@ -80,7 +82,7 @@ export async function friendInfo(
     online: presence.online,
     via: presence.via,
     address: presence.address,
-    reason: trouble,
+    reason: presence.online ? trouble : (pending.words ?? trouble),
     allow: [...record.grants],
     quotaGiven: record.quotaGivenBytes,
     usedByThem: hosted?.usedBytes ?? null,
@@ -89,7 +91,15 @@ export async function friendInfo(
     ...said,
     devices: devices.map(({ deviceId, name: text }) => ({ id: toHex(deviceId), name: cleanName(text) })),
     addresses: card === undefined ? [] : addressesOf(card),
+    invite: pending.invite,
+    safetyWords: words ? await wordsWith(session, record.identity) : null,
   };
+}
+
+/** The list of words is loaded only where words are asked for. */
+async function wordsWith(session: Session, identity: Uint8Array): Promise<string> {
+  const { safetyWords } = await import('../trust/safety-words.ts');
+  return await safetyWords(session.device.vaultId, identity);
 }
 
 /** The same of several, side by side. */
@@ -98,5 +108,5 @@ export async function friendInfos(
   friends: readonly KnownFriend[],
   census?: Census,
 ): Promise<FriendInfo[]> {
-  return await mapLimited(friends, holdersAtOnce, (friend) => friendInfo(session, friend, census));
+  return await mapLimited(friends, holdersAtOnce, (friend) => friendInfo(session, friend, { census }));
 }

@@ -60,6 +60,11 @@ export interface FriendNetwork {
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
+  /**
+   * Resolves when `done` holds, which is asked whenever somebody comes, goes or was tried, or the book has changed, or when the time is up.
+   * Throws the signal's reason. Left out where there is no network.
+   */
+  waitUntil?(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void>;
   /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
   refresh(): void;
 }

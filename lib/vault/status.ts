@@ -55,6 +55,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes, counts),
       ...openingReasons(session),
+      ...(await newsOf(session)),
     ],
     nextStep,
     lastComplete:
@@ -79,6 +80,13 @@ function homeReasons(published: number, survives: boolean): string[] {
   return [
     'A fire or theft at home may take everything: as far as kith knows, no complete copy is elsewhere. Add friends, or say where a disk lives with --household.',
   ];
+}
+
+/** Loaded only where an invite was ever made: it brings a list of words along. */
+async function newsOf(session: Session): Promise<string[]> {
+  if (session.state.invites().length === 0) return [];
+  const { inviteNews } = await import('./invite-news.ts');
+  return await inviteNews(session);
 }
 
 /** What opening this home met: it may be why a snapshot or a disk isn't shown. */

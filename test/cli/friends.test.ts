@@ -31,6 +31,8 @@ const ben: FriendInfo = {
   shardsOfMine: 12,
   devices: [{ id: 'dd'.repeat(32), name: 'laptop' }],
   addresses: ['127.0.0.1:4000'],
+  invite: null,
+  safetyWords: 'army van defense carry jealous true',
 };
 const cleo: FriendInfo = {
   ...ben,
@@ -186,6 +188,8 @@ describe('cards and friends on the command line', { skip: process.platform === '
       trash_bytes: 7,
       devices: ben.devices,
       addresses: ben.addresses,
+      invite: null,
+      safety_words: ben.safetyWords,
     });
     await writeFile(world.path('huge'), 'x'.repeat(200_000));
     for (const given of ['no-such-file', 'huge', '.']) {

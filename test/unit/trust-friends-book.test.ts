@@ -50,6 +50,7 @@ class Book {
   kindOf(key: Uint8Array): string | undefined {
     const admission = this.book.admit(key);
     if (admission === undefined) return undefined;
+    if (admission.kind === 'invite') return `invite ${toHex(admission.inviteId)}`;
     const identities = admission.kind === 'device' ? [admission.identity] : admission.identities;
     return `${admission.kind} of ${identities.map(toHex).join(' or ')}`;
   }
