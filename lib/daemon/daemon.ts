@@ -170,6 +170,8 @@ export class Daemon {
 
   #presence(id: string, online: boolean): void {
     const name = this.#names.get(id) ?? id.slice(0, 16);
+    // Somebody who came by an invite: from now on the log calls them by their name.
+    if (!this.#names.has(id)) void this.#learnNames();
     this.#log(
       'info',
       online ? 'friend-online' : 'friend-away',
@@ -227,8 +229,13 @@ export class Daemon {
     if (method === 'configSet' || method === 'driveAdd' || method === 'driveRemove')
       this.#scheduler.changed();
     if (!(method.startsWith('friend') || method === 'accept') || this.#opened.node === undefined) return;
+    await this.#learnNames();
+  }
+
+  /** Never rejects. */
+  async #learnNames(): Promise<void> {
     const friends = await this.#opened.vault.friendList().catch(() => undefined);
-    if (friends === undefined) return;
+    if (friends === undefined || this.#ending.signal.aborted) return;
     const ids = new Set(friends.map(({ id }) => id));
     for (const id of this.#names.keys()) {
       if (ids.has(id)) continue;

@@ -29,6 +29,8 @@ export interface PeerLinksOptions {
   /** A friend's card has grown. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
   readonly invites?: BookInvites;
+  /** Where the DHT is entered beside friends' cards: by the invites that are pending. Asked at each refresh. */
+  readonly meetingPoints?: () => readonly HostPort[];
   /** A friend has refused the invite of theirs that is pending here. Must not throw. */
   readonly onInviteRefused?: (friendId: string, error: KithError) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
@@ -95,7 +97,7 @@ export class PeerLinks {
       direct,
       dht,
       bootstrap: [...bootstrap, ...further],
-      entries: cardEntries(this.book.wanted()),
+      entries: this.#entries(),
       publicDht,
     });
     return this.#transports.listening;
@@ -121,8 +123,12 @@ export class PeerLinks {
   refresh(): void {
     if (this.#closing !== undefined) return;
     this.book.replace(this.#options.friends());
-    this.#transports?.setEntries(cardEntries(this.book.wanted()));
+    this.#transports?.setEntries(this.#entries());
     this.#network.refresh();
+  }
+
+  #entries(): HostPort[] {
+    return [...cardEntries(this.book.wanted()), ...(this.#options.meetingPoints?.() ?? [])];
   }
 
   /** After an outage or a change of address. */

@@ -6,7 +6,9 @@ import { isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
 import { writeDurably } from '../disk/write-durably.ts';
+import { validHost } from '../format/address-body.ts';
 import { encodeCard } from '../format/card.ts';
+import { meetingPointsMax, type InviteHints } from '../format/invite.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
 import { storeServiceName } from '../services/store/store-codec.ts';
@@ -18,7 +20,7 @@ import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import { inviteCompleted, inviteRefused } from '../vault/invite-accept.ts';
-import { inviteAnswers } from '../vault/invite-answers.ts';
+import { inviteAnswers, pendingMeetingPoints } from '../vault/invite-answers.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
@@ -94,6 +96,7 @@ export class KithNode implements PeerNode, FriendNetwork {
         });
       },
       invites: this.#invites(note),
+      meetingPoints: () => pendingMeetingPoints(session),
       onInviteRefused: (friendId, error) => {
         this.#noted(inviteRefused(session, friendId, error));
       },
@@ -126,6 +129,13 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   get listen(): string | null {
     return this.listening;
+  }
+
+  /** Where we are found is where whoever accepts must begin to look. */
+  get inviteHints(): InviteHints {
+    const { bootstrap = [], publicDht = false } = this.#options ?? {};
+    const sound = bootstrap.filter(({ host, port }) => validHost(host) && port > 0);
+    return { meetingPoints: sound.slice(0, meetingPointsMax), publicDht };
   }
 
   async start(onPresence: (friendId: string, online: boolean) => void, signal: AbortSignal): Promise<void> {

@@ -82,7 +82,7 @@ export async function friendInfo(
     online: presence.online,
     via: presence.via,
     address: presence.address,
-    reason: presence.online ? trouble : (pending.words ?? trouble),
+    reason: presence.online ? trouble : awayWords(pending.invite, pending.words, trouble),
     allow: [...record.grants],
     quotaGiven: record.quotaGivenBytes,
     usedByThem: hosted?.usedBytes ?? null,
@@ -94,6 +94,16 @@ export async function friendInfo(
     invite: pending.invite,
     safetyWords: words ? await wordsWith(session, record.identity) : null,
   };
+}
+
+/** What a person is told of a friend who is away: of one whose invite is pending also how the last try went. */
+function awayWords(
+  invite: FriendInfo['invite'],
+  words: string | null,
+  trouble: string | null,
+): string | null {
+  if (words === null) return trouble;
+  return invite === 'pending' && trouble !== null ? `${words} (now: ${trouble})` : words;
 }
 
 /** The list of words is loaded only where words are asked for. */

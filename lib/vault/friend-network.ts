@@ -1,5 +1,6 @@
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
+import type { InviteHints } from '../format/invite.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { KeyPair, Via } from '../net/link.ts';
 
@@ -51,6 +52,8 @@ export interface PingStep {
 export interface FriendNetwork {
   /** `HOST:PORT` that friends can dial, or null where nothing listens. */
   readonly listen: string | null;
+  /** What an invite made now says of how this computer is found beside its addresses; left out where nothing listens. */
+  readonly inviteHints?: InviteHints;
   /**
    * Resolves once friends who can be reached are there, or were tried in vain. Left out where a daemon keeps up with them; a command that
    * works by itself opens its network here, at the first need.

@@ -73,7 +73,7 @@ export async function invite(session: Session, options: InviteOptions = {}): Pro
       ...facts,
       seed,
       card: decodeCardText(await card(session)),
-      hints: { meetingPoints: [], publicDht: false },
+      hints: session.network.inviteHints ?? { meetingPoints: [], publicDht: false },
       extensions: [],
     },
     deviceSecretKey,
