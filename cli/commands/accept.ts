@@ -48,14 +48,17 @@ async function acceptAndWait(context: Context, line: string, options: FriendOpti
   return await withVault(context, (vault) =>
     withOperation(context, async ({ onProgress, signal }) => {
       const friend = await vault.accept(line, options);
-      onProgress?.({
-        phase: 'wait',
-        filesDone: 0,
-        filesTotal: undefined,
-        bytesDone: 0,
-        bytesTotal: undefined,
-        current: `looking for ${friend.name}`,
-      });
+      // One document and nothing else for programs; people see that something is waited for.
+      if (!context.output.json) {
+        onProgress?.({
+          phase: 'wait',
+          filesDone: 0,
+          filesTotal: undefined,
+          bytesDone: 0,
+          bytesTotal: undefined,
+          current: `looking for ${friend.name}`,
+        });
+      }
       return await vault.acceptWait(friend.id, waitMs, signal === undefined ? {} : { signal });
     }),
   );
