@@ -169,14 +169,14 @@ export class Daemon {
   };
 
   #presence(id: string, online: boolean): void {
-    const name = this.#names.get(id) ?? id.slice(0, 16);
-    // Somebody who came by an invite: from now on the log calls them by their name.
-    if (!this.#names.has(id)) void this.#learnNames();
-    this.#log(
-      'info',
-      online ? 'friend-online' : 'friend-away',
-      `${name} ${online ? 'is online' : 'went away'}`,
-    );
+    const tell = (): void => {
+      const name = this.#names.get(id) ?? id.slice(0, 16);
+      const words = online ? 'is online' : 'went away';
+      this.#log('info', online ? 'friend-online' : 'friend-away', `${name} ${words}`);
+    };
+    // Somebody who came by an invite isn't known by name yet.
+    if (this.#names.has(id)) tell();
+    else void this.#learnNames().then(tell);
     this.#scheduler.presence(id, online);
   }
 

@@ -44,8 +44,8 @@ export interface Directory {
    */
   learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean>;
   /**
-   * Takes in who came with the one-time key of an invite that `admit` named: when it resolves, with the identity of the card, that is a friend, durably, and
-   * the device is one of it. KithError `invite-used`, `invite-expired`, `invite-refused`, `not-authentic`, `malformed`.
+   * Takes in who came with the one-time key of an invite that `admit` named: when it resolves, with the identity of the card, that is a friend, durably;
+   * `learn` follows. KithError `invite-used`, `invite-expired`, `invite-refused`, `not-authentic`, `malformed`.
    */
   welcome?(inviteId: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array>;
 }

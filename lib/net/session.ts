@@ -284,10 +284,13 @@ export class Session {
   }
 
   /** Says hello only now: who comes with an invite that is used up, or stolen, isn't shown where we are. */
-  async #welcomeInvited(inviteId: Uint8Array, { deviceId, card }: Hello): Promise<Uint8Array> {
-    const identity = await this.#host.directory.welcome?.(inviteId, deviceId, card);
+  async #welcomeInvited(inviteId: Uint8Array, hello: Hello): Promise<Uint8Array> {
+    const identity = await this.#host.directory.welcome?.(inviteId, hello.deviceId, hello.card);
     if (identity === undefined) throw new KithError('peer-refused', 'no invites are answered here');
-    this.#host.onLearned();
+    // Who is told yes again may come from another device than the first time.
+    if (!(await this.#learn(identity, hello))) {
+      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+    }
     this.greet();
     return identity;
   }

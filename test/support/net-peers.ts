@@ -55,10 +55,10 @@ export class FakeDirectory implements Directory {
     this.devices.set(idKey(inviteId), { kind: 'invite', inviteId });
   }
 
-  async welcome(inviteId: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array> {
+  /** The device is known only once `learn` has seen the card. */
+  async welcome(inviteId: Uint8Array, _deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array> {
     const identity = this.identityOf(card);
     await this.welcoming?.(inviteId, identity);
-    this.know(identity, deviceId);
     return identity;
   }
 
