@@ -70,6 +70,16 @@ async function show(context: Context, made: InviteMade, files: Files, qr: boolea
   }
 }
 
+/** KithError `failed` where no daemon runs: nobody could come while we wait. */
+async function requireUp(home: string): Promise<void> {
+  const { findSocket } = await import('../../lib/api/socket-path.ts');
+  if ((await findSocket(home)) !== undefined) return;
+  throw new KithError(
+    'failed',
+    'nobody can reach this computer while kith is not up, so there is nothing to wait for. Start it first: kith up --detach',
+  );
+}
+
 async function make(context: Context, args: Args): Promise<void> {
   const { output, signal } = context;
   const [out, page] = ['out', 'page'].map((option) => {
@@ -77,6 +87,7 @@ async function make(context: Context, args: Args): Promise<void> {
     return path === undefined ? undefined : resolve(path);
   });
   const options = inviteOptions(args);
+  if (args.flag('wait')) await requireUp(context.home);
   await withVault(context, async (vault) => {
     const made = await vault.invite(options);
     await writeFiles(vault, made, { out, page });

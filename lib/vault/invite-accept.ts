@@ -76,12 +76,15 @@ export async function acceptWait(
   signal: AbortSignal | undefined,
 ): Promise<FriendInfo> {
   const { id, record } = findFriend(session, nameOrId);
+  const { clock } = session.surroundings;
+  const startMs = clock.monotonicMs();
   await session.network.settled?.(signal);
+  const leftMs = Math.max(0, msMax - (clock.monotonicMs() - startMs));
   // Asked in the middle of the network's work, so that it must not throw: the friend may be removed meanwhile.
   const isWaiting = (): boolean =>
     pendingOf(session.state.friend(record.identity) ?? record)?.state === pendingStateNumbers.waiting;
   const isOnline = (): boolean => session.network.presence(id).online;
-  await session.network.waitUntil?.(() => isOnline() || !isWaiting(), msMax, signal);
+  await session.network.waitUntil?.(() => isOnline() || !isWaiting(), leftMs, signal);
   if (isOnline()) await inviteCompleted(session, id);
   return await friendInfo(session, findFriend(session, id), { words: true });
 }
