@@ -2,6 +2,7 @@ import type { Command } from './command.ts';
 
 /** Every command by its name, loaded when it is wanted: a line that asks for one waits for no other. */
 export const commandLoaders: Readonly<Record<string, () => Promise<Command>>> = {
+  accept: async () => (await import('./commands/accept.ts')).acceptCommand,
   backup: async () => (await import('./commands/backup.ts')).backupCommand,
   card: async () => (await import('./commands/card.ts')).cardCommand,
   completion: async () => (await import('./commands/completion.ts')).completionCommand,
@@ -18,6 +19,7 @@ export const commandLoaders: Readonly<Record<string, () => Promise<Command>>> = 
   'friend set': async () => (await import('./commands/friend-set.ts')).friendSetCommand,
   'friend show': async () => (await import('./commands/friend-show.ts')).friendShowCommand,
   init: async () => (await import('./commands/init.ts')).initCommand,
+  invite: async () => (await import('./commands/invite.ts')).inviteCommand,
   log: async () => (await import('./commands/log.ts')).logCommand,
   ls: async () => (await import('./commands/ls.ts')).lsCommand,
   recover: async () => (await import('./commands/recover.ts')).recoverCommand,

@@ -50,6 +50,8 @@ export function friendLines(friend: FriendInfo): string[] {
     ],
     ['why', friend.reason === null ? null : shown(friend.reason)],
     ['home', friend.household === null ? null : shown(friend.household)],
+    ['invite', friend.invite],
+    ['safety words', friend.safetyWords],
     ['may use', friend.allow.map(shown).join(', ') || 'nothing'],
     ['room I give', roomWords(friend.usedByThem, friend.quotaGiven)],
     ['reserved', friend.reservedByThem === null ? null : formatSize(friend.reservedByThem)],

@@ -50,6 +50,8 @@ export function friendJson(friend: FriendInfo): Record<string, unknown> {
     metered: friend.metered,
     limit_upload: friend.uploadLimit,
     limit_download: friend.downloadLimit,
+    invite: friend.invite,
+    safety_words: friend.safetyWords,
   };
 }
 

@@ -17,11 +17,20 @@ const quietModules = 4;
  * and mean the same in a card. KithError `limit-exceeded` for one that no code can hold: a card with many devices.
  */
 export function qrOfCard(line: string, options: { readonly color: boolean }): string {
+  return qrOfLine(line, 'card', options);
+}
+
+/** The same for a card or an invite. */
+export function qrOfLine(
+  line: string,
+  what: 'card' | 'invite',
+  options: { readonly color: boolean },
+): string {
   const text = line.trim().toUpperCase();
   if (text.length > qrCharactersMax) {
     throw new KithError(
       'limit-exceeded',
-      'this card is too long for a QR code; write it to a file with: kith card --out FILE',
+      `this ${what} is too long for a QR code; write it to a file with: kith ${what} --out FILE`,
     );
   }
   const code = renderUnicodeCompact(text, { ecc: 'L', border: quietModules, invert: options.color });

@@ -15,6 +15,8 @@ import { friendRemoveCommand } from './friend-remove.ts';
 import { friendSetCommand } from './friend-set.ts';
 import { friendShowCommand } from './friend-show.ts';
 import { initCommand } from './init.ts';
+import { acceptCommand } from './accept.ts';
+import { inviteCommand } from './invite.ts';
 import { logCommand } from './log.ts';
 import { lsCommand } from './ls.ts';
 import { recoverCommand } from './recover.ts';
@@ -30,6 +32,8 @@ import type { Command } from '../command.ts';
 export const allCommands: readonly Command[] = [
   initCommand,
   recoverCommand,
+  inviteCommand,
+  acceptCommand,
   cardCommand,
   friendAddCommand,
   friendListCommand,

@@ -6,6 +6,7 @@ import type {
   CheckOptions,
   DriveOptions,
   FriendOptions,
+  InviteOptions,
   ListedEntry,
   Operation,
   RepairOptions,
@@ -76,6 +77,27 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     checks: [text, optional(fields(friendOptions))],
     perform: (vault, { args }) =>
       vault.friendAdd(args[0] as string, given(args[1]) as FriendOptions | undefined),
+  },
+  invite: {
+    checks: [optional(fields({ name: text, quotaBytes: count, expiresInMs: count }))],
+    perform: (vault, { args }) => vault.invite(given(args[0]) as InviteOptions | undefined),
+  },
+  inviteList: { checks: [], perform: (vault) => vault.inviteList() },
+  inviteWithdraw: { checks: [text], perform: (vault, { args }) => vault.inviteWithdraw(args[0] as string) },
+  inviteWait: {
+    checks: [text],
+    perform: (vault, { args, operation: { signal } }) =>
+      vault.inviteWait(args[0] as string, signal === undefined ? {} : { signal }),
+  },
+  accept: {
+    checks: [text, optional(fields(friendOptions))],
+    perform: (vault, { args }) =>
+      vault.accept(args[0] as string, given(args[1]) as FriendOptions | undefined),
+  },
+  acceptWait: {
+    checks: [text, count],
+    perform: (vault, { args, operation: { signal } }) =>
+      vault.acceptWait(args[0] as string, args[1] as number, signal === undefined ? {} : { signal }),
   },
   friendList: { checks: [], perform: (vault) => vault.friendList() },
   friendShow: { checks: [text], perform: (vault, { args }) => vault.friendShow(args[0] as string) },

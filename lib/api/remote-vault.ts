@@ -13,6 +13,9 @@ import type {
   DriveOptions,
   FriendInfo,
   FriendOptions,
+  InviteInfo,
+  InviteMade,
+  InviteOptions,
   ListedEntry,
   Operation,
   PingResult,
@@ -91,6 +94,34 @@ export class RemoteVault implements VaultApi {
 
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo> {
     return this.#call('friendAdd', [card, options]);
+  }
+
+  invite(options?: InviteOptions): Promise<InviteMade> {
+    return this.#call('invite', [options]);
+  }
+
+  inviteList(): Promise<InviteInfo[]> {
+    return this.#call('inviteList', []);
+  }
+
+  inviteWithdraw(id: string): Promise<InviteInfo> {
+    return this.#call('inviteWithdraw', [id]);
+  }
+
+  inviteWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<InviteInfo> {
+    return this.#call('inviteWait', [id], options);
+  }
+
+  accept(invite: string, options?: FriendOptions): Promise<FriendInfo> {
+    return this.#call('accept', [invite, options]);
+  }
+
+  acceptWait(
+    nameOrId: string,
+    msMax: number,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<FriendInfo> {
+    return this.#call('acceptWait', [nameOrId, msMax], options);
   }
 
   friendList(): Promise<FriendInfo[]> {

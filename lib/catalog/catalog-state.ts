@@ -13,6 +13,8 @@ import { recordKinds } from '../format/log-kinds.ts';
 import type { IndexRef } from '../format/index-blob.ts';
 import { decodeManifest, verifyManifest, type Manifest } from '../format/manifest.ts';
 import { decodeSnapshot, snapshotId, type Snapshot } from '../format/snapshot.ts';
+import type { InviteRecord } from '../format/invite-records.ts';
+import { InviteTable } from './invite-table.ts';
 import { PackTable, type KnownPack } from './pack-table.ts';
 import type { LogAuthority } from './log-carrier.ts';
 
@@ -46,6 +48,7 @@ export class CatalogState {
   readonly #settings = new Map<string, { readonly value: string; readonly at: bigint }>();
   readonly #holders = new Map<string, { readonly record: HolderRecord; readonly body: Uint8Array }>();
   readonly #friends = new Map<string, FriendLine>();
+  readonly #invites = new InviteTable();
   readonly #packs = new PackTable();
   readonly #indexRefs = new Map<string, IndexRef>();
   readonly #removedIndex = new Set<string>();
@@ -86,6 +89,9 @@ export class CatalogState {
       }
       case recordKinds.friend:
         this.#applyFriend(body.slice());
+        break;
+      case recordKinds.invite:
+        this.#invites.apply(body.slice());
         break;
       case recordKinds.index:
         this.#applyIndex(body);
@@ -222,6 +228,15 @@ export class CatalogState {
   /** The last that was recorded of a friend, removed or not. */
   friend(identity: Uint8Array): FriendRecord | undefined {
     return this.#friends.get(toHex(identity))?.record;
+  }
+
+  /** Invites that this identity made, closed ones included, the oldest first. */
+  invites(): InviteRecord[] {
+    return this.#invites.all();
+  }
+
+  invite(inviteId: Uint8Array): InviteRecord | undefined {
+    return this.#invites.get(inviteId);
   }
 
   /** A pack by its id. What it gives is read anew from packed bytes: keep it no longer than needed. */

@@ -32,6 +32,8 @@ export const contexts = {
   cardText: 'kith 2026 card text checksum v1',
   lanPair: 'kith 2026 local network pair v1',
   lanDoorstep: 'kith 2026 local network doorstep v1',
+  inviteText: 'kith 2026 invite text checksum v1',
+  safetyWords: 'kith 2026 safety words v1',
 } as const;
 
 /** The name of a context in the table. */

@@ -189,12 +189,14 @@ export class Daemon {
   };
 
   #presence(id: string, online: boolean): void {
-    const name = this.#names.get(id) ?? id.slice(0, 16);
-    this.#log(
-      'info',
-      online ? 'friend-online' : 'friend-away',
-      `${name} ${online ? 'is online' : 'went away'}`,
-    );
+    const tell = (): void => {
+      const name = this.#names.get(id) ?? id.slice(0, 16);
+      const words = online ? 'is online' : 'went away';
+      this.#log('info', online ? 'friend-online' : 'friend-away', `${name} ${words}`);
+    };
+    // Somebody who came by an invite isn't known by name yet.
+    if (this.#names.has(id)) tell();
+    else void this.#learnNames().then(tell);
     this.#scheduler.presence(id, online);
   }
 
@@ -257,9 +259,14 @@ export class Daemon {
     if (method === 'backup') this.#scheduler.request();
     if (method === 'configSet' || method === 'driveAdd' || method === 'driveRemove')
       this.#scheduler.changed();
-    if (!method.startsWith('friend') || this.#opened.node === undefined) return;
+    if (!(method.startsWith('friend') || method === 'accept') || this.#opened.node === undefined) return;
+    await this.#learnNames();
+  }
+
+  /** Never rejects. */
+  async #learnNames(): Promise<void> {
     const friends = await this.#opened.vault.friendList().catch(() => undefined);
-    if (friends === undefined) return;
+    if (friends === undefined || this.#ending.signal.aborted) return;
     const ids = new Set(friends.map(({ id }) => id));
     for (const id of this.#names.keys()) {
       if (ids.has(id)) continue;

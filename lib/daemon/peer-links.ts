@@ -15,7 +15,7 @@ import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
-import { FriendsBook, type BookRecord } from '../trust/friends-book.ts';
+import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
 
@@ -32,6 +32,11 @@ export interface PeerLinksOptions {
   readonly ownCard: () => Uint8Array;
   /** A friend's card has grown. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
+  readonly invites?: BookInvites;
+  /** Where the DHT is entered beside friends' cards: by the invites that are pending. Asked at each refresh. */
+  readonly meetingPoints?: () => readonly HostPort[];
+  /** A friend has refused the invite of theirs that is pending here. Must not throw. */
+  readonly onInviteRefused?: (friendId: string, error: KithError) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
   readonly services: readonly Service[];
   readonly random: RandomSource;
@@ -86,6 +91,7 @@ export class PeerLinks {
       ownCard,
       onLearned,
       clock,
+      ...(options.invites !== undefined && { invites: options.invites }),
     });
     this.book.replace(friends());
     this.#hints = new EndpointHints(() => clock.monotonicMs());
@@ -98,6 +104,7 @@ export class PeerLinks {
       random,
       hints: this.#hints,
       onChange: () => this.#changed(),
+      onInviteRefused: ({ identity }, error) => options.onInviteRefused?.(toHex(identity), error),
     });
   }
 
@@ -123,7 +130,8 @@ export class PeerLinks {
   }
 
   #entries(): HostPort[] {
-    return [...cardEntries(this.book.wanted()), ...this.#remembered];
+    const meetingPoints = this.#options.meetingPoints?.() ?? [];
+    return [...cardEntries(this.book.wanted()), ...meetingPoints, ...this.#remembered];
   }
 
   async #openLan(listening: HostPort, dht: boolean): Promise<void> {

@@ -1,17 +1,20 @@
 import { networkInterfaces } from 'node:os';
 import { fromHex, toHex } from '../base/bytes.ts';
+import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import type { GivenRates } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
-import { endpointCountMax } from '../format/address-body.ts';
+import { endpointCountMax, validHost } from '../format/address-body.ts';
 import { encodeCard } from '../format/card.ts';
+import { meetingPointsMax, type InviteHints } from '../format/invite.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
 import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
 import { ownCard } from '../trust/card.ts';
 import { doorstepKeys } from '../trust/device.ts';
+import type { BookInvites } from '../trust/friends-book.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
 import type {
@@ -22,6 +25,8 @@ import type {
   Presence,
   Standing,
 } from '../vault/friend-network.ts';
+import { inviteCompleted, inviteRefused } from '../vault/invite-accept.ts';
+import { inviteAnswers, pendingMeetingPoints } from '../vault/invite-answers.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { addressesNow, watchAddresses } from './address-watch.ts';
@@ -60,6 +65,8 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #plugins: RunningPlugins | undefined;
   readonly #limits: NodeLimits;
   onBulkFree: (() => void) | undefined;
+  /** Records that the network has brought about. */
+  readonly #writing = new TaskSet();
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #note: Note = () => undefined;
@@ -75,6 +82,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     options: NetworkOptions | undefined,
     plugins: RunningPlugins | undefined,
     limits: GivenRates,
+    note: Note,
   ) {
     this.id = session.id;
     this.#session = session;
@@ -97,10 +105,16 @@ export class KithNode implements PeerNode, FriendNetwork {
           });
         });
       },
+      invites: this.#invites(note),
+      meetingPoints: () => pendingMeetingPoints(session),
+      onInviteRefused: (friendId, error) => {
+        this.#noted(inviteRefused(session, friendId, error));
+      },
       services: [this.#storeService(), ...(plugins?.services ?? [])],
       random,
       clock,
       onPresence: (friendId, online) => {
+        if (online) this.#noted(inviteCompleted(session, friendId));
         plugins?.presence(friendId, online);
         this.#finding?.presence(friendId, online);
         this.#onPresence(friendId, online);
@@ -130,7 +144,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       options === undefined
         ? undefined
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
-    node = new KithNode(session, options, plugins, limits);
+    node = new KithNode(session, options, plugins, limits, note);
     node.#note = note;
     if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
     return node;
@@ -150,6 +164,13 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   get listen(): string | null {
     return this.listening;
+  }
+
+  /** Where we are found is where whoever accepts must begin to look. */
+  get inviteHints(): InviteHints {
+    const { bootstrap = [], publicDht = false } = this.#options ?? {};
+    const sound = bootstrap.filter(({ host, port }) => validHost(host) && port > 0);
+    return { meetingPoints: sound.slice(0, meetingPointsMax), publicDht };
   }
 
   async start(onPresence: (friendId: string, online: boolean) => void, signal: AbortSignal): Promise<void> {
@@ -253,6 +274,10 @@ export class KithNode implements PeerNode, FriendNetwork {
     return await this.#links.ping(id, signal);
   }
 
+  async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {
+    await this.#links.waitUntil(done, msMax, signal);
+  }
+
   refresh(): void {
     this.#links.refresh();
     this.#limits.apply();
@@ -271,6 +296,32 @@ export class KithNode implements PeerNode, FriendNetwork {
     return upload === 'auto' || upload === Number.POSITIVE_INFINITY ? undefined : upload;
   }
 
+  /** What the friends book asks; what is being written for it is waited for at the end. */
+  #invites(note: Note): BookInvites {
+    const session = this.#session;
+    const answers = inviteAnswers(session, (identity) => {
+      const name = session.state.friend(identity)?.name ?? toHex(identity).slice(0, 16);
+      note('info', 'invite-used', `${name} has accepted an invite`);
+    });
+    return {
+      ...answers,
+      welcome: async (...who) => {
+        const answering = answers.welcome(...who);
+        this.#writing.add(answering.then(() => undefined));
+        return await answering;
+      },
+    };
+  }
+
+  /** What became of a friend's invite is being written down; at the next session it is tried again. */
+  #noted(writing: Promise<void>): void {
+    this.#writing.add(writing);
+    writing.catch((error: unknown) => {
+      const code = isKithError(error) ? error.code : 'internal';
+      this.#session.problem({ item: "a friend's invite", message: messageOf(error), code });
+    });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -283,6 +334,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#finding?.close();
     await this.#links.close();
+    await this.#writing.allEnded();
     await this.#plugins?.close();
   }
 

@@ -12,6 +12,7 @@ export const recordKinds = {
   revocation: 10,
   addressRecord: 11,
   friend: 12,
+  invite: 13,
   pack: 64,
   placement: 65,
   condemn: 66,

@@ -61,7 +61,7 @@ export class Dialler {
         this.#targets.set(key, { identity, peer, state: freshDial(nowMs), dialling: undefined, openedAtMs });
         continue;
       }
-      if (!sameEndpoints(target.peer, peer)) target.state = afterMove(target.state, nowMs);
+      if (!sameWays(target.peer, peer)) target.state = afterMove(target.state, nowMs);
       target.peer = peer;
       target.identity = idKey(peer.identity);
     }
@@ -169,8 +169,12 @@ function isAbsent({ dialling, openedAtMs }: Target): boolean {
   return dialling === undefined && openedAtMs === undefined;
 }
 
-function sameEndpoints(a: WantedPeer, b: WantedPeer): boolean {
-  const written = ({ endpoints }: WantedPeer): string =>
-    JSON.stringify(endpoints.map(({ host, port, direct, dht }) => [host, port, direct, dht]));
+/** The same places, with the same of our keys: an invite that has just been accepted is worth a try at once. */
+function sameWays(a: WantedPeer, b: WantedPeer): boolean {
+  const written = ({ endpoints, oneTime }: WantedPeer): string =>
+    JSON.stringify([
+      oneTime !== undefined,
+      ...endpoints.map(({ host, port, direct, dht }) => [host, port, direct, dht]),
+    ]);
   return written(a) === written(b);
 }

@@ -1,4 +1,4 @@
-import type { Endpoint } from './link.ts';
+import type { Endpoint, KeyPair } from './link.ts';
 
 /** Whose key it is that knocks, or answers. */
 export type Admission =
@@ -7,7 +7,9 @@ export type Admission =
    * A new device of a friend: it must show a certificate before anything else. Never none, each once: any identity can
    * name any key as its doorstep, so the key alone doesn't say whose it is. The card that is shown does.
    */
-  | { readonly kind: 'doorstep'; readonly identities: readonly Uint8Array[] };
+  | { readonly kind: 'doorstep'; readonly identities: readonly Uint8Array[] }
+  /** Somebody who has an invite of ours, dialling with its one-time key. */
+  | { readonly kind: 'invite'; readonly inviteId: Uint8Array };
 
 /** A device of a friend that a session should be kept with. */
 export interface WantedPeer {
@@ -15,6 +17,8 @@ export interface WantedPeer {
   readonly deviceId: Uint8Array;
   /** Most likely first. May be empty: then only the DHT can find it. */
   readonly endpoints: readonly Endpoint[];
+  /** The one-time pair of an invite of theirs: while they don't know our device yet it is dialled with first. */
+  readonly oneTime?: KeyPair;
 }
 
 /**
@@ -39,4 +43,9 @@ export interface Directory {
    * `malformed` if it isn't a card of that identity; false if the device isn't (or is no longer) one of that identity.
    */
   learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean>;
+  /**
+   * Takes in who came with the one-time key of an invite that `admit` named: when it resolves, with the identity of the card, that is a friend, durably;
+   * `learn` follows. KithError `invite-used`, `invite-expired`, `invite-refused`, `not-authentic`, `malformed`.
+   */
+  welcome?(inviteId: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array>;
 }

@@ -45,6 +45,8 @@ export interface NetworkOptions {
   readonly hints?: EndpointHints;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
+  /** A peer has refused the invite that we came with: `invite-used`, `invite-expired` or `invite-refused`. Must not throw. */
+  readonly onInviteRefused?: (peer: WantedPeer, error: KithError) => void;
 }
 
 /** Of so many tries over the DHT one is a knock. */
@@ -408,7 +410,11 @@ export class Network {
   }
 
   #target(peer: WantedPeer): DialTarget {
-    return { remoteKey: peer.deviceId, endpoints: peer.endpoints, keyPair: this.#options.device };
+    return {
+      remoteKey: peer.deviceId,
+      endpoints: peer.endpoints,
+      keyPair: peer.oneTime ?? this.#options.device,
+    };
   }
 
   /** One try over every transport; rejects with the most telling of their errors. */
@@ -430,8 +436,9 @@ export class Network {
   }
 
   /** With which of our keys to try, in this order; the next only where the one before was refused. */
-  #pairsFor(transport: Transport, attempts: number): readonly KeyPair[] {
+  #pairsFor(transport: Transport, peer: WantedPeer, attempts: number): readonly KeyPair[] {
     const { device, doorstep, knocks = false } = this.#options;
+    if (peer.oneTime !== undefined) return invitePairs(transport, peer.oneTime, device, attempts);
     if (doorstep === undefined) return [device];
     // Over the DHT a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
     const blindly = transport.name === 'dht' && attempts % knockEvery === 1;
@@ -447,7 +454,7 @@ export class Network {
     tell: (step: PingStep) => void,
   ): Promise<KithError | undefined> {
     let last: KithError | undefined;
-    for (const keyPair of this.#pairsFor(transport, attempts)) {
+    for (const keyPair of this.#pairsFor(transport, peer, attempts)) {
       const limit = this.#limit(dialLimitMs(attempts, this.#watch.misses(peer.deviceId)), signal);
       try {
         const link = await this.#dialWith(transport, { ...this.#target(peer), keyPair }, limit.signal, tell);
@@ -455,6 +462,9 @@ export class Network {
         // Not taken: there is a session by now.
         const error = await session?.opened;
         if (error === undefined || this.#sessions.current(peer.deviceId) !== undefined) return undefined;
+        if (isKithError(error, 'invite-used', 'invite-expired', 'invite-refused')) {
+          this.#options.onInviteRefused?.(peer, error);
+        }
         return error;
       } catch (error) {
         last = isKithError(error)
@@ -557,6 +567,20 @@ export class Network {
     for (const waiter of this.#waiters) waiter.check();
     this.#options.onChange?.();
   }
+}
+
+/**
+ * While an invite is pending: its pair first, then the device's, since they may know us by now. Over the DHT, where a refusal looks like
+ * silence, by turns.
+ */
+function invitePairs(
+  transport: Transport,
+  oneTime: KeyPair,
+  device: KeyPair,
+  attempts: number,
+): readonly KeyPair[] {
+  if (transport.name !== 'dht') return [oneTime, device];
+  return attempts % 2 === 0 ? [oneTime] : [device];
 }
 
 /** A programmer's mistakes, found when the process starts. */

@@ -5,7 +5,8 @@ import { linkCountMax, spareSession } from './link-room.ts';
 import type { Link } from './link.ts';
 import { chooses, takesPlace } from './session-choice.ts';
 import { Session } from './session.ts';
-import type { EndCode, GreetedPeer, SessionHost } from './session.ts';
+import type { EndCode } from './end-codes.ts';
+import type { GreetedPeer, SessionHost } from './session.ts';
 
 /** Links made with one key that may be greeting at a time; more is somebody playing. */
 export const greetingCountMax = 4;
@@ -60,7 +61,7 @@ export class SessionTable {
     });
     if (session.ended) return session;
     this.#all.add(session);
-    session.greet();
+    if (admission.kind !== 'invite') session.greet();
     return session;
   }
 
@@ -111,8 +112,8 @@ export class SessionTable {
     const greeting = [...this.#all].filter((session) => !session.isOpen);
     const ofKey = greeting.filter(({ link }) => equalBytes(link.remoteKey, remoteKey));
     if (ofKey.length >= greetingCountMax) return true;
-    // Who knocks at a doorstep says only then who it is; all who do have one key.
-    if (admission.kind === 'doorstep') return false;
+    // Who knocks at a doorstep, or comes with an invite, says only then who it is; all who do have one key.
+    if (admission.kind !== 'device') return false;
     const ofIdentity = greeting.filter(
       (session) =>
         session.admission.kind === 'device' && equalBytes(session.admission.identity, admission.identity),

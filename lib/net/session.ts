@@ -5,6 +5,7 @@ import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
 import type { Admission, Directory } from './directory.ts';
+import { endCodeOf, errorCodeOfEnd, errorCodeOfGoodbye, type EndCode } from './end-codes.ts';
 import { HelloChannel } from './hello-channel.ts';
 import { roleInitiator, roleResponder, signHello, verifyHello } from './hello.ts';
 import type { Goodbye, Hello, Offers } from './hello.ts';
@@ -29,9 +30,6 @@ const lifelessMsMax = 35_000;
 
 /** Lists of offers in one session: each may open and close channels. */
 const offersCountMax = 1024;
-
-/** Why this side ends a session: the code of its goodbye. */
-export type EndCode = 'superseded' | 'refused' | 'stopping' | 'broken' | 'silent';
 
 /** What all sessions of this process share. */
 export interface SessionHost {
@@ -240,8 +238,11 @@ export class Session {
 
   /** Ends the session and tells the peer why; resolves when the link is closed. Harmless when repeated. */
   end(code: EndCode, words: string): void {
-    const kind = code === 'broken' ? 'malformed' : code === 'refused' ? 'peer-refused' : 'holder-unavailable';
-    this.#end(new KithError(kind, words), { code, words: plainText(words, 1024), extensions: [] });
+    this.#end(new KithError(errorCodeOfEnd(code), words), {
+      code,
+      words: plainText(words, 1024),
+      extensions: [],
+    });
   }
 
   /** Resolves when the link of an ended session is closed. */
@@ -274,7 +275,7 @@ export class Session {
       this.#events.onGreeted(this);
       if (this.#theirs !== undefined) this.#takeOffers(this.#theirs, undefined);
     } catch (error) {
-      if (isKithError(error)) this.end('refused', error.message);
+      if (isKithError(error)) this.end(endCodeOf(error.code), error.message);
       else this.#broken(error);
     }
   }
@@ -287,6 +288,9 @@ export class Session {
     }
     if (equalBytes(hello.deviceId, device.publicKey)) {
       throw new KithError('not-authentic', 'the other side says it is this very device');
+    }
+    if (this.admission.kind === 'invite') {
+      return await this.#welcomeInvited(this.admission.inviteId, hello);
     }
     if (this.admission.kind === 'doorstep') {
       const shown = directory.identityOf(hello.card);
@@ -312,6 +316,18 @@ export class Session {
       throw new KithError('peer-refused', trouble ?? 'the device is not known any longer');
     }
     if (trouble !== undefined) this.#events.onTrouble(this, trouble);
+    return identity;
+  }
+
+  /** Says hello only now: who comes with an invite that is used up, or stolen, isn't shown where we are. */
+  async #welcomeInvited(inviteId: Uint8Array, hello: Hello): Promise<Uint8Array> {
+    const identity = await this.#host.directory.welcome?.(inviteId, hello.deviceId, hello.card);
+    if (identity === undefined) throw new KithError('peer-refused', 'no invites are answered here');
+    // Who is told yes again may come from another device than the first time.
+    if (!(await this.#learn(identity, hello))) {
+      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+    }
+    this.greet();
     return identity;
   }
 
@@ -369,8 +385,10 @@ export class Session {
       return;
     }
     const words = plainText(goodbye.words, 1024);
-    const code = goodbye.code === 'refused' ? 'peer-refused' : 'holder-unavailable';
-    this.#end(new KithError(code, `the other side ended it: ${words}`), undefined);
+    this.#end(
+      new KithError(errorCodeOfGoodbye(goodbye.code), `the other side ended it: ${words}`),
+      undefined,
+    );
   }
 
   #end(error: KithError, goodbye: Goodbye | undefined): void {

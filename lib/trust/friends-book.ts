@@ -5,6 +5,7 @@ import { cardBytesMax, decodeCard, encodeCard, verifyCard } from '../format/card
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Admission, Directory, WantedPeer } from '../net/directory.ts';
+import type { KeyPair } from '../net/link.ts';
 import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards } from './card.ts';
 import { grantsAllow } from './grants.ts';
 import { LearnBudget } from './learn-budget.ts';
@@ -16,7 +17,8 @@ export const friendCountMax = 1024;
 const certifiedCountMax = 1024;
 
 /** What the book needs of a line of the catalog's friends book. */
-export type BookRecord = Pick<FriendRecord, 'identity' | 'state' | 'grants' | 'card'>;
+export type BookRecord = Pick<FriendRecord, 'identity' | 'state' | 'grants' | 'card'> &
+  Partial<Pick<FriendRecord, 'extensions'>>;
 
 export interface FriendsBookOptions {
   /** Our own identity and device: nobody else can claim them. */
@@ -27,6 +29,18 @@ export interface FriendsBookOptions {
   /** A friend's card has grown: it is to be stored. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
   readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** Invites, in both directions; left out where there are none, as in a recovery. */
+  readonly invites?: BookInvites;
+}
+
+/** What the book asks about invites. */
+export interface BookInvites {
+  /** Ids of those that are answered here, closed ones included that are still told why. Asked in `replace`. */
+  admitted(): readonly Uint8Array[];
+  /** The one-time pair of a friend's invite that is pending here. Asked in `replace`. */
+  oneTimeOf(record: BookRecord): KeyPair | undefined;
+  /** As Directory.welcome. */
+  welcome(inviteId: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A card that was verified, and its bytes. */
@@ -46,6 +60,8 @@ interface Friend {
   readonly handed: Card | undefined;
   /** Keys of all devices that were ever in a card of it since it is in the book; shared by its later states. */
   readonly certified: Set<string>;
+  /** The pair to dial with first, while an invite of theirs is pending. */
+  readonly oneTime: KeyPair | undefined;
   /** The catalog's bytes, by which an unchanged record is known. */
   readonly stored: Uint8Array;
   readonly budgets: { readonly identity: LearnBudget; readonly addresses: LearnBudget };
@@ -141,6 +157,8 @@ export class FriendsBook implements Directory {
   #devices: Map<string, OwnedDevice> = new Map();
   /** By doorstep key: all who name it, since each can name any. */
   #doorsteps: Map<string, Uint8Array[]> = new Map();
+  /** Keys of invites of ours. */
+  #invites: ReadonlySet<string> = new Set();
   /** Keys of our own devices. */
   #own: ReadonlySet<string> = new Set();
   #revision = 0;
@@ -165,9 +183,12 @@ export class FriendsBook implements Directory {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
     const own = this.#ownKeys();
+    const invites = new Set(this.#options.invites?.admitted().map(idKey));
     // It is called after every exchange of logs, most of which bring nothing about friends.
-    if (sameMembers(own, this.#own) && sameFriends(friends, this.#friends)) return;
+    const same = sameMembers(own, this.#own) && sameMembers(invites, this.#invites);
+    if (same && sameFriends(friends, this.#friends)) return;
     this.#own = own;
+    this.#invites = invites;
     this.#friends = friends;
     this.#index();
   }
@@ -187,7 +208,10 @@ export class FriendsBook implements Directory {
     const { identity, grants, card } = record;
     const identityHex = toHex(identity);
     const before = this.#friends.get(identityHex);
-    if (before !== undefined && equalBytes(before.stored, card)) return { ...before, grants: [...grants] };
+    const oneTime = this.#options.invites?.oneTimeOf(record);
+    if (before !== undefined && equalBytes(before.stored, card)) {
+      return { ...before, grants: [...grants], oneTime };
+    }
     const read = readStoredCard(record);
     const both = bothCards(before?.known?.card, read);
     const nowMs = this.#options.clock.monotonicMs();
@@ -200,6 +224,7 @@ export class FriendsBook implements Directory {
       known: both === undefined ? undefined : knownCard(both),
       handed: read,
       certified,
+      oneTime,
       stored: card.slice(),
       budgets: before?.budgets ?? { identity: new LearnBudget(nowMs), addresses: new LearnBudget(nowMs) },
     };
@@ -236,6 +261,8 @@ export class FriendsBook implements Directory {
   admit(remoteKey: Uint8Array): Admission | undefined {
     const key = idKey(remoteKey);
     if (this.#own.has(key)) return undefined;
+    // We made it, so it is nobody's device, whatever friends may say who have seen it.
+    if (this.#invites.has(key)) return { kind: 'invite', inviteId: copyBytes(remoteKey) };
     const device = this.#devices.get(key);
     const doorsteps = this.#doorsteps.get(key);
     if (device !== undefined && (device.signed || doorsteps === undefined)) {
@@ -255,11 +282,12 @@ export class FriendsBook implements Directory {
   wanted(): readonly WantedPeer[] {
     const peers: WantedPeer[] = [];
     for (const friend of this.#friends.values()) {
-      const { known, identity, identityHex } = friend;
+      const { known, identity, identityHex, oneTime } = friend;
       if (known === undefined) continue;
       for (const { deviceId } of devicesOf(known.card)) {
         if (this.#devices.get(idKey(deviceId))?.identityHex !== identityHex) continue;
-        peers.push({ identity, deviceId, endpoints: endpointsOf(known.card, deviceId) });
+        const endpoints = endpointsOf(known.card, deviceId);
+        peers.push({ identity, deviceId, endpoints, ...(oneTime !== undefined && { oneTime }) });
       }
     }
     return peers;
@@ -271,6 +299,12 @@ export class FriendsBook implements Directory {
 
   identityOf(card: Uint8Array): Uint8Array {
     return copyBytes(decodeCard(card).identity);
+  }
+
+  async welcome(inviteId: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array> {
+    const { invites } = this.#options;
+    if (invites === undefined) throw new KithError('peer-refused', 'no invites are answered here');
+    return await invites.welcome(inviteId, deviceId, card);
   }
 
   learn(identity: Uint8Array, deviceId: Uint8Array, card: Uint8Array): Promise<boolean> {

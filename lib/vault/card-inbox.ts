@@ -1,10 +1,9 @@
 import { equalBytes, fromHex } from '../base/bytes.ts';
-import { Semaphore } from '../base/concurrency.ts';
 import { isKithError } from '../base/errors.ts';
 import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import { cardCovers, mergeCards } from '../trust/card.ts';
-import { appendFriend } from './friend-records.ts';
+import { appendFriend, friendLock } from './friend-records.ts';
 import type { Session } from './session.ts';
 
 /** Friends whose cards can wait: as many as a book has. */
@@ -16,7 +15,6 @@ const waitingMax = 1024;
  */
 export class CardInbox {
   readonly #session: Session;
-  readonly #lock = new Semaphore(1);
   readonly #waiting = new Map<string, Uint8Array>();
   #isOpen = false;
 
@@ -38,7 +36,7 @@ export class CardInbox {
       if (this.#waiting.size < waitingMax) this.#waiting.set(identityHex, card.slice());
       return false;
     }
-    return await this.#lock.run(async () => {
+    return await friendLock(this.#session).run(async () => {
       const record = this.#recordOf(identityHex);
       const merged = record === undefined ? undefined : this.#merged(record, card);
       if (record === undefined || merged === undefined) return false;

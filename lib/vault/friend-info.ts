@@ -9,6 +9,7 @@ import type { Census } from './census.ts';
 import { holdersAtOnce } from './holder-book.ts';
 import { inTime } from './in-time.ts';
 import type { KnownFriend } from './known-holder.ts';
+import { pendingShown } from './pending-invite.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo } from './types.ts';
 
@@ -70,11 +71,11 @@ function limitsOf({ record }: KnownFriend): Pick<FriendInfo, 'uploadLimit' | 'do
   }
 }
 
-/** What is known of a friend now. Only one who is online is asked anything. */
+/** What is known of a friend now. Only one who is online is asked anything. The safety words only with `words`. */
 export async function friendInfo(
   session: Session,
   friend: KnownFriend,
-  census?: Census,
+  { census, words = false }: { readonly census?: Census | undefined; readonly words?: boolean } = {},
 ): Promise<FriendInfo> {
   const { record, id, name, household = null } = friend;
   const presence = session.network.presence(id);
@@ -83,6 +84,7 @@ export async function friendInfo(
     ? await askRoom(session, friend, census)
     : { said: saidOf(session).get(id) ?? nothingSaid, trouble: presence.trouble ?? 'not online' };
   const card = storedCard(record);
+  const pending = pendingShown(record);
   const devices = card === undefined ? [] : devicesOf(card);
   return {
     id,
@@ -91,7 +93,7 @@ export async function friendInfo(
     online: presence.online,
     via: presence.via,
     address: presence.address,
-    reason: trouble,
+    reason: presence.online ? trouble : awayWords(pending.invite, pending.words, trouble),
     steps: presence.steps ?? [],
     allow: [...record.grants],
     quotaGiven: record.quotaGivenBytes,
@@ -103,7 +105,25 @@ export async function friendInfo(
     addresses: card === undefined ? [] : addressesOf(card),
     metered: presence.metered === true,
     ...limitsOf(friend),
+    invite: pending.invite,
+    safetyWords: words ? await wordsWith(session, record.identity) : null,
   };
+}
+
+/** What a person is told of a friend who is away: of one whose invite is pending also how the last try went. */
+function awayWords(
+  invite: FriendInfo['invite'],
+  words: string | null,
+  trouble: string | null,
+): string | null {
+  if (words === null) return trouble;
+  return invite === 'pending' && trouble !== null ? `${words} (now: ${trouble})` : words;
+}
+
+/** The list of words is loaded only where words are asked for. */
+async function wordsWith(session: Session, identity: Uint8Array): Promise<string> {
+  const { safetyWords } = await import('../trust/safety-words.ts');
+  return await safetyWords(session.device.vaultId, identity);
 }
 
 /** The same of several, side by side. */
@@ -112,5 +132,5 @@ export async function friendInfos(
   friends: readonly KnownFriend[],
   census?: Census,
 ): Promise<FriendInfo[]> {
-  return await mapLimited(friends, holdersAtOnce, (friend) => friendInfo(session, friend, census));
+  return await mapLimited(friends, holdersAtOnce, (friend) => friendInfo(session, friend, { census }));
 }

@@ -1,5 +1,6 @@
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
+import type { InviteHints } from '../format/invite.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { PingStep } from '../net/dial-steps.ts';
 import type { KeyPair, Via } from '../net/link.ts';
@@ -63,6 +64,8 @@ export interface FriendNetwork {
   readonly listen: string | null;
   /** Left out, or undefined, where no daemon listens. */
   standing?(): Standing | undefined;
+  /** What an invite made now says of how this computer is found beside its addresses; left out where nothing listens. */
+  readonly inviteHints?: InviteHints;
   /**
    * Resolves once friends who can be reached are there, or were tried in vain. Left out where a daemon keeps up with them; a command that
    * works by itself opens its network here, at the first need.
@@ -74,6 +77,11 @@ export interface FriendNetwork {
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
   /** Bytes a second that may be sent to all friends together now; undefined for no limit of a given size. */
   uploadRate?(): number | undefined;
+  /**
+   * Resolves when `done` holds, which is asked whenever somebody comes, goes or was tried, or the book has changed, or when the time is up.
+   * Throws the signal's reason. Left out where there is no network.
+   */
+  waitUntil?(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void>;
   /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
   refresh(): void;
 }

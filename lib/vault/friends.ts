@@ -11,7 +11,8 @@ import { storedCard } from './card-inbox.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
 import { limitsAfter, sameExtensions } from './friend-rates.ts';
-import { appendFriend } from './friend-records.ts';
+import { writeFriend } from './friend-records.ts';
+import { withoutPending } from './pending-invite.ts';
 import type { KnownFriend } from './known-holder.ts';
 import { nameFor, refuseTakenName } from './names.ts';
 import { refuseIfNeeded } from './removal.ts';
@@ -66,7 +67,7 @@ function checkHousehold(household: string): void {
 }
 
 /** What the friend calls himself or herself, as far as it can be shown; else a few digits of the identity. */
-function nameFromCard(read: Card): string {
+export function nameFromCard(read: Card): string {
   let name = '';
   for (const character of nameOfCard(read)) {
     if (utf8(name + character).length > nameOfCardBytesMax) break;
@@ -113,13 +114,26 @@ function mergedCard(record: FriendRecord, read: Card): Uint8Array {
 }
 
 /**
- * Takes a friend into the book, or back, or takes in what a card of a known one says that is new. Everything of a friend who was removed
- * comes back but for the grants. KithError `friend-exists` where nothing would change.
+ * Takes a friend into the book, or back, or takes in what a card of a known one says that is new. KithError `friend-exists` where
+ * nothing would change.
  */
 export async function friendAdd(session: Session, text: string, options: FriendOptions): Promise<FriendInfo> {
   const read = readCard(session, text);
   await exchangeWithAll(session);
-  const id = toHex(read.identity);
+  return await changeFriend(session, read.identity, (before) => {
+    const after = lineOf(session, read, options);
+    if (before?.state === friendStateNumbers.active && sameRecord(before, after)) {
+      throw new KithError('friend-exists', `this is your friend "${before.name}" already; nothing is new.`);
+    }
+    return after;
+  });
+}
+
+/**
+ * The line of the book for a friend with this verified card, as options and what is known say. Everything of a friend who was removed
+ * comes back but for the grants. KithError `usage`, `limit-exceeded`.
+ */
+export function lineOf(session: Session, read: Card, options: FriendOptions): FriendRecord {
   const before = session.state.friend(read.identity);
   const isActive = before?.state === friendStateNumbers.active;
   if (!isActive && session.friends().length >= friendCountMax) {
@@ -137,20 +151,20 @@ export async function friendAdd(session: Session, text: string, options: FriendO
     atNs: 0n,
     extensions: before?.extensions ?? [],
   };
-  const after = withOptions(session, base, options);
-  if (isActive && sameRecord(before, after)) {
-    throw new KithError('friend-exists', `this is your friend "${before.name}" already; nothing is new.`);
-  }
-  return await writeLine(session, id, after);
+  return withOptions(session, base, options);
 }
 
-/** Writes a line of the book, takes it in, and lets the network and all holders know. */
-async function writeLine(session: Session, id: string, line: FriendRecord): Promise<FriendInfo> {
-  await appendFriend(session, line);
+/** Writes what becomes of a line of the book, takes it in, and lets the network and all holders know. */
+export async function changeFriend(
+  session: Session,
+  identity: Uint8Array,
+  change: (before: FriendRecord | undefined) => FriendRecord,
+): Promise<FriendInfo> {
+  await writeFriend(session, identity, change);
   session.loadHolders();
   session.network.refresh();
   await exchangeWithAll(session);
-  return await friendInfo(session, findFriend(session, id));
+  return await friendInfo(session, findFriend(session, toHex(identity)));
 }
 
 export async function friendList(session: Session): Promise<FriendInfo[]> {
@@ -162,7 +176,7 @@ export async function friendList(session: Session): Promise<FriendInfo[]> {
 export async function friendShow(session: Session, nameOrId: string): Promise<FriendInfo> {
   const friend = findFriend(session, nameOrId);
   await session.network.settled?.();
-  return await friendInfo(session, friend);
+  return await friendInfo(session, friend, { words: true });
 }
 
 /** Changes what is said of a friend. KithError `friend-unknown`, `usage`. */
@@ -175,7 +189,9 @@ export async function friendSet(
   const friend = findFriend(session, nameOrId);
   const after = withOptions(session, friend.record, options);
   if (sameRecord(friend.record, after)) return await friendInfo(session, friend);
-  return await writeLine(session, friend.id, after);
+  return await changeFriend(session, friend.record.identity, (before) =>
+    withOptions(session, before ?? friend.record, options),
+  );
 }
 
 /** Ends a friendship here. KithError `failed` if some pack could then not be restored, unless forced. */
@@ -184,7 +200,12 @@ export async function friendRemove(session: Session, nameOrId: string, force: bo
   const friend = findFriend(session, nameOrId);
   const info = await friendInfo(session, friend);
   if (!force) await refuseIfNeeded(session, friend);
-  await appendFriend(session, { ...friend.record, state: friendStateNumbers.removed });
+  await writeFriend(session, friend.record.identity, (before) => ({
+    ...(before ?? friend.record),
+    state: friendStateNumbers.removed,
+    // An invite of theirs that is pending is given up with them.
+    extensions: withoutPending(friend.record.extensions),
+  }));
   session.loadHolders();
   session.network.refresh();
   await exchangeWithAll(session);

@@ -16,6 +16,9 @@ import type {
   DriveOptions,
   FriendInfo,
   FriendOptions,
+  InviteInfo,
+  InviteMade,
+  InviteOptions,
   PingResult,
   ListedEntry,
   OpenOptions,
@@ -106,6 +109,40 @@ class Vault implements VaultApi {
   async friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
     const { friendAdd } = await import('./friends.ts');
     return await friendAdd(this.#session, text, options);
+  }
+
+  async invite(options: InviteOptions = {}): Promise<InviteMade> {
+    const { invite } = await import('./invites.ts');
+    return await invite(this.#session, options);
+  }
+
+  async inviteList(): Promise<InviteInfo[]> {
+    const { inviteList } = await import('./invites.ts');
+    return await inviteList(this.#session);
+  }
+
+  async inviteWithdraw(id: string): Promise<InviteInfo> {
+    const { inviteWithdraw } = await import('./invites.ts');
+    return await inviteWithdraw(this.#session, id);
+  }
+
+  async inviteWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<InviteInfo> {
+    const { inviteWait } = await import('./invites.ts');
+    return await inviteWait(this.#session, id, options.signal);
+  }
+
+  async accept(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
+    const { accept } = await import('./invite-accept.ts');
+    return await accept(this.#session, text, options);
+  }
+
+  async acceptWait(
+    nameOrId: string,
+    msMax: number,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<FriendInfo> {
+    const { acceptWait } = await import('./invite-accept.ts');
+    return await acceptWait(this.#session, nameOrId, msMax, options.signal);
   }
 
   async friendList(): Promise<FriendInfo[]> {

@@ -56,6 +56,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...waitingReasons(session.queue.size, waitingBytes, counts),
       ...meteredReasons(session),
       ...openingReasons(session),
+      ...(await newsOf(session)),
     ],
     nextStep,
     lastComplete:
@@ -89,6 +90,13 @@ function meteredReasons(session: Session): string[] {
   return [
     'This line counts as metered: kith repairs nothing by itself. When it no longer is: kith config set net.metered no',
   ];
+}
+
+/** Loaded only where an invite was ever made: it brings a list of words along. */
+async function newsOf(session: Session): Promise<string[]> {
+  if (session.state.invites().length === 0) return [];
+  const { inviteNews } = await import('./invite-news.ts');
+  return await inviteNews(session);
 }
 
 /** What opening this home met: it may be why a snapshot or a disk isn't shown. */

@@ -224,6 +224,45 @@ export interface FriendInfo {
   /** Bytes a second at most that go there and come from there; null for no limit of its own. */
   readonly uploadLimit: number | null;
   readonly downloadLimit: number | null;
+  /** Their invite that was accepted here and isn't done with: waiting, or why it was refused. Null for most. */
+  readonly invite: 'pending' | 'used' | 'expired' | 'refused' | null;
+  /** Words that both friends see alike, with spaces; null where nobody asked for them: each costs a tenth of a second. */
+  readonly safetyWords: string | null;
+}
+
+export interface InviteOptions {
+  /** What the one who accepts will be called here; else as their card says. */
+  readonly name?: string;
+  /** Room that whoever accepts will have here. */
+  readonly quotaBytes?: number;
+  readonly expiresInMs?: number;
+}
+
+/** An invite that this identity made. */
+export interface InviteInfo {
+  /** 64 hex digits: the public half of its one-time key, no secret. */
+  readonly id: string;
+  readonly state: 'open' | 'used' | 'withdrawn' | 'expired';
+  readonly madeMs: number;
+  readonly expiresMs: number;
+  readonly quotaBytes: number;
+  /** What the one who accepts will be called; null for as their card says. */
+  readonly name: string | null;
+  /** The identity that used it. */
+  readonly usedBy: string | null;
+  /** My name for who used it; null also where the friendship has ended. */
+  readonly friend: string | null;
+  /** When it was used or withdrawn. */
+  readonly closedNs: bigint | null;
+  /** True on the device that made it, which alone answers it. */
+  readonly answeredHere: boolean;
+  /** As in FriendInfo, once it is used. */
+  readonly safetyWords: string | null;
+}
+
+/** A new invite with its text, `kith:invite:…`, which is secret and told only once. */
+export interface InviteMade extends InviteInfo {
+  readonly text: string;
 }
 
 export interface FriendOptions {
@@ -398,6 +437,24 @@ export interface VaultApi {
   reachability(): Promise<Reachability>;
   /** The one-sided half of a mutual add. KithError `malformed`, `not-authentic`, `friend-exists`, `usage`. */
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo>;
+  /** Makes a single-use invite. KithError `usage`, `limit-exceeded`. */
+  invite(options?: InviteOptions): Promise<InviteMade>;
+  inviteList(): Promise<InviteInfo[]>;
+  /** By the beginning of the id. KithError `failed`, `invite-used`. */
+  inviteWithdraw(id: string): Promise<InviteInfo>;
+  /** Waits until it is no longer open. KithError `failed` where nobody can reach this process. */
+  inviteWait(id: string, options?: { readonly signal?: AbortSignal }): Promise<InviteInfo>;
+  /**
+   * Takes whoever invites as a friend, and begins to dial; `acceptWait` waits for them. KithError `malformed`, `not-authentic`,
+   * `invite-expired`, `friend-exists`, `usage`.
+   */
+  accept(invite: string, options?: FriendOptions): Promise<FriendInfo>;
+  /** Waits, at most so many ms, until the friend has let us in or refused. */
+  acceptWait(
+    nameOrId: string,
+    msMax: number,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<FriendInfo>;
   friendList(): Promise<FriendInfo[]>;
   /** By name or the beginning of the id. KithError `friend-unknown`, as in what follows. */
   friendShow(nameOrId: string): Promise<FriendInfo>;

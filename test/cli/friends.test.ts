@@ -36,6 +36,8 @@ const ben: FriendInfo = {
   uploadLimit: 2_000_000,
   downloadLimit: null,
   addresses: ['127.0.0.1:4000'],
+  invite: null,
+  safetyWords: 'army van defense carry jealous true',
 };
 const cleo: FriendInfo = {
   ...ben,
@@ -223,6 +225,8 @@ describe('cards and friends on the command line', { skip: process.platform === '
       metered: true,
       limit_upload: 2_000_000,
       limit_download: null,
+      invite: null,
+      safety_words: ben.safetyWords,
     });
     await writeFile(world.path('huge'), 'x'.repeat(200_000));
     for (const given of ['no-such-file', 'huge', '.']) {

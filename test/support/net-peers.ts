@@ -30,6 +30,8 @@ export class FakeDirectory implements Directory {
   peers: WantedPeer[] = [];
   readonly learned: string[] = [];
   card: Uint8Array;
+  /** Answers who comes with an invite; none is known unless set. */
+  welcoming: ((inviteId: Uint8Array, identity: Uint8Array) => Promise<void>) | undefined;
   /** Set to have `learn` wait. */
   learning: Promise<void> | undefined;
 
@@ -47,6 +49,17 @@ export class FakeDirectory implements Directory {
     const known = this.devices.get(idKey(doorstepKey));
     const others = known?.kind === 'doorstep' ? known.identities : [];
     this.devices.set(idKey(doorstepKey), { kind: 'doorstep', identities: [...others, identity] });
+  }
+
+  knowInvite(inviteId: Uint8Array): void {
+    this.devices.set(idKey(inviteId), { kind: 'invite', inviteId });
+  }
+
+  /** The device is known only once `learn` has seen the card. */
+  async welcome(inviteId: Uint8Array, _deviceId: Uint8Array, card: Uint8Array): Promise<Uint8Array> {
+    const identity = this.identityOf(card);
+    await this.welcoming?.(inviteId, identity);
+    return identity;
   }
 
   forget(deviceId: Uint8Array): void {
@@ -139,6 +152,8 @@ export interface TestPeer {
   readonly network: Network;
   readonly echo: EchoService;
   readonly timers: FakeTimers;
+  /** Invites that others refused: code and words. */
+  readonly refusals: string[];
 }
 
 export interface TestPeerOptions {
@@ -159,6 +174,7 @@ export function testPeer(number: number, options: TestPeerOptions = {}): TestPee
   const directory = new FakeDirectory(fakeCard(identity, keys.publicKey));
   const echo = options.echo ?? new EchoService();
   const timers = options.timers ?? new FakeTimers();
+  const refusals: string[] = [];
   const seeded = new Seeded(number * 100 + (options.run ?? 0));
   const network = new Network({
     device: keys,
@@ -168,8 +184,9 @@ export function testPeer(number: number, options: TestPeerOptions = {}): TestPee
     ...(options.budgets === undefined ? {} : { budgets: options.budgets }),
     timers,
     random: (count) => seeded.bytes(count),
+    onInviteRefused: (_, { code, message }) => void refusals.push(`${code} ${message}`),
   });
-  return { identity, keys, directory, network, echo, timers };
+  return { identity, keys, directory, network, echo, timers, refusals };
 }
 
 /** Makes two devices friends. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { toHex } from '../../lib/base/bytes.ts';
+import { equalBytes, toHex } from '../../lib/base/bytes.ts';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard } from '../../lib/format/card.ts';
 import type { Card } from '../../lib/format/card.ts';
+import type { KeyPair } from '../../lib/net/link.ts';
 import { devicesOf, endpointsOf } from '../../lib/trust/card.ts';
 import { FriendsBook, friendCountMax } from '../../lib/trust/friends-book.ts';
 import type { BookRecord } from '../../lib/trust/friends-book.ts';
@@ -29,6 +30,8 @@ class Book {
   readonly learned: { identityHex: string; card: Uint8Array }[] = [];
   nowMs = 0;
   ownCard: () => Uint8Array = () => encodeCard(me.card(2));
+  invites: readonly Uint8Array[] = [];
+  oneTime: (record: BookRecord) => KeyPair | undefined = () => undefined;
   readonly book: FriendsBook;
 
   constructor(...records: BookRecord[]) {
@@ -38,6 +41,11 @@ class Book {
       ownCard: () => this.ownCard(),
       onLearned: (identityHex, card) => this.learned.push({ identityHex, card }),
       clock: { monotonicMs: () => this.nowMs },
+      invites: {
+        admitted: () => this.invites,
+        oneTimeOf: (record) => this.oneTime(record),
+        welcome: (_, __, card) => Promise.resolve(card.slice(0, 32)),
+      },
     });
     this.book.replace(records);
   }
@@ -50,6 +58,7 @@ class Book {
   kindOf(key: Uint8Array): string | undefined {
     const admission = this.book.admit(key);
     if (admission === undefined) return undefined;
+    if (admission.kind === 'invite') return `invite ${toHex(admission.inviteId)}`;
     const identities = admission.kind === 'device' ? [admission.identity] : admission.identities;
     return `${admission.kind} of ${identities.map(toHex).join(' or ')}`;
   }
@@ -103,6 +112,34 @@ void describe('the friends book admits', () => {
     assert.equal(book.kindOf(ada.device(1).publicKey), undefined);
     assert.equal(book.kindOf(ada.device(2).publicKey), deviceOf(ada));
     assert.equal(book.kindOf(ada.doorstep.publicKey), doorstepOf(ada));
+  });
+
+  void it('whoever has an invite of ours, and no friend who calls its key a device of theirs', () => {
+    const oneTime = new SamplePerson('an invite').keys.publicKey;
+    const claims = mallory.card(0, { certificates: [mallory.certificate(1, { deviceId: oneTime })] });
+    const book = new Book(recordOf(mallory, claims));
+    assert.equal(book.kindOf(oneTime), deviceOf(mallory));
+    book.invites = [oneTime];
+    book.book.replace([recordOf(mallory, claims)]);
+    assert.equal(book.kindOf(oneTime), `invite ${toHex(oneTime)}`);
+    assert.equal(book.kindOf(ada.device(1).publicKey), undefined);
+    book.invites = [];
+    book.book.replace([]);
+    assert.equal(book.kindOf(oneTime), undefined);
+  });
+
+  void it('by the pair of a pending invite whom to dial with it, until it is done with', () => {
+    const { keys } = new SamplePerson('an invite');
+    const book = new Book(recordOf(ada), recordOf(ben));
+    book.oneTime = (record) => (equalBytes(record.identity, ada.identity) ? keys : undefined);
+    book.book.replace([recordOf(ada), recordOf(ben)]);
+    assert.deepEqual(
+      book.book.wanted().map(({ oneTime }) => oneTime),
+      [keys, undefined],
+    );
+    book.oneTime = () => undefined;
+    book.book.replace([recordOf(ada), recordOf(ben)]);
+    assert.ok(book.book.wanted().every((peer) => !('oneTime' in peer)));
   });
 
   void it('none of our own keys, whoever certifies them', () => {

@@ -1,0 +1,162 @@
+import { resolve } from 'node:path';
+import { KithError } from '../../lib/base/errors.ts';
+import { formatSize, parseDuration } from '../../lib/base/units.ts';
+import { withVault } from '../context.ts';
+import { writeSecretFile } from '../invite-files.ts';
+import { openInvite } from '../invite-input.ts';
+import { endedLines, inviteJson, inviteTable } from '../invite-table.ts';
+import { localTime, shown } from '../words.ts';
+import type { InviteMade, InviteOptions, VaultApi } from '../../lib/vault/types.ts';
+import type { Args } from '../args.ts';
+import type { Command, Outcome } from '../command.ts';
+import type { Context } from '../context.ts';
+
+function inviteOptions(args: Args): InviteOptions {
+  const name = args.text('name');
+  const quotaBytes = args.size('quota');
+  const expires = args.text('expires');
+  return {
+    ...(name !== undefined && { name }),
+    ...(quotaBytes !== undefined && { quotaBytes }),
+    ...(expires !== undefined && { expiresInMs: parseDuration(expires) }),
+  };
+}
+
+/** Where friends could dial, by the card in the invite. */
+async function addressesIn(line: string): Promise<number> {
+  const { devicesOf, endpointsOf } = await import('../../lib/trust/card.ts');
+  const { card } = await openInvite(line);
+  return devicesOf(card).reduce((sum, { deviceId }) => sum + endpointsOf(card, deviceId).length, 0);
+}
+
+interface Files {
+  readonly out: string | undefined;
+  readonly page: string | undefined;
+}
+
+/** Writes what was asked for. An invite whose text couldn't be handed over is of no use to anybody. */
+async function writeFiles(vault: VaultApi, made: InviteMade, { out, page }: Files): Promise<void> {
+  try {
+    if (out !== undefined) await writeSecretFile(out, `${made.text}\n`, 'invite');
+    if (page === undefined) return;
+    const { invitePage } = await import('../invite-page.ts');
+    await writeSecretFile(page, invitePage({ ...made, inviter: vault.name }), 'page');
+  } catch (error) {
+    await vault.inviteWithdraw(made.id).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function show(context: Context, made: InviteMade, files: Files, qr: boolean): Promise<void> {
+  const { output } = context;
+  const addresses = await addressesIn(made.text);
+  const { out = null, page = null } = files;
+  output.document({ invite: made.text, file: out, page, addresses, ...inviteJson(made) });
+  if (qr && !output.json) {
+    const { qrOfLine } = await import('../qr.ts');
+    output.print(
+      ...qrOfLine(made.text, 'invite', { color: process.stdout.isTTY }).replace(/\n$/, '').split('\n'),
+    );
+  } else if (out === null && page === null) output.print(made.text);
+  for (const path of [out, page]) if (path !== null) output.say(`Your invite is in ${shown(path)}.`);
+  output.note(
+    `Good for one person, until ${localTime(BigInt(made.expiresMs) * 1_000_000n)}, with ${formatSize(made.quotaBytes)} of room here. ` +
+      'Whoever has it can use it: send it by a way that only your friend reads.',
+  );
+  if (addresses === 0) {
+    output.note(
+      'No address is in it yet: nobody can answer it before kith is up here. Better make it after: kith up --detach',
+    );
+  }
+}
+
+/** KithError `failed` where no daemon runs: nobody could come while we wait. */
+async function requireUp(home: string): Promise<void> {
+  const { findSocket } = await import('../../lib/api/socket-path.ts');
+  if ((await findSocket(home)) !== undefined) return;
+  throw new KithError(
+    'failed',
+    'nobody can reach this computer while kith is not up, so there is nothing to wait for. Start it first: kith up --detach',
+  );
+}
+
+async function make(context: Context, args: Args): Promise<void> {
+  const { output, signal } = context;
+  const [out, page] = ['out', 'page'].map((option) => {
+    const path = args.text(option);
+    return path === undefined ? undefined : resolve(path);
+  });
+  const options = inviteOptions(args);
+  if (args.flag('wait')) await requireUp(context.home);
+  await withVault(context, async (vault) => {
+    const made = await vault.invite(options);
+    await writeFiles(vault, made, { out, page });
+    await show(context, made, { out, page }, args.flag('qr'));
+    if (!args.flag('wait')) return;
+    output.note('Waiting until somebody has accepted. Ctrl-C ends the waiting; the invite stays good.');
+    const ended = await vault.inviteWait(made.id, { signal });
+    output.document(inviteJson(ended));
+    output.print(...endedLines(ended));
+  });
+}
+
+async function list(context: Context): Promise<void> {
+  const { output } = context;
+  const invites = await withVault(context, (vault) => vault.inviteList());
+  output.document(invites.map(inviteJson));
+  if (invites.length === 0) output.print('No invites yet. Make one with: kith invite');
+  else output.print(...inviteTable(invites));
+}
+
+async function withdraw(context: Context, id: string | undefined): Promise<void> {
+  if (id === undefined) throw new KithError('usage', 'withdraw needs the id of an invite: kith invite list');
+  const { output } = context;
+  const invite = await withVault(context, (vault) => vault.inviteWithdraw(id));
+  output.document(inviteJson(invite));
+  output.say(`The invite ${invite.id.slice(0, 16)} is ${invite.state}: nobody can use it any more.`);
+}
+
+async function run(context: Context, args: Args): Promise<Outcome | undefined> {
+  const action = args.text('action');
+  const id = args.text('id');
+  if (action === undefined) await make(context, args);
+  else if (action === 'list' && id === undefined) await list(context);
+  else if (action === 'withdraw') await withdraw(context, id);
+  else throw new KithError('usage', `invite takes "list" or "withdraw ID", not "${action}".`);
+  return undefined;
+}
+
+export const inviteCommand: Command = {
+  name: 'invite',
+  describe: 'Invite a friend: one line or page, good once, that makes both of you friends',
+  positionals: [
+    { name: 'action', required: false, describe: 'list, to see invites; withdraw, to take one back' },
+    { name: 'id', required: false, describe: 'The start of an id, for withdraw' },
+  ],
+  options: {
+    out: { type: 'text', value: 'FILE', describe: 'Write it to a file instead' },
+    page: {
+      type: 'text',
+      value: 'FILE.html',
+      describe: 'Write a page with all steps, for somebody who has never used a terminal',
+    },
+    qr: { type: 'flag', describe: 'Show it as a QR code' },
+    expires: { type: 'text', value: 'TIME', describe: 'How long it is good, such as 12h (7d)' },
+    quota: {
+      type: 'text',
+      alias: 'give',
+      value: 'SIZE',
+      describe: 'Room that you give to whoever accepts (50GB)',
+    },
+    name: { type: 'text', value: 'NAME', describe: 'What you will call them; else as they call themselves' },
+    wait: { type: 'flag', describe: 'Wait until it is accepted, and show the safety words' },
+  },
+  examples: [
+    ['kith invite', 'one line to paste into a message'],
+    ['kith invite --page for-ben.html --name ben --wait', 'a page to send; wait until ben is there'],
+    ['kith invite list', 'which are open, and who used the others'],
+    ['kith invite withdraw 3f9a1c', 'nobody can use it any more'],
+  ],
+  onInterrupt: 'stop',
+  run,
+};
