@@ -30,6 +30,9 @@ export const contexts = {
   epochId: 'kith 2026 key epoch id v1',
   inventory: 'kith 2026 inventory v1',
   cardText: 'kith 2026 card text checksum v1',
+  contact: 'kith 2026 contact key v1',
+  identityTag: 'kith 2026 identity tag v1',
+  letter: 'kith 2026 letter name v1',
 } as const;
 
 /** The name of a context in the table. */
