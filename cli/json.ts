@@ -28,6 +28,7 @@ export function friendJson(friend: FriendInfo): Record<string, unknown> {
     address: friend.address,
     reason: friend.reason,
     allow: friend.allow,
+    visibility: friend.visibility,
     quota_given: friend.quotaGiven,
     used_by_them: friend.usedByThem,
     quota_received: friend.quotaReceived,

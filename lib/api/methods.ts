@@ -1,5 +1,6 @@
 import { KithError } from '../base/errors.ts';
 import { absolutePath, count, fields, flag, listOf, oneOf, optional, text, type Check } from './checks.ts';
+import { visibilities } from '../trust/visibility.ts';
 import type {
   BackupOptions,
   CheckOptions,
@@ -37,6 +38,7 @@ const friendOptions = {
   household: text,
   allow: listOf(text),
   deny: listOf(text),
+  visibility: oneOf(...visibilities),
 };
 
 const force = optional(fields({ force: flag }));

@@ -3,6 +3,7 @@ import { mapLimited } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import type { Card } from '../format/card.ts';
 import { cleanName, devicesOf, endpointsOf } from '../trust/card.ts';
+import { visibilityOf } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
 import type { Census } from './census.ts';
 import { holdersAtOnce } from './holder-book.ts';
@@ -82,6 +83,7 @@ export async function friendInfo(
     address: presence.address,
     reason: trouble,
     allow: [...record.grants],
+    visibility: visibilityOf(record.extensions),
     quotaGiven: record.quotaGivenBytes,
     usedByThem: hosted?.usedBytes ?? null,
     reservedByThem: hosted?.reservedBytes ?? null,

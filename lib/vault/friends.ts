@@ -3,10 +3,11 @@ import { KithError } from '../base/errors.ts';
 import { decodeCardText, encodeCardText } from '../format/card-text.ts';
 import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
 import { nameTextBytesMax } from '../format/fields.ts';
-import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
+import { encodeFriendRecord, friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import { cardCovers, cleanName, mergeCards, nameOfCard, ownCard } from '../trust/card.ts';
 import { friendCountMax } from '../trust/friends-book.ts';
 import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
+import { withVisibility } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
@@ -76,7 +77,7 @@ function nameFromCard(read: Card): string {
 
 /** A record after options were taken in. KithError `usage`. */
 function withOptions(session: Session, record: FriendRecord, options: FriendOptions): FriendRecord {
-  const { name, household = record.household, quotaBytes = record.quotaGivenBytes } = options;
+  const { name, household = record.household, quotaBytes = record.quotaGivenBytes, visibility } = options;
   checkHousehold(household);
   if (!Number.isSafeInteger(quotaBytes) || quotaBytes < 0) {
     throw new KithError('usage', `${quotaBytes} bytes are no quota.`);
@@ -87,19 +88,13 @@ function withOptions(session: Session, record: FriendRecord, options: FriendOpti
     household,
     quotaGivenBytes: quotaBytes,
     grants: changeGrants(record.grants, options),
+    extensions: visibility === undefined ? record.extensions : withVisibility(record.extensions, visibility),
   };
 }
 
+/** But for their times. */
 function sameRecord(a: FriendRecord, b: FriendRecord): boolean {
-  return (
-    a.state === b.state &&
-    a.name === b.name &&
-    a.household === b.household &&
-    a.quotaGivenBytes === b.quotaGivenBytes &&
-    equalBytes(a.card, b.card) &&
-    a.grants.length === b.grants.length &&
-    a.grants.every((grant, i) => grant === b.grants[i])
-  );
+  return equalBytes(encodeFriendRecord({ ...a, atNs: 0n }), encodeFriendRecord({ ...b, atNs: 0n }));
 }
 
 /** The union of the card that the book has and one that was given, as bytes; the book's own where it says all. */
@@ -117,6 +112,16 @@ export async function friendAdd(session: Session, text: string, options: FriendO
   const read = readCard(session, text);
   await exchangeWithAll(session);
   const id = toHex(read.identity);
+  await session.changingFriends(async () => {
+    const line = lineOf(session, read, options);
+    await appendFriend(session, line);
+    session.loadHolders();
+  });
+  return await tellAll(session, id);
+}
+
+/** The line of the book after an add. */
+function lineOf(session: Session, read: Card, options: FriendOptions): FriendRecord {
   const before = session.state.friend(read.identity);
   const isActive = before?.state === friendStateNumbers.active;
   if (!isActive && session.friends().length >= friendCountMax) {
@@ -138,13 +143,11 @@ export async function friendAdd(session: Session, text: string, options: FriendO
   if (isActive && sameRecord(before, after)) {
     throw new KithError('friend-exists', `this is your friend "${before.name}" already; nothing is new.`);
   }
-  return await writeLine(session, id, after);
+  return after;
 }
 
-/** Writes a line of the book, takes it in, and lets the network and all holders know. */
-async function writeLine(session: Session, id: string, line: FriendRecord): Promise<FriendInfo> {
-  await appendFriend(session, line);
-  session.loadHolders();
+/** Lets the network and all holders know of a line that has changed. */
+async function tellAll(session: Session, id: string): Promise<FriendInfo> {
   session.network.refresh();
   await exchangeWithAll(session);
   return await friendInfo(session, findFriend(session, id));
@@ -169,10 +172,15 @@ export async function friendSet(
   options: FriendOptions,
 ): Promise<FriendInfo> {
   await exchangeWithAll(session);
-  const friend = findFriend(session, nameOrId);
-  const after = withOptions(session, friend.record, options);
-  if (sameRecord(friend.record, after)) return await friendInfo(session, friend);
-  return await writeLine(session, friend.id, after);
+  const { friend, changed } = await session.changingFriends(async () => {
+    const known = findFriend(session, nameOrId);
+    const after = withOptions(session, known.record, options);
+    if (sameRecord(known.record, after)) return { friend: known, changed: false };
+    await appendFriend(session, after);
+    session.loadHolders();
+    return { friend: known, changed: true };
+  });
+  return changed ? await tellAll(session, friend.id) : await friendInfo(session, friend);
 }
 
 /** Ends a friendship here. KithError `failed` if some pack could then not be restored, unless forced. */
@@ -181,8 +189,11 @@ export async function friendRemove(session: Session, nameOrId: string, force: bo
   const friend = findFriend(session, nameOrId);
   const info = await friendInfo(session, friend);
   if (!force) await refuseIfNeeded(session, friend);
-  await appendFriend(session, { ...friend.record, state: friendStateNumbers.removed });
-  session.loadHolders();
+  await session.changingFriends(async () => {
+    const { record } = findFriend(session, friend.id);
+    await appendFriend(session, { ...record, state: friendStateNumbers.removed });
+    session.loadHolders();
+  });
   session.network.refresh();
   await exchangeWithAll(session);
   return info;

@@ -13,6 +13,7 @@ import type { Disk, DiskLock } from '../disk/disk.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
 import { isTempName } from '../disk/write-durably.ts';
 import { BlobNamer } from '../format/blob.ts';
+import type { ContactKey } from '../format/contact-keys.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
 import { threadKernels } from '../kernels/process-kernels.ts';
@@ -287,6 +288,19 @@ export class Session {
    */
   async learnFriendCard(identityHex: string, card: Uint8Array): Promise<boolean> {
     return await this.#cards.take(identityHex, card);
+  }
+
+  /** The same for the contact keys that a friend gave, verified (docs/formats/cards-service.md). */
+  async learnFriendContact(identityHex: string, keys: readonly ContactKey[]): Promise<boolean> {
+    return await this.#cards.takeContact(identityHex, keys);
+  }
+
+  /**
+   * Reads the friends book and writes to it, while nobody else does: what the network learns in between would undo what is written, or the
+   * other way round. `work` exchanges no logs.
+   */
+  async changingFriends<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#cards.alone(work);
   }
 
   sealingKeys(keyEpoch: number): Uint8Array[] {

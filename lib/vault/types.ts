@@ -1,4 +1,5 @@
 import type { KithError } from '../base/errors.ts';
+import type { Visibility } from '../trust/visibility.ts';
 import type { PingStep } from './friend-network.ts';
 
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
@@ -206,6 +207,8 @@ export interface FriendInfo {
   readonly reason: string | null;
   /** Services that the friend may use here. */
   readonly allow: readonly string[];
+  /** Whether this friend may find me through others, or tell them of me. */
+  readonly visibility: Visibility;
   /** Room I give. */
   readonly quotaGiven: number;
   readonly usedByThem: number | null;
@@ -226,6 +229,8 @@ export interface FriendOptions {
   /** Services to grant and to take back. */
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
+  /** Whether this friend may find me through others (`yes`), only tell them of me (`introduce`), or neither (`no`). */
+  readonly visibility?: Visibility;
 }
 
 export interface PingResult {
