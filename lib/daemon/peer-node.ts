@@ -8,6 +8,7 @@ import { writeDurably } from '../disk/write-durably.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
+import { callsCards } from '../services/cards/cards-service.ts';
 import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
 import { ownCard } from '../trust/card.ts';
@@ -17,6 +18,7 @@ import { exchangeWith } from '../vault/exchange.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
+import { CardsNode } from './cards-node.ts';
 import { hostPortText } from './host-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -52,6 +54,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #options: NetworkOptions | undefined;
   readonly #links: PeerLinks;
   readonly #plugins: RunningPlugins | undefined;
+  readonly #cards: CardsNode;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -71,6 +74,12 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#plugins = plugins;
     const { vaultId, deviceId, deviceSecretKey } = session.device;
     const { random, clock } = session.surroundings;
+    this.#cards = new CardsNode({
+      session,
+      links: () => this.#links,
+      ownCard: () => cardOf(session),
+      onOvertaken: () => this.#publishAgain(),
+    });
     this.#links = new PeerLinks({
       vaultId,
       device: { publicKey: deviceId, secretKey: deviceSecretKey },
@@ -78,6 +87,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       friends: () => session.state.friends(),
       ownCard: () => cardOf(session),
       onLearned: (identityHex, card) => {
+        this.#cards.friendChanged(identityHex);
         session.learnFriendCard(identityHex, card).catch((error: unknown) => {
           session.problem({
             item: identityHex.slice(0, 16),
@@ -86,7 +96,12 @@ export class KithNode implements PeerNode, FriendNetwork {
           });
         });
       },
-      services: [this.#storeService(), ...(plugins?.services ?? [])],
+      // A command that works by itself only calls.
+      services: [
+        this.#storeService(),
+        options === undefined ? callsCards : this.#cards.service,
+        ...(plugins?.services ?? []),
+      ],
       random,
       clock,
       onPresence: (friendId, online) => {
@@ -132,6 +147,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       await this.#publish();
     }
     this.#links.start();
+    this.#cards.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
     this.#watchAddresses();
@@ -149,6 +165,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
     await this.#links.open(dialOnly);
     this.#links.start();
+    this.#cards.start();
     await this.#links.settle(friendsMsMax, signal);
   }
 
@@ -177,6 +194,22 @@ export class KithNode implements PeerNode, FriendNetwork {
     const { direct, dht } = this.#options;
     const endpoints = listenEndpoints([{ ...this.#listening, direct, dht }], networkInterfaces());
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
+    this.#cards.ownCardChanged();
+  }
+
+  /** Friends have a newer record of this device than its home, which was put back from an old copy: ours goes above it. */
+  #publishAgain(): void {
+    const { ownAddress, name } = this.#session;
+    const published =
+      this.#listening === undefined
+        ? ownAddress.publish(name, ownAddress.endpoints).then(() => this.#cards.ownCardChanged())
+        : this.#publish();
+    published.catch((error: unknown) => this.#cardTrouble(error));
+  }
+
+  #cardTrouble(error: unknown): void {
+    const code = isKithError(error) ? error.code : 'internal';
+    this.#session.problem({ item: 'the own card', message: messageOf(error), code });
   }
 
   /** Another address of this computer: the card says so, and friends are looked for anew. */
@@ -187,10 +220,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       if (now === before) return;
       before = now;
       this.#publish()
-        .catch((error: unknown) => {
-          const code = isKithError(error) ? error.code : 'internal';
-          this.#session.problem({ item: 'the own card', message: messageOf(error), code });
-        })
+        .catch((error: unknown) => this.#cardTrouble(error))
         .finally(() => this.#links.rediscover());
     }, addressPollMs);
     this.#poll.unref();
@@ -230,6 +260,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   refresh(): void {
     this.#links.refresh();
+    this.#cards.refresh();
   }
 
   close(): Promise<void> {
@@ -239,6 +270,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   async #close(): Promise<void> {
     clearInterval(this.#poll);
+    this.#cards.close();
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();
