@@ -25,13 +25,17 @@ export const liarMs: number = 60 * 60_000;
 /** Between two looks at who is there: each costs some microseconds a friend, and changes come in crowds. */
 const lookMsMin = 100;
 
+/** A friend of whom something new was told is likely there within this: the dial at the new address has ended. */
+const hopeMs = 3_000;
+
 /** What asking around needs of the links to friends. */
 export interface AskLinks {
   /** Those that sessions are wanted with, and whether each was dialled in vain since it was last there. */
   sought(): ReadonlyMap<string, boolean>;
   peers(): readonly PeerInfo[];
   caller(id: string, service: string, deviceId?: Uint8Array): ServiceCaller;
-  learn(identity: Uint8Array, card: Uint8Array): Promise<void>;
+  /** True if something was new. */
+  learn(identity: Uint8Array, card: Uint8Array): Promise<boolean>;
   drop(id: string, words: string): void;
   watch(check: () => void): () => void;
 }
@@ -47,12 +51,18 @@ export interface AskAroundOptions {
   readonly timers: Timers;
   /** Something went wrong that no friend has to answer for. */
   readonly onTrouble: (words: string) => void;
+  /** A question has ended: `isHopeful` may say something else than before. */
+  readonly onAnswered?: () => void;
 }
 
 /** A friend who isn't there. */
 interface Missing {
   readonly id: string;
   state: AskState;
+  /** Questions under way that name it. */
+  questions: number;
+  /** When something new was told of it. */
+  toldAtMs: number | undefined;
 }
 
 /** A friend who is there, since it came. */
@@ -97,6 +107,17 @@ export class AskAround {
     this.#callOff();
   }
 
+  /** True while it may still turn out where a friend is who isn't there: nobody who is here was asked, or answered, or it was just told. */
+  isHopeful(id: string): boolean {
+    if (this.#here.size === 0) return false;
+    const missing = this.#missing.get(id);
+    // It has only just become known, and the next look finds it missing.
+    if (missing === undefined) return this.#options.links.sought().has(id);
+    const { state, questions, toldAtMs } = missing;
+    const sinceMs = this.#options.timers.nowMs() - (toldAtMs ?? -Infinity);
+    return state.asks === 0 || questions > 0 || sinceMs < hopeMs;
+  }
+
   /** What a friend tells by itself. KithError `not-authentic`, `malformed` for a lie. What isn't about a friend is left aside. */
   async onCarried(peer: PeerInfo, { salt, tag, carried }: Carried): Promise<void> {
     const people = [...this.#options.links.sought().keys()].map(identityOf);
@@ -130,7 +151,12 @@ export class AskAround {
     for (const id of this.#here.keys()) if (!online.has(id)) this.#here.delete(id);
     for (const [id, isTried] of sought) {
       if (online.has(id)) continue;
-      const missing = this.#missing.get(id) ?? { id, state: freshAsk(nowMs) };
+      const missing = this.#missing.get(id) ?? {
+        id,
+        state: freshAsk(nowMs),
+        questions: 0,
+        toldAtMs: undefined,
+      };
       if (isTried) missing.state = afterTry(missing.state, nowMs);
       this.#missing.set(id, missing);
     }
@@ -139,7 +165,7 @@ export class AskAround {
       if (this.#here.has(id) || !links.caller(id, cardsServiceName).connected) continue;
       const here = { id, askedAtMs: undefined };
       this.#here.set(id, here);
-      this.#ask(here, [this.#options.identity, ...this.#begun(nowMs, askTagsMax - 1)]);
+      this.#ask(here, nowMs, [this.#options.identity, ...this.#begun(nowMs, askTagsMax - 1)]);
     }
     this.#plan(nowMs);
   }
@@ -165,13 +191,10 @@ export class AskAround {
   #round(nowMs: number): boolean {
     if (!this.#rounds.take(nowMs)) return false;
     const sought = pickMissing([...this.#missing.values()], nowMs, askTagsMax);
-    for (const here of pickAsked([...this.#here.values()])) {
-      const others = sought.filter(({ id }) => id !== here.id);
-      this.#ask(
-        here,
-        others.map(({ id }) => identityOf(id)),
-      );
-    }
+    const people = sought.map(({ id }) => identityOf(id));
+    // Who has come this very moment was asked for them just now.
+    const here = [...this.#here.values()].filter(({ askedAtMs }) => askedAtMs !== nowMs);
+    for (const one of pickAsked(here)) this.#ask(one, nowMs, people);
     for (const missing of sought) missing.state = afterAsk(missing.state, nowMs, this.#chance());
     return true;
   }
@@ -180,18 +203,22 @@ export class AskAround {
     return new DataView(this.#options.random(4).buffer).getUint32(0, true) / 2 ** 32;
   }
 
-  #ask(here: Here, identities: readonly Uint8Array[]): void {
-    const { links, timers, random } = this.#options;
-    const nowMs = timers.nowMs();
+  #ask(here: Here, nowMs: number, identities: readonly Uint8Array[]): void {
+    const { links, random } = this.#options;
     if (identities.length === 0 || this.#isLiar(here.id, nowMs)) return;
     const budget = this.#questions.get(here.id) ?? new TokenBudget(questionsRate, nowMs);
     this.#questions.set(here.id, budget);
     if (!budget.take(nowMs)) return;
     here.askedAtMs = nowMs;
     const caller = new CardsCaller(links.caller(here.id, cardsServiceName), random);
-    this.#hear(here.id, caller.ask(identities)).catch((error: unknown) => {
-      this.#options.onTrouble(messageOf(error));
-    });
+    const named = identities.flatMap((identity) => this.#missing.get(toHex(identity)) ?? []);
+    for (const missing of named) missing.questions++;
+    this.#hear(here.id, caller.ask(identities))
+      .catch((error: unknown) => this.#options.onTrouble(messageOf(error)))
+      .finally(() => {
+        for (const missing of named) missing.questions--;
+        this.#options.onAnswered?.();
+      });
   }
 
   /** Takes an answer. One that can't be true costs the friend its session, and our ear for a while. */
@@ -223,7 +250,10 @@ export class AskAround {
     const pairs = isOwn ? [] : this.#options.pairsOf(toHex(identity));
     const card = openCarriedCard(carried, { identity, pairs, isOwn });
     if (isOwn) await this.#options.onOwn(card);
-    else await this.#options.links.learn(identity, card);
+    else if (await this.#options.links.learn(identity, card)) {
+      const missing = this.#missing.get(toHex(identity));
+      if (missing !== undefined) missing.toldAtMs = this.#options.timers.nowMs();
+    }
   }
 
   #isLiar(id: string, nowMs: number): boolean {
@@ -235,7 +265,9 @@ export class AskAround {
   }
 
   #lied(id: string, error: KithError): void {
-    this.#liars.set(id, this.#options.timers.nowMs());
+    const nowMs = this.#options.timers.nowMs();
+    if (this.#isLiar(id, nowMs)) return;
+    this.#liars.set(id, nowMs);
     this.#options.links.drop(id, `what it says of a friend is not true: ${error.message}`);
   }
 }

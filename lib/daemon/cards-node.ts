@@ -1,17 +1,19 @@
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
+import type { LetterBox } from '../custody/letter-box.ts';
 import { decodeCard, verifyCard, type Card } from '../format/card.ts';
 import { compareContactKeys, encodeContactKeys, type ContactKey } from '../format/contact-keys.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import type { PeerInfo } from '../net/service.ts';
 import { helloMsMax } from '../net/session.ts';
 import { systemTimers, type Timers } from '../net/timers.ts';
-import { CardsCaller } from '../services/cards/cards-caller.ts';
-import { cardsServiceName } from '../services/cards/cards-codec.ts';
+import { CardsCaller, whoIs } from '../services/cards/cards-caller.ts';
+import { cardsServiceName, type Posted } from '../services/cards/cards-codec.ts';
 import { CardsService, type Subject } from '../services/cards/cards-service.ts';
 import { contactKeysForRecord, contactPairs, storedContactKeys } from '../trust/contact.ts';
 import type { Session } from '../vault/session.ts';
 import { AskAround } from './ask-around.ts';
+import { Letters } from './letters.ts';
 import type { PeerLinks } from './peer-links.ts';
 
 /** What was given to one device of a friend in its session. */
@@ -25,6 +27,8 @@ export interface CardsNodeOptions {
   readonly links: () => PeerLinks;
   /** Our own card as it is now, encoded. */
   readonly ownCard: () => Uint8Array;
+  /** Where letters are kept; undefined for a command that works by itself. */
+  readonly box: LetterBox | undefined;
   /** Somebody has a newer address record of this device than we: a newer one is to be published. */
   readonly onOvertaken: () => void;
   readonly timers?: Timers;
@@ -36,6 +40,8 @@ export interface CardsNodeOptions {
  */
 export class CardsNode {
   readonly service: CardsService;
+  /** Letters to friends who are away, and from them. */
+  readonly letters: Letters;
   readonly #options: CardsNodeOptions;
   readonly #around: AskAround;
   /** By device, of sessions that there are now. */
@@ -57,11 +63,18 @@ export class CardsNode {
       nowMs: () => clock.monotonicMs(),
       subjects: () => this.#subjects(),
       cardOf: (identity) => this.#cardOf(toHex(identity)),
-      onShown: (peer, card) => links().learnShown(peer, card),
+      onShown: async (peer, card) => void (await links().learnShown(peer, card)),
       onContact: (peer, keys) => this.#onContact(peer, keys),
       onCarried: (peer, carried) => this.#around.onCarried(peer, carried),
-      onPosted: () => Promise.resolve(false),
-      onDelivered: () => Promise.resolve(false),
+      onPosted: (peer, posted) => this.#onPosted(peer, posted),
+      onDelivered: (_, sealed) => this.letters.onDelivered(sealed),
+    });
+    this.letters = new Letters({
+      device: () => session.device,
+      box: options.box,
+      carriers: () => this.#carriers(),
+      contactKeyOf: (identity) => this.#contactOf(toHex(identity)).at(-1)?.publicKey,
+      cardOf: (identity) => this.#cardOf(toHex(identity)),
     });
     this.#around = new AskAround({
       links: {
@@ -161,6 +174,7 @@ export class CardsNode {
       given = { contact: undefined };
       this.#given.set(key, given);
       this.#showIfNew(caller);
+      this.#run(this.letters.handOver(peer.identity, caller));
     }
     const keys = contactKeysForRecord(session.device.epochs, record);
     const contact = toHex(encodeContactKeys(keys));
@@ -173,6 +187,31 @@ export class CardsNode {
   #showIfNew(caller: CardsCaller): void {
     const sinceMs = this.#options.session.surroundings.clock.monotonicMs() - this.#changedAtMs;
     if (this.#shown !== undefined && sinceMs <= helloMsMax) this.#run(caller.show(this.#shown));
+  }
+
+  /** For whom the letter is may be a friend that we may tell of, or we ourselves. */
+  async #onPosted(peer: PeerInfo, { salt, tag, sealed }: Posted): Promise<boolean> {
+    const { vaultId } = this.#options.session.device;
+    const addressee = whoIs(salt, tag, [vaultId, ...[...this.#subjects()].map(({ identity }) => identity)]);
+    const isTaken = await this.letters.onPosted(peer.identity, addressee, sealed);
+    if (isTaken && addressee !== undefined) {
+      for (const other of this.#options.links().peers()) {
+        if (equalBytes(other.identity, addressee))
+          this.#run(this.letters.handOver(addressee, this.#caller(other)));
+      }
+    }
+    return isTaken;
+  }
+
+  /** One device of each friend who is here. */
+  #carriers(): CardsCaller[] {
+    const peers = new Map(
+      this.#options
+        .links()
+        .peers()
+        .map((peer) => [toHex(peer.identity), peer]),
+    );
+    return [...peers.values()].map((peer) => this.#caller(peer));
   }
 
   async #onContact(peer: PeerInfo, keys: readonly ContactKey[]): Promise<void> {

@@ -166,23 +166,29 @@ export class PeerLinks {
 
   /**
    * Takes what somebody says of a friend: with new addresses it is dialled at once. KithError `not-authentic`, `malformed`, `too-new` and
-   * `limit-exceeded` as for the card of a hello; nothing is taken of a card that isn't a friend's.
+   * `limit-exceeded` as for the card of a hello; nothing is taken of a card that isn't a friend's. True if something was new.
    */
-  async learn(identity: Uint8Array, card: Uint8Array): Promise<void> {
-    await this.#learn(() => this.book.learn(identity, identity, card));
+  async learn(identity: Uint8Array, card: Uint8Array): Promise<boolean> {
+    return await this.#learn(() => this.book.learn(identity, identity, card));
   }
 
   /** The same of what a friend's device shows of itself in a session. */
-  async learnShown({ identity, deviceId }: PeerInfo, card: Uint8Array): Promise<void> {
-    await this.#learn(() => this.book.learn(identity, deviceId, card));
+  async learnShown({ identity, deviceId }: PeerInfo, card: Uint8Array): Promise<boolean> {
+    return await this.#learn(() => this.book.learn(identity, deviceId, card));
   }
 
-  async #learn(learn: () => Promise<boolean>): Promise<void> {
+  async #learn(learn: () => Promise<boolean>): Promise<boolean> {
     const { revision } = this.book;
     await learn();
-    if (this.book.revision === revision || this.#closing !== undefined) return;
+    if (this.book.revision === revision || this.#closing !== undefined) return false;
     this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
+    return true;
+  }
+
+  /** Has those who wait look again: something that they go by has changed. */
+  recheck(): void {
+    for (const check of this.#watchers) check();
   }
 
   /** Ends the sessions of a friend who told a lie. */

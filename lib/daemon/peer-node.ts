@@ -4,6 +4,7 @@ import { fromHex, textOf, toHex, utf8 } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
+import { LetterBox } from '../custody/letter-box.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
@@ -20,6 +21,7 @@ import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { CardsNode } from './cards-node.ts';
 import { hostPortText } from './host-port.ts';
+import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { startPlugins } from './start-plugins.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
@@ -78,6 +80,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       session,
       links: () => this.#links,
       ownCard: () => cardOf(session),
+      box: options === undefined ? undefined : letterBoxOf(session),
       onOvertaken: () => this.#publishAgain(),
     });
     this.#links = new PeerLinks({
@@ -125,6 +128,16 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   get listening(): string | null {
     return this.#listening === undefined ? null : hostPortText(this.#listening);
+  }
+
+  /** Tells friends who are here what our card says now: after a change of certificates or revocations. */
+  ownCardChanged(): void {
+    this.#cards.ownCardChanged();
+  }
+
+  /** Letters to friends who are away, by way of others, and from them. */
+  get letters(): Letters {
+    return this.#cards.letters;
   }
 
   get listen(): string | null {
@@ -314,6 +327,10 @@ export class KithNode implements PeerNode, FriendNetwork {
         (await this.#hosting?.check()) ?? { available: false, foreign: false, reason: 'not open yet' },
     });
   }
+}
+
+function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBox {
+  return new LetterBox({ disk, home, nowNs: () => clock.nowNs() });
 }
 
 function cardOf(session: Session): Uint8Array {
