@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { PeerNode } from '../../lib/daemon/home-port.ts';
-import { openHome } from '../../lib/daemon/open-home.ts';
-import { initVault } from '../../lib/vault/index.ts';
+import { fromHex } from '../../lib/base/bytes.ts';
+import type { Letters } from '../../lib/daemon/letters.ts';
+import { KithNode } from '../../lib/daemon/peer-node.ts';
+import { contactPairs, storedContactKeys } from '../../lib/trust/contact.ts';
+import { initVault, openVault } from '../../lib/vault/index.ts';
+import type { Session } from '../../lib/vault/session.ts';
 import type { Problem, VaultApi } from '../../lib/vault/types.ts';
 import { poll } from './poll.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -12,44 +15,63 @@ import { tempFolder } from './temp-folder.ts';
 export class LiveFriend {
   readonly name: string;
   readonly id: string;
+  readonly phrase: string;
   readonly home: string;
   readonly problems: Problem[] = [];
   readonly online: Set<string> = new Set();
-  #opened: { readonly vault: VaultApi; readonly node: PeerNode } | undefined;
+  #opened: { readonly vault: VaultApi; readonly node: KithNode; readonly session: Session } | undefined;
   readonly #exchanges = new Set<Promise<void>>();
 
-  constructor(name: string, id: string, home: string) {
+  constructor(name: string, made: { readonly id: string; readonly phrase: string }, home: string) {
     this.name = name;
-    this.id = id;
+    this.id = made.id;
+    this.phrase = made.phrase;
     this.home = home;
   }
 
-  get vault(): VaultApi {
+  get #up(): { readonly vault: VaultApi; readonly node: KithNode; readonly session: Session } {
     assert.ok(this.#opened !== undefined, `${this.name} is down`);
-    return this.#opened.vault;
+    return this.#opened;
   }
 
-  get node(): PeerNode {
-    assert.ok(this.#opened !== undefined, `${this.name} is down`);
-    return this.#opened.node;
+  get identity(): Uint8Array {
+    return fromHex(this.id) ?? new Uint8Array(0);
+  }
+
+  get vault(): VaultApi {
+    return this.#up.vault;
+  }
+
+  get node(): KithNode {
+    return this.#up.node;
+  }
+
+  get letters(): Letters {
+    return this.#up.node.letters;
   }
 
   /** On a fresh port. Whoever comes is asked for logs at once, as the daemon does a little later. */
   async up(): Promise<void> {
-    const { vault, node } = await openHome({
+    const network = {
+      listen: { host: '127.0.0.1', port: 0 },
+      bootstrap: [],
+      publicDht: false,
+      direct: true,
+      dht: false,
+    };
+    let made: { readonly node: KithNode; readonly session: Session } | undefined;
+    const vault = await openVault({
       home: this.home,
-      passphrase: undefined,
-      network: {
-        listen: { host: '127.0.0.1', port: 0 },
-        bootstrap: [],
-        publicDht: false,
-        direct: true,
-        dht: false,
-      },
       onProblem: (problem) => this.problems.push(problem),
+      network: async (session) => {
+        const kithNode = await KithNode.make(session, network, () => undefined);
+        made = { node: kithNode, session };
+        return kithNode;
+      },
     });
-    assert.ok(node !== undefined);
-    this.#opened = { vault, node };
+    assert.ok(made !== undefined);
+    const { node, session } = made;
+    this.#opened = { vault, node, session };
     await node.start((id, isOnline) => {
       if (!isOnline) {
         this.online.delete(id);
@@ -72,6 +94,31 @@ export class LiveFriend {
     await opened?.vault.close();
   }
 
+  /** The contact keys' secret halves that the catalog has of a friend. */
+  async secretsOf(friend: LiveFriend): Promise<number> {
+    await Promise.resolve();
+    const record = this.#up.session.state.friend(friend.identity);
+    return contactPairs(storedContactKeys(record?.extensions ?? [])).length;
+  }
+
+  /** Resolves when so many friends' contact keys are in the catalog. */
+  async hasContactsOf(count: number): Promise<void> {
+    await poll(`${this.name} has the contact keys of ${count} friends`, () =>
+      Promise.resolve(
+        this.#up.session.state.friends().filter(({ extensions }) => storedContactKeys(extensions).length > 0)
+          .length >= count,
+      ),
+    );
+  }
+
+  /** Says in the card that it can be met at one more address. */
+  async addAddress(host: string, port: number): Promise<void> {
+    const { session, node } = this.#up;
+    const endpoints = [...session.ownAddress.endpoints, { host, port, direct: true, dht: false }];
+    await session.ownAddress.publish(session.name, endpoints);
+    node.ownCardChanged();
+  }
+
   async sees(...friends: readonly LiveFriend[]): Promise<void> {
     await poll(`${this.name} sees ${friends.map(({ name }) => name).join(' and ')}`, () =>
       Promise.resolve(friends.every(({ id }) => this.online.has(id))),
@@ -85,8 +132,7 @@ export async function liveCircle(test: TestContext, names: readonly string[]): P
   const people: LiveFriend[] = [];
   for (const name of names) {
     const home = join(folder, name);
-    const { id } = await initVault({ home, name });
-    const friend = new LiveFriend(name, id, home);
+    const friend = new LiveFriend(name, await initVault({ home, name }), home);
     test.after(() => friend.down());
     await friend.up();
     people.push(friend);
