@@ -3,11 +3,12 @@ import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import { TokenBudget } from '../base/token-budget.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { BoxKeyPair } from '../crypto/sign.ts';
+import type { SignedHead } from '../format/signed-head.ts';
 import type { PeerInfo, ServiceCaller } from '../net/service.ts';
 import type { Timers } from '../net/timers.ts';
 import { CardsCaller, whoIs, type Told } from '../services/cards/cards-caller.ts';
 import { askTagsMax, cardsServiceName, type Carried } from '../services/cards/cards-codec.ts';
-import { openCarriedCard } from '../services/cards/carried-card.ts';
+import { openCarriedCard, type OpenedCard } from '../services/cards/carried-card.ts';
 import {
   afterAsk,
   afterTry,
@@ -18,6 +19,7 @@ import {
   roundsRate,
   type AskState,
 } from '../trust/ask-schedule.ts';
+import { UnderWay } from './under-way.ts';
 
 /** A friend whose answer was a lie isn't asked again for so long. */
 export const liarMs: number = 60 * 60_000;
@@ -45,8 +47,10 @@ export interface AskAroundOptions {
   readonly identity: Uint8Array;
   /** What opens addresses of a friend. */
   readonly pairsOf: (id: string) => readonly BoxKeyPair[];
-  /** What somebody knows of ourselves, not verified. KithError where it is no card of ours. */
-  readonly onOwn: (card: Uint8Array) => Promise<void>;
+  /** What somebody knows of ourselves: the card isn't verified, and whose devices signed heads isn't either. KithError where it is no card of ours. */
+  readonly onOwn: (own: OpenedCard) => Promise<void>;
+  /** How long a friend's logs are; whose device signed it is to be looked at. */
+  readonly onHeads?: (identity: Uint8Array, heads: readonly SignedHead[]) => void;
   readonly random: RandomSource;
   readonly timers: Timers;
   /** Something went wrong that no friend has to answer for. */
@@ -88,6 +92,7 @@ export class AskAround {
   #lookedAtMs = -Infinity;
   #isLookDue = false;
   #isClosed = false;
+  readonly #underWay = new UnderWay();
 
   constructor(options: AskAroundOptions) {
     this.#options = options;
@@ -105,6 +110,11 @@ export class AskAround {
     this.#isClosed = true;
     this.#unwatch();
     this.#callOff();
+  }
+
+  /** Resolves when the questions under way have ended, once closed: with the links, at the latest. */
+  async ended(): Promise<void> {
+    await this.#underWay.ended();
   }
 
   /** True while it may still turn out where a friend is who isn't there: nobody who is here was asked, or answered, or it was just told. */
@@ -213,7 +223,8 @@ export class AskAround {
     const caller = new CardsCaller(links.caller(here.id, cardsServiceName), random);
     const named = identities.flatMap((identity) => this.#missing.get(toHex(identity)) ?? []);
     for (const missing of named) missing.questions++;
-    this.#hear(here.id, caller.ask(identities))
+    void this.#underWay
+      .add(this.#hear(here.id, caller.ask(identities)))
       .catch((error: unknown) => this.#options.onTrouble(messageOf(error)))
       .finally(() => {
         for (const missing of named) missing.questions--;
@@ -248,12 +259,15 @@ export class AskAround {
   async #take({ identity, carried }: Told): Promise<void> {
     const isOwn = equalBytes(identity, this.#options.identity);
     const pairs = isOwn ? [] : this.#options.pairsOf(toHex(identity));
-    const card = openCarriedCard(carried, { identity, pairs, isOwn });
-    if (isOwn) await this.#options.onOwn(card);
-    else if (await this.#options.links.learn(identity, card)) {
-      const missing = this.#missing.get(toHex(identity));
-      if (missing !== undefined) missing.toldAtMs = this.#options.timers.nowMs();
+    const opened = openCarriedCard(carried, { identity, pairs, isOwn });
+    if (isOwn) {
+      await this.#options.onOwn(opened);
+      return;
     }
+    const isNew = await this.#options.links.learn(identity, opened.card);
+    const missing = this.#missing.get(toHex(identity));
+    if (isNew && missing !== undefined) missing.toldAtMs = this.#options.timers.nowMs();
+    if (opened.heads.length > 0) this.#options.onHeads?.(identity, opened.heads);
   }
 
   #isLiar(id: string, nowMs: number): boolean {

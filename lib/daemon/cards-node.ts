@@ -4,23 +4,32 @@ import type { LetterBox } from '../custody/letter-box.ts';
 import { decodeCard, verifyCard, type Card } from '../format/card.ts';
 import { compareContactKeys, encodeContactKeys, type ContactKey } from '../format/contact-keys.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
+import type { SignedHead } from '../format/signed-head.ts';
 import type { PeerInfo } from '../net/service.ts';
 import { helloMsMax } from '../net/session.ts';
 import { systemTimers, type Timers } from '../net/timers.ts';
 import { CardsCaller, whoIs } from '../services/cards/cards-caller.ts';
-import { cardsServiceName, type Posted } from '../services/cards/cards-codec.ts';
+import type { OpenedCard } from '../services/cards/carried-card.ts';
+import { cardsServiceName, encodeHeads, type Posted } from '../services/cards/cards-codec.ts';
 import { CardsService, type Subject } from '../services/cards/cards-service.ts';
 import { contactKeysForRecord, contactPairs, storedContactKeys } from '../trust/contact.ts';
 import type { Session } from '../vault/session.ts';
 import { AskAround } from './ask-around.ts';
+import { Heads } from './heads.ts';
 import { Letters } from './letters.ts';
 import type { PeerLinks } from './peer-links.ts';
+import { UnderWay } from './under-way.ts';
 
 /** What was given to one device of a friend in its session. */
 interface Given {
   /** The contact keys it has, encoded; undefined before. */
   contact: string | undefined;
+  /** The heads of our logs that it was told, encoded. */
+  heads: string | undefined;
 }
+
+/** How often friends are told of what our logs have grown by, and what friends said of theirs is made durable. */
+const headsMs = 30_000;
 
 export interface CardsNodeOptions {
   readonly session: Session;
@@ -44,6 +53,8 @@ export class CardsNode {
   readonly letters: Letters;
   readonly #options: CardsNodeOptions;
   readonly #around: AskAround;
+  readonly #heads: Heads;
+  readonly #timers: Timers;
   /** By device, of sessions that there are now. */
   readonly #given = new Map<string, Given>();
   /** What friends gave in this process: the catalog may have to wait for it. */
@@ -52,22 +63,28 @@ export class CardsNode {
   #shown: Uint8Array | undefined;
   #changedAtMs = -Infinity;
   #unwatch: () => void = () => undefined;
+  #callOff: () => void = () => undefined;
   #isClosed = false;
+  readonly #underWay = new UnderWay();
 
   constructor(options: CardsNodeOptions) {
     this.#options = options;
     const { session, links } = options;
+    this.#heads = new Heads(session);
+    this.#timers = options.timers ?? systemTimers;
     const { random, clock } = session.surroundings;
     this.service = new CardsService({
       allows: (identity) => links().book.allows(toHex(identity), cardsServiceName),
       nowMs: () => clock.monotonicMs(),
       subjects: () => this.#subjects(),
       cardOf: (identity) => this.#cardOf(toHex(identity)),
+      headsOf: (identity) => this.#heads.of(identity),
+      onHeads: (peer, heads) => this.#takeHeads(peer.identity, heads),
       onShown: async (peer, card) => void (await links().learnShown(peer, card)),
-      onContact: (peer, keys) => this.#onContact(peer, keys),
+      onContact: (peer, keys) => this.#underWay.add(this.#onContact(peer, keys)),
       onCarried: (peer, carried) => this.#around.onCarried(peer, carried),
-      onPosted: (peer, posted) => this.#onPosted(peer, posted),
-      onDelivered: (_, sealed) => this.letters.onDelivered(sealed),
+      onPosted: (peer, posted) => this.#underWay.add(this.#onPosted(peer, posted)),
+      onDelivered: (_, sealed) => this.#underWay.add(this.letters.onDelivered(sealed)),
     });
     this.letters = new Letters({
       device: () => session.device,
@@ -87,26 +104,38 @@ export class CardsNode {
       },
       identity: session.device.vaultId,
       pairsOf: (id) => contactPairs(this.#contactOf(id)),
-      onOwn: (card) => this.#onOwn(card),
+      onOwn: (own) => this.#onOwn(own),
+      onHeads: (identity, heads) => this.#takeHeads(identity, heads),
       random,
-      timers: options.timers ?? systemTimers,
+      timers: this.#timers,
       onTrouble: (words) => this.#trouble(words),
     });
   }
 
   /** The links have been started. */
-  start(): void {
+  async start(): Promise<void> {
+    await this.#heads.load();
+    if (this.#isClosed) return;
     this.#shown = this.#ownCard();
     this.#unwatch = this.#options.links().watch(() => this.#look());
     this.#around.start();
     this.#look();
+    this.#tellHeads();
   }
 
-  /** Nothing is asked or told any more; calls under way end with the links. */
+  /** Nothing is asked or told any more; calls under way end with the links, and `ended` is to be awaited then. */
   close(): void {
     this.#isClosed = true;
     this.#unwatch();
+    this.#callOff();
     this.#around.close();
+  }
+
+  /** Resolves when nothing of this writes to the home any more. */
+  async ended(): Promise<void> {
+    await this.#around.ended();
+    await this.#underWay.ended();
+    await this.#heads.save();
   }
 
   /** The friends book has changed, or the epochs have: who may find us by what. */
@@ -134,8 +163,13 @@ export class CardsNode {
     if (subject === undefined || card === undefined) return;
     for (const peer of asked) {
       if (links().book.allows(toHex(peer.identity), cardsServiceName))
-        this.#run(this.#caller(peer).carry(subject, card));
+        this.#run(this.#caller(peer).carry(subject, card, this.#heads.of(subject.identity)));
     }
+  }
+
+  /** The longest that is known of each of a friend's logs. */
+  headsOf(identity: Uint8Array): readonly SignedHead[] {
+    return this.#heads.of(identity);
   }
 
   #ownCard(): Uint8Array | undefined {
@@ -171,16 +205,34 @@ export class CardsNode {
     const key = toHex(peer.deviceId);
     let given = this.#given.get(key);
     if (given === undefined) {
-      given = { contact: undefined };
+      given = { contact: undefined, heads: undefined };
       this.#given.set(key, given);
       this.#showIfNew(caller);
       this.#run(this.letters.handOver(peer.identity, caller));
     }
+    this.#giveHeads(given, caller);
     const keys = contactKeysForRecord(session.device.epochs, record);
     const contact = toHex(encodeContactKeys(keys));
     if (given.contact === contact) return;
     given.contact = contact;
     this.#run(caller.contact(keys));
+  }
+
+  #giveHeads(given: Given, caller: CardsCaller): void {
+    const own = this.#heads.own();
+    const heads = toHex(encodeHeads(own));
+    if (given.heads === heads || own.length === 0) return;
+    given.heads = heads;
+    this.#run(caller.heads(own));
+  }
+
+  /** Again and again, until the end. */
+  #tellHeads(): void {
+    this.#callOff = this.#timers.after(headsMs, () => {
+      this.#look();
+      void this.#underWay.add(this.#heads.save());
+      this.#tellHeads();
+    });
   }
 
   /** A change may have fallen between the hello of a session and its beginning. */
@@ -251,18 +303,23 @@ export class CardsNode {
   }
 
   /** A friend tells what it knows of us. Records of this device above ours are jumped over. */
-  async #onOwn(bytes: Uint8Array): Promise<void> {
-    const card = decodeCard(bytes);
+  async #onOwn(own: OpenedCard): Promise<void> {
+    const card = decodeCard(own.card);
     verifyCard(card);
     const { session, onOvertaken } = this.#options;
     const record = card.addresses.find(({ deviceId }) => equalBytes(deviceId, session.device.deviceId));
     if (record !== undefined && session.ownAddress.sawOwn(record.counter)) onOvertaken();
-    await Promise.resolve();
+    await this.#heads.heardOwn(own.heads);
+  }
+
+  #takeHeads(identity: Uint8Array, heads: readonly SignedHead[]): void {
+    const { book } = this.#options.links();
+    this.#heads.take(identity, heads, (id, deviceId) => book.isDeviceOf(id, deviceId));
   }
 
   /** A call whose failure is the other side's affair: it is made again at the next session. */
   #run(call: Promise<void>): void {
-    call.catch((error: unknown) => {
+    void this.#underWay.add(call).catch((error: unknown) => {
       if (!isKithError(error)) this.#trouble(messageOf(error));
     });
   }

@@ -7,6 +7,7 @@ import { Hosting } from '../custody/hosting.ts';
 import { LetterBox } from '../custody/letter-box.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { encodeCard } from '../format/card.ts';
+import type { SignedHead } from '../format/signed-head.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
 import { callsCards } from '../services/cards/cards-service.ts';
@@ -135,6 +136,11 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#cards.ownCardChanged();
   }
 
+  /** The longest that is known of each of a friend's logs, as its devices told it. */
+  headsOf(identity: Uint8Array): readonly SignedHead[] {
+    return this.#cards.headsOf(identity);
+  }
+
   /** Letters to friends who are away, by way of others, and from them. */
   get letters(): Letters {
     return this.#cards.letters;
@@ -160,7 +166,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       await this.#publish();
     }
     this.#links.start();
-    this.#cards.start();
+    await this.#cards.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
     this.#watchAddresses();
@@ -178,7 +184,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
     await this.#links.open(dialOnly);
     this.#links.start();
-    this.#cards.start();
+    await this.#cards.start();
     await this.#links.settle(friendsMsMax, signal);
   }
 
@@ -287,6 +293,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#links.close();
+    await this.#cards.ended();
     await this.#plugins?.close();
   }
 

@@ -14,6 +14,7 @@ import { nodeDisk } from '../disk/node-disk.ts';
 import { isTempName } from '../disk/write-durably.ts';
 import { BlobNamer } from '../format/blob.ts';
 import type { ContactKey } from '../format/contact-keys.ts';
+import type { LogPosition } from '../format/log-position.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
 import { threadKernels } from '../kernels/process-kernels.ts';
@@ -301,6 +302,11 @@ export class Session {
    */
   async changingFriends<T>(work: () => Promise<T>): Promise<T> {
     return await this.#cards.alone(work);
+  }
+
+  /** Positions of logs that this device signed once. If one is beyond what is here, fresh logs are opened, and it is true. */
+  async heardOfLogs(positions: readonly LogPosition[]): Promise<boolean> {
+    return await this.#exchange.hearOf(positions);
   }
 
   sealingKeys(keyEpoch: number): Uint8Array[] {

@@ -2,6 +2,7 @@ import { compareBytes, idKey } from '../../base/bytes.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import type { Card } from '../../format/card.ts';
 import { encodeContactKeys, type ContactKey } from '../../format/contact-keys.ts';
+import type { SignedHead } from '../../format/signed-head.ts';
 import type { ServiceCaller } from '../../net/service.ts';
 import { carryCard, type CarriedCard } from './carried-card.ts';
 import {
@@ -12,6 +13,7 @@ import {
   encodeAsk,
   encodeCarried,
   encodeDelivered,
+  encodeHeads,
   encodePosted,
 } from './cards-codec.ts';
 import type { Subject } from './cards-service.ts';
@@ -42,6 +44,11 @@ export class CardsCaller {
     await this.#caller.call(cardsMethods.show, card);
   }
 
+  /** Says how long our logs are. */
+  async heads(heads: readonly SignedHead[]): Promise<void> {
+    await this.#caller.call(cardsMethods.heads, encodeHeads(heads));
+  }
+
   async contact(keys: readonly ContactKey[]): Promise<void> {
     await this.#caller.call(cardsMethods.contact, encodeContactKeys(keys));
   }
@@ -62,9 +69,9 @@ export class CardsCaller {
   }
 
   /** Tells a friend who asked before of somebody's card. */
-  async carry({ identity, key }: Subject, card: Card): Promise<void> {
+  async carry({ identity, key }: Subject, card: Card, heads: readonly SignedHead[]): Promise<void> {
     const salt = this.#random(saltBytes);
-    const carried = carryCard(card, { key });
+    const carried = carryCard(card, { key }, heads);
     const body = encodeCarried({ salt, tag: identityTag(salt, identity), carried });
     await this.#caller.call(cardsMethods.carried, body);
   }

@@ -2,6 +2,7 @@ import { compareBytes } from '../../base/bytes.ts';
 import { ByteReader, ByteWriter } from '../../base/codec.ts';
 import { readList, writeBlob, writeFixed, writeList } from '../../format/fields.ts';
 import { letterBytesMax } from '../../format/letter.ts';
+import { readHeads, writeHeads, type SignedHead } from '../../format/signed-head.ts';
 import { readCarriedCard, writeCarriedCard, type CarriedCard } from './carried-card.ts';
 import { saltBytes, tagBytes } from './identity-tag.ts';
 
@@ -11,7 +12,15 @@ export const cardsServiceName = 'kith/cards';
 export const cardsVersions: { readonly min: number; readonly max: number } = { min: 1, max: 1 };
 
 /** Numbers of the methods; never used again for something else. */
-export const cardsMethods = { show: 1, ask: 2, contact: 3, carried: 4, post: 5, deliver: 6 } as const;
+export const cardsMethods = {
+  show: 1,
+  ask: 2,
+  contact: 3,
+  carried: 4,
+  post: 5,
+  deliver: 6,
+  heads: 7,
+} as const;
 
 /** People that one question is about. */
 export const askTagsMax = 64;
@@ -146,6 +155,17 @@ export function encodeDelivered(sealed: Uint8Array): Uint8Array {
 
 export function decodeDelivered(bytes: Uint8Array): Uint8Array {
   return whole(bytes, 'letter', (reader) => reader.blob(letterBytesMax));
+}
+
+export function encodeHeads(heads: readonly SignedHead[]): Uint8Array {
+  const writer = new ByteWriter();
+  writeHeads(writer, heads);
+  return writer.finish();
+}
+
+/** Views, unverified. KithError `malformed`. */
+export function decodeHeads(bytes: Uint8Array): SignedHead[] {
+  return whole(bytes, 'heads', readHeads);
 }
 
 export function encodeYes(yes: boolean): Uint8Array {

@@ -3,6 +3,7 @@ import { KithError, isKithError } from '../../base/errors.ts';
 import { TokenBudget, type TokenRate } from '../../base/token-budget.ts';
 import type { Card } from '../../format/card.ts';
 import { decodeContactKeys, verifyContactKeys, type ContactKey } from '../../format/contact-keys.ts';
+import { verifyHead, type SignedHead } from '../../format/signed-head.ts';
 import { BrokenPeer } from '../../net/broken-peer.ts';
 import type {
   IncomingCall,
@@ -20,6 +21,7 @@ import {
   decodeAsk,
   decodeCarried,
   decodeDelivered,
+  decodeHeads,
   decodePosted,
   encodeAnswers,
   encodeYes,
@@ -37,6 +39,7 @@ const rates: Readonly<Record<keyof typeof cardsMethods, TokenRate>> = {
   carried: { burst: 64, refillMs: 5_000 },
   post: { burst: 16, refillMs: 60_000 },
   deliver: { burst: 64, refillMs: 5_000 },
+  heads: { burst: 32, refillMs: 15_000 },
 };
 
 /** Friends whose changes one session is told of by itself: those it asked for last. */
@@ -58,6 +61,10 @@ export interface CardsServiceOptions {
   readonly subjects: () => Iterable<Subject>;
   /** Verified; undefined for one that can't be read, and for one that is no friend. */
   readonly cardOf: (identity: Uint8Array) => Card | undefined;
+  /** The longest that is known of each of somebody's logs, as its devices told it. */
+  readonly headsOf: (identity: Uint8Array) => readonly SignedHead[];
+  /** The caller says how long its logs are; each signed by the device that it names, which may be anybody's. */
+  readonly onHeads: (peer: PeerInfo, heads: readonly SignedHead[]) => void;
   /** The caller shows its own card. KithError `not-authentic`, `malformed`: then it is let go. */
   readonly onShown: (peer: PeerInfo, card: Uint8Array) => Promise<void>;
   /** Verified. */
@@ -138,6 +145,7 @@ class CardsHandler implements ServiceHandler {
       contact: (body) => this.#contact(body),
       carried: async (body) => nothing(options.onCarried(peer, decodeCarried(body))),
       post: async (body) => encodeYes(await options.onPosted(peer, decodePosted(body))),
+      heads: (body) => this.#heads(body),
       deliver: async (body) => encodeYes(await options.onDelivered(peer, decodeDelivered(body))),
     };
   }
@@ -168,6 +176,13 @@ class CardsHandler implements ServiceHandler {
     return await nothing(this.#options.onContact(this.peer, keys));
   }
 
+  async #heads(body: Uint8Array): Promise<Uint8Array> {
+    const heads = decodeHeads(body);
+    for (const head of heads) verifyHead(this.peer.identity, head);
+    this.#options.onHeads(this.peer, heads);
+    return await nothing(Promise.resolve());
+  }
+
   /** Who isn't among our friends, or isn't to be told of, isn't in the answer: silence says neither. */
   #ask(body: Uint8Array): Uint8Array {
     const { salt, tags } = decodeAsk(body);
@@ -177,7 +192,8 @@ class CardsHandler implements ServiceHandler {
     const answers: Answer[] = [];
     const tell = (identity: Uint8Array, place: number, to: Parameters<typeof carryCard>[1]): void => {
       const card = this.#options.cardOf(identity);
-      if (card !== undefined) answers.push({ place, carried: carryCard(card, to) });
+      const heads = this.#options.headsOf(identity);
+      if (card !== undefined) answers.push({ place, carried: carryCard(card, to, heads) });
     };
     const own = placeOf(this.peer.identity);
     if (own !== undefined) tell(this.peer.identity, own, 'clear');

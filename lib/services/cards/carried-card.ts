@@ -12,6 +12,7 @@ import {
 } from '../../format/card.ts';
 import { readId, readList, writeBlob, writeId, writeList } from '../../format/fields.ts';
 import { decodeAddressRecord, encodeAddressRecord, type AddressRecord } from '../../format/friend-records.ts';
+import { readHeads, verifyHead, writeHeads, type SignedHead } from '../../format/signed-head.ts';
 
 /** A body of at most 4096 bytes, and what stands around it. */
 const recordBytesMax = 4352;
@@ -29,18 +30,26 @@ export interface CarriedCard {
     | { readonly way: 'clear'; readonly records: Uint8Array };
 }
 
-/** Address records by themselves. KithError `limit-exceeded`. */
-export function encodeAddresses(records: readonly AddressRecord[]): Uint8Array {
+/** What only friends of the subject are to see of it. */
+export interface Whereabouts {
+  /** Ascending by device. */
+  readonly records: readonly AddressRecord[];
+  readonly heads: readonly SignedHead[];
+}
+
+/** KithError `limit-exceeded`. */
+export function encodeWhereabouts({ records, heads }: Whereabouts): Uint8Array {
   const writer = new ByteWriter();
   writeList(writer, records, cardItemsMax, 'address records', (record) => {
     writeBlob(writer, encodeAddressRecord(record), recordBytesMax, 'address record');
   });
+  writeHeads(writer, heads);
   return writer.finish();
 }
 
 /** Views, unverified. KithError `malformed`. */
-export function decodeAddresses(bytes: Uint8Array): AddressRecord[] {
-  const reader = new ByteReader(bytes, 'addresses');
+export function decodeWhereabouts(bytes: Uint8Array): Whereabouts {
+  const reader = new ByteReader(bytes, 'whereabouts');
   let last: Uint8Array | undefined;
   const records = readList(reader, cardItemsMax, 1, () => {
     const record = decodeAddressRecord(reader.blob(recordBytesMax));
@@ -50,19 +59,25 @@ export function decodeAddresses(bytes: Uint8Array): AddressRecord[] {
     last = record.deviceId;
     return record;
   });
+  const heads = readHeads(reader);
   reader.end();
-  return records;
+  return { records, heads };
 }
 
 /**
  * A card made ready to be carried: addresses sealed to the subject's contact key, `clear` where the asker is the subject, left out where
  * there is neither. A sealing costs some 0.2 ms.
  */
-export function carryCard(card: Card, to: { readonly key: Uint8Array } | 'clear' | undefined): CarriedCard {
+export function carryCard(
+  card: Card,
+  to: { readonly key: Uint8Array } | 'clear' | undefined,
+  heads: readonly SignedHead[] = [],
+): CarriedCard {
   const { addresses, ...rest } = canonicalCard(card);
   const bare = { ...rest, addresses: [], extensions: [] };
-  if (to === undefined || addresses.length === 0) return { card: bare, addresses: { way: 'none' } };
-  const records = encodeAddresses(addresses);
+  if (to === undefined || addresses.length + heads.length === 0)
+    return { card: bare, addresses: { way: 'none' } };
+  const records = encodeWhereabouts({ records: addresses, heads });
   if (to === 'clear') return { card: bare, addresses: { way: 'clear', records } };
   return { card: bare, addresses: { way: 'sealed', key: to.key, sealed: sealBox(records, to.key) } };
 }
@@ -91,15 +106,23 @@ export function readCarriedCard(reader: ByteReader): CarriedCard {
   return { card, addresses: { way: 'sealed', key, sealed: reader.blob(cardBytesMax + sealedBoxExtraBytes) } };
 }
 
+/** A carried card as far as it could be opened. */
+export interface OpenedCard {
+  /** Encoded, and not verified: that is for who learns it. */
+  readonly card: Uint8Array;
+  /** Each signed by the device that it names; whose device that is has to be looked at. */
+  readonly heads: readonly SignedHead[];
+}
+
 /**
- * The card that a carried one stands for, encoded: whole as far as `pairs` open it, and not verified yet: that is for who learns it. KithError
- * `not-authentic` for a card of another identity than the one that was asked about, and for addresses in clear unless `isOwn`;
- * `malformed` for what opens and can't be read, `limit-exceeded` for what doesn't fit a card.
+ * What a carried card stands for, whole as far as `pairs` open it. KithError `not-authentic` for a card of another identity than the one that
+ * was asked about, for addresses in clear unless `isOwn`, and for heads that their devices didn't sign; `malformed` for what
+ * opens and can't be read, `limit-exceeded` for what doesn't fit a card.
  */
 export function openCarriedCard(
   carried: CarriedCard,
   asked: { readonly identity: Uint8Array; readonly pairs: readonly BoxKeyPair[]; readonly isOwn: boolean },
-): Uint8Array {
+): OpenedCard {
   const { card, addresses } = carried;
   if (!equalBytes(card.identity, asked.identity)) {
     throw new KithError('not-authentic', 'the card that was carried is of another identity');
@@ -107,17 +130,18 @@ export function openCarriedCard(
   if (addresses.way === 'clear' && !asked.isOwn) {
     throw new KithError('not-authentic', 'addresses of a friend were carried in clear');
   }
-  return encodeCard({ ...card, addresses: recordsOf(addresses, asked.pairs) });
+  const { records, heads } = whereaboutsOf(addresses, asked.pairs);
+  for (const head of heads) verifyHead(asked.identity, head);
+  return { card: encodeCard({ ...card, addresses: records }), heads };
 }
 
-function recordsOf(
-  addresses: CarriedCard['addresses'],
-  pairs: readonly BoxKeyPair[],
-): readonly AddressRecord[] {
-  if (addresses.way === 'none') return [];
-  if (addresses.way === 'clear') return decodeAddresses(addresses.records);
+const nowhere: Whereabouts = { records: [], heads: [] };
+
+function whereaboutsOf(addresses: CarriedCard['addresses'], pairs: readonly BoxKeyPair[]): Whereabouts {
+  if (addresses.way === 'none') return nowhere;
+  if (addresses.way === 'clear') return decodeWhereabouts(addresses.records);
   const pair = pairs.find(({ publicKey }) => equalBytes(publicKey, addresses.key));
   // Of an epoch that we weren't given, or garbled by whoever gave us the key: as good as none.
   const opened = pair === undefined ? undefined : openBox(addresses.sealed, pair);
-  return opened === undefined ? [] : decodeAddresses(opened);
+  return opened === undefined ? nowhere : decodeWhereabouts(opened);
 }
