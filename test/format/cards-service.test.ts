@@ -19,25 +19,28 @@ import {
   letterBytesMax,
   letterTextBytesMax,
 } from '../../lib/format/letter.ts';
+import { decodeHeadsFile, encodeHeadsFile, signHead, verifyHead } from '../../lib/format/signed-head.ts';
 import {
   answerBytesMax,
   decodeAnswers,
   decodeAsk,
   decodeCarried,
   decodeDelivered,
+  decodeHeads,
   decodePosted,
   decodeYes,
   encodeAnswers,
   encodeAsk,
   encodeCarried,
   encodeDelivered,
+  encodeHeads,
   encodePosted,
   encodeYes,
 } from '../../lib/services/cards/cards-codec.ts';
 import {
   carryCard,
-  decodeAddresses,
-  encodeAddresses,
+  decodeWhereabouts,
+  encodeWhereabouts,
   openCarriedCard,
   readCarriedCard,
   writeCarriedCard,
@@ -66,9 +69,14 @@ function keyOf(label: string, keyEpoch: number, isWhole: boolean): ContactKey {
 
 const keys = [keyOf('old', 0, true), keyOf('new', 7, false)];
 const bare = carryCard(ada.card(2, { revocations: [ada.revocation(2)] }), undefined);
-const records = encodeAddresses(
-  ada.card(2).addresses.toSorted((a, b) => compareBytes(a.deviceId, b.deviceId)),
-);
+const position = { logKey: idOf('log'), length: 258, hash: idOf('segment') };
+const { publicKey: deviceId, secretKey } = ada.device(1);
+const heads = [signHead(ada.identity, { deviceId, position }, secretKey)];
+const ownersHeads = [{ owner: ada.identity, heads }];
+const records = encodeWhereabouts({
+  records: ada.card(2).addresses.toSorted((a, b) => compareBytes(a.deviceId, b.deviceId)),
+  heads,
+});
 const carriedSamples: Readonly<Record<string, CarriedCard>> = {
   none: bare,
   sealed: { ...bare, addresses: { way: 'sealed', key: keys[0]?.publicKey ?? salt, sealed: idOf('box') } },
@@ -114,7 +122,7 @@ void describe('bodies of kith/cards', () => {
     golden('no contact keys', [], encodeContactKeys, decodeContactKeys);
     for (const [name, one] of Object.entries(carriedSamples))
       golden(`card ${name}`, one, encodeOne, decodeOne);
-    golden('addresses', decodeAddresses(records), encodeAddresses, decodeAddresses);
+    golden('whereabouts', decodeWhereabouts(records), encodeWhereabouts, decodeWhereabouts);
     golden('ask', asked, encodeAsk, decodeAsk);
     golden('answers', answers, encodeAnswers, readAnswers);
     golden('carried', carried, encodeCarried, decodeCarried);
@@ -122,6 +130,8 @@ void describe('bodies of kith/cards', () => {
     golden('delivered', posted.sealed, encodeDelivered, decodeDelivered);
     golden('letter', letter, encodeLetter, decodeLetter);
     golden('kept letter', kept, encodeKeptLetter, decodeKeptLetter);
+    golden('heads', heads, encodeHeads, decodeHeads);
+    golden('heads file', ownersHeads, encodeHeadsFile, decodeHeadsFile);
     golden('yes', true, encodeYes, decodeYes);
   });
 
@@ -158,7 +168,7 @@ void describe('a carried card', () => {
   void it('is whole for who has the contact key, and bare for who has another', () => {
     const sealed = decodeOne(encodeOne(carryCard(card, { key: pair.publicKey })));
     const open = (pairs: readonly ReturnType<typeof pairOf>[]): Uint8Array =>
-      openCarriedCard(sealed, { identity: ada.identity, pairs, isOwn: false });
+      openCarriedCard(sealed, { identity: ada.identity, pairs, isOwn: false }).card;
     assert.equal(toHex(open([pairOf('other'), pair])), toHex(encodeCard(card)));
     assert.deepEqual(decodeCard(open([pairOf('other')])).addresses, []);
     assert.deepEqual(decodeCard(open([])).certificates.length, 2);
@@ -167,11 +177,32 @@ void describe('a carried card', () => {
   void it('has addresses in clear for its subject alone', () => {
     const clear = decodeOne(encodeOne(carryCard(card, 'clear')));
     const asked = { identity: ada.identity, pairs: [] };
-    assert.equal(toHex(openCarriedCard(clear, { ...asked, isOwn: true })), toHex(encodeCard(card)));
+    assert.equal(toHex(openCarriedCard(clear, { ...asked, isOwn: true }).card), toHex(encodeCard(card)));
     assert.throws(
       () => openCarriedCard(clear, { ...asked, isOwn: false }),
       (error) => isKithError(error, 'not-authentic'),
     );
+  });
+
+  void it('brings heads that their device signed, and no others', () => {
+    const open = (told: typeof heads): unknown =>
+      openCarriedCard(decodeOne(encodeOne(carryCard(card, 'clear', told))), {
+        identity: ada.identity,
+        pairs: [],
+        isOwn: true,
+      }).heads;
+    assert.deepEqual(open(heads), heads);
+    const longer = heads.map((head) => ({ ...head, position: { ...position, length: 259 } }));
+    assert.throws(
+      () => open(longer),
+      (error) => isKithError(error, 'not-authentic'),
+    );
+    for (const head of heads) {
+      assert.throws(
+        () => verifyHead(ben.identity, head),
+        (error) => isKithError(error, 'not-authentic'),
+      );
+    }
   });
 
   void it('is of whom was asked for', () => {
@@ -232,8 +263,8 @@ fuzzDecoder('contact keys', [encodeContactKeys(keys)], canonical(decodeContactKe
 fuzzDecoder('carried cards', [encodeOne(smallSealed)], canonical(decodeOne, encodeOne));
 fuzzDecoder(
   'addresses',
-  [encodeAddresses(ada.card(1).addresses)],
-  canonical(decodeAddresses, encodeAddresses),
+  [encodeWhereabouts({ records: ada.card(1).addresses, heads })],
+  canonical(decodeWhereabouts, encodeWhereabouts),
 );
 fuzzDecoder('questions', [encodeAsk(asked)], canonical(decodeAsk, encodeAsk));
 fuzzDecoder(
@@ -254,3 +285,5 @@ fuzzDecoder(
 );
 fuzzDecoder('letters', [encodeLetter(letter)], canonical(decodeLetter, encodeLetter));
 fuzzDecoder('kept letters', [encodeKeptLetter(kept)], canonical(decodeKeptLetter, encodeKeptLetter));
+fuzzDecoder('heads', [encodeHeads(heads)], canonical(decodeHeads, encodeHeads));
+fuzzDecoder('files of heads', [encodeHeadsFile(ownersHeads)], canonical(decodeHeadsFile, encodeHeadsFile));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
@@ -86,6 +86,29 @@ describe('friends who moved', { skip: process.platform === 'win32' }, () => {
     await writeFile(address, old);
     await anna.up();
     await Promise.all([knows(ben, anna), knows(cleo, anna)]);
+  });
+
+  it('hear from a friend who stores nothing that there is more of their logs than a home that was put back has', async (test) => {
+    const [anna, ben] = await liveCircle(test, ['anna', 'ben']);
+    assert.ok(anna !== undefined && ben !== undefined);
+    await ben.vault.friendSet('anna', { deny: ['store'] });
+    await anna.down();
+    const old = `${anna.home}-old`;
+    await cp(anna.home, old, { recursive: true });
+    await anna.up();
+    await anna.sees(ben);
+    await anna.vault.configSet('spread', '2/3');
+    await anna.down();
+    // What the logs have grown by is told at the beginning of a session.
+    await anna.up();
+    await ben.hasHeadsOf(anna);
+    await anna.down();
+    await rm(anna.home, { recursive: true });
+    await rename(old, anna.home);
+    await anna.up();
+    await poll('anna is told', () =>
+      Promise.resolve(anna.problems.some(({ code }) => code === 'log-forked')),
+    );
   });
 
   it('have letters brought to them', async (test) => {

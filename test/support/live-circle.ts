@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { fromHex } from '../../lib/base/bytes.ts';
+import { equalBytes, fromHex } from '../../lib/base/bytes.ts';
 import type { Letters } from '../../lib/daemon/letters.ts';
 import { KithNode } from '../../lib/daemon/peer-node.ts';
 import { contactPairs, storedContactKeys } from '../../lib/trust/contact.ts';
@@ -9,7 +9,7 @@ import { initVault, openVault } from '../../lib/vault/index.ts';
 import type { Session } from '../../lib/vault/session.ts';
 import type { Problem, VaultApi } from '../../lib/vault/types.ts';
 import { poll } from './poll.ts';
-import { tempFolder } from './temp-folder.ts';
+import { makeTempFolder } from './temp-folder.ts';
 
 /** One person with a home, whose daemon's network can be started and stopped in this process: all real, over TCP on loopback. */
 export class LiveFriend {
@@ -111,6 +111,20 @@ export class LiveFriend {
     );
   }
 
+  /** Resolves when it was told how long a friend's logs are now. */
+  async hasHeadsOf(friend: LiveFriend): Promise<void> {
+    const { session } = friend.#up;
+    const own = session.logs.heads().filter(({ logKey }) => session.logs.isCurrent(logKey));
+    await poll(`${this.name} knows how long the logs of ${friend.name} are`, () => {
+      const told = this.#up.node.headsOf(friend.identity);
+      return Promise.resolve(
+        own.every(({ logKey, length }) =>
+          told.some(({ position }) => position.length === length && equalBytes(position.logKey, logKey)),
+        ),
+      );
+    });
+  }
+
   /** Says in the card that it can be met at one more address. */
   async addAddress(host: string, port: number): Promise<void> {
     const { session, node } = this.#up;
@@ -128,14 +142,17 @@ export class LiveFriend {
 
 /** People who are up and have added each other; all are closed when the test ends. */
 export async function liveCircle(test: TestContext, names: readonly string[]): Promise<LiveFriend[]> {
-  const folder = await tempFolder(test);
+  const { path: folder, remove } = await makeTempFolder();
   const people: LiveFriend[] = [];
+  test.after(async () => {
+    await Promise.all(people.map((one) => one.down()));
+    await remove();
+  });
   for (const name of names) {
     const home = join(folder, name);
     const friend = new LiveFriend(name, await initVault({ home, name }), home);
-    test.after(() => friend.down());
-    await friend.up();
     people.push(friend);
+    await friend.up();
   }
   for (const one of people) {
     for (const other of people) if (other !== one) await one.vault.friendAdd(await other.vault.card());

@@ -5,6 +5,7 @@ import { isKithError } from '../../lib/base/errors.ts';
 import { boxKeyPair } from '../../lib/crypto/sign.ts';
 import { AskAround, liarMs, type AskLinks } from '../../lib/daemon/ask-around.ts';
 import { decodeCard, verifyCard, type Card } from '../../lib/format/card.ts';
+import { signHead } from '../../lib/format/signed-head.ts';
 import type { PeerInfo } from '../../lib/net/service.ts';
 import { decodeAsk, encodeAnswers, type Answer } from '../../lib/services/cards/cards-codec.ts';
 import { carryCard, type CarriedCard } from '../../lib/services/cards/carried-card.ts';
@@ -29,6 +30,7 @@ class Links implements AskLinks {
   readonly learned: Uint8Array[] = [];
   readonly dropped: string[] = [];
   readonly own: Uint8Array[] = [];
+  readonly heads: string[] = [];
   /** What a carrier says of an identity. */
   answer: (identity: Uint8Array) => CarriedCard | undefined = () => undefined;
   #checks = new Set<() => void>();
@@ -41,7 +43,8 @@ class Links implements AskLinks {
       links: this,
       identity: me.identity,
       pairsOf: () => [pair],
-      onOwn: (card) => Promise.resolve(void this.own.push(card)),
+      onHeads: (identity, heads) => void this.heads.push(`${heads.length} of ${toHex(identity)}`),
+      onOwn: ({ card }) => Promise.resolve(void this.own.push(card)),
       random: (count) => seeded.bytes(count),
       timers: this.timers,
       onTrouble: (words) => assert.fail(words),
@@ -131,6 +134,9 @@ async function started(links: Links): Promise<Links> {
 }
 
 const [ben, cleo] = people as [SamplePerson, SamplePerson];
+const { publicKey: deviceId, secretKey } = ada.device(1);
+const position = { logKey: ada.identity, length: 7, hash: ada.identity };
+const adasHeads = [signHead(ada.identity, { deviceId, position }, secretKey)];
 const carriedAda = (card: Card = ada.card()): CarriedCard => carryCard(card, { key: pair.publicKey });
 
 describe('asking around', () => {
@@ -149,12 +155,13 @@ describe('asking around', () => {
     links.here = [cleo];
     links.answer = (identity) => {
       if (toHex(identity) === toHex(me.identity)) return carryCard(me.card(2), 'clear');
-      return carriedAda();
+      return carryCard(ada.card(), { key: pair.publicKey }, adasHeads);
     };
     await started(links);
     assert.equal(links.learned.length > 0, true);
     assert.equal(decodeCard(links.learned[0] ?? new Uint8Array(0)).addresses.length, 1);
     assert.equal(decodeCard(links.own[0] ?? new Uint8Array(0)).addresses.length, 2);
+    assert.deepEqual(links.heads, [`1 of ${toHex(ada.identity)}`]);
     assert.deepEqual(links.dropped, []);
   });
 
@@ -214,6 +221,14 @@ describe('asking around', () => {
       'an address that another signed',
       carriedAda(
         ada.card(1, { addresses: ada.card(1).addresses.map((record) => ({ ...record, counter: 9 })) }),
+      ),
+    ],
+    [
+      'a head that nobody signed',
+      carryCard(
+        ada.card(),
+        { key: pair.publicKey },
+        adasHeads.map((head) => ({ ...head, position: { ...position, length: 8 } })),
       ),
     ],
     ['addresses in clear', carryCard(ada.card(), 'clear')],

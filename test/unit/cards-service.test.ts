@@ -55,6 +55,8 @@ class World {
         return this.error === undefined ? Promise.resolve() : Promise.reject(this.error);
       },
       onContact: (_, keys) => Promise.resolve(void this.given.push(keys)),
+      headsOf: () => [],
+      onHeads: () => undefined,
       onCarried: () => (this.error === undefined ? Promise.resolve() : Promise.reject(this.error)),
       onPosted: (_, { sealed }) => Promise.resolve(sealed.length > 3),
       onDelivered: (_, sealed) => Promise.resolve(sealed.length > 3),
@@ -98,7 +100,7 @@ describe('kith/cards, answering', () => {
     assert.equal(one.carried.addresses.way, 'sealed');
     assert.deepEqual(one.carried.card.addresses, []);
     const open = (pairs: readonly (typeof contact)[]): Card =>
-      decodeCard(openCarriedCard(one.carried, { identity: ada.identity, pairs, isOwn: false }));
+      decodeCard(openCarriedCard(one.carried, { identity: ada.identity, pairs, isOwn: false }).card);
     assert.equal(open([contact]).addresses.length, 2);
     assert.equal(open([]).addresses.length, 0);
   });
