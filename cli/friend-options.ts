@@ -1,5 +1,6 @@
 import { KithError } from '../lib/base/errors.ts';
 import { parseRate } from '../lib/base/rate.ts';
+import { parseVisibility } from '../lib/trust/visibility.ts';
 import type { FriendOptions } from '../lib/vault/types.ts';
 import type { Args } from './args.ts';
 import type { OptionSpecs } from './command.ts';
@@ -19,6 +20,12 @@ export const friendOptionSpecs: OptionSpecs = {
     describe: 'Under which roof their computer is: what is in one house can be lost together',
   },
   allow: { type: 'list', value: 'SERVICES', describe: 'What this friend may use here, such as store,cards' },
+  visibility: {
+    type: 'text',
+    value: 'HOW',
+    describe:
+      'Whether this friend may find you through your other friends: yes, introduce (tell others of you, no more), no',
+  },
   deny: { type: 'list', value: 'SERVICES', describe: 'What this friend may no longer use here' },
   'limit-upload': {
     type: 'text',
@@ -58,6 +65,7 @@ export function friendOptions(args: Args): FriendOptions {
   const name = args.text('name');
   const household = args.text('household');
   const quotaBytes = args.size('quota');
+  const visibility = args.text('visibility');
   const allow = names(args, 'allow');
   const deny = names(args, 'deny');
   const uploadLimit = friendRate(args, 'limit-upload');
@@ -66,6 +74,7 @@ export function friendOptions(args: Args): FriendOptions {
     ...(name !== undefined && { name }),
     ...(quotaBytes !== undefined && { quotaBytes }),
     ...(household !== undefined && { household }),
+    ...(visibility !== undefined && { visibility: parseVisibility(visibility) }),
     ...(allow.length > 0 && { allow }),
     ...(deny.length > 0 && { deny }),
     ...(uploadLimit !== undefined && { uploadLimit }),

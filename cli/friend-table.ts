@@ -18,6 +18,12 @@ const viaWords: Readonly<Record<NonNullable<FriendInfo['via']>, string>> = {
   relay: 'online, relayed',
 };
 
+const visibilityWords: Readonly<Record<FriendInfo['visibility'], string>> = {
+  yes: 'also through our common friends',
+  introduce: 'only directly; may tell common friends where I am',
+  no: 'only directly',
+};
+
 function stateWords(friend: FriendInfo): string {
   if (!friend.online) return 'away';
   const words = friend.via === null ? 'online' : viaWords[friend.via];
@@ -53,6 +59,7 @@ export function friendLines(friend: FriendInfo): string[] {
     ['invite', friend.invite],
     ['safety words', friend.safetyWords],
     ['may use', friend.allow.map(shown).join(', ') || 'nothing'],
+    ['finds me', visibilityWords[friend.visibility]],
     ['room I give', roomWords(friend.usedByThem, friend.quotaGiven)],
     ['reserved', friend.reservedByThem === null ? null : formatSize(friend.reservedByThem)],
     ['in trash', friend.trashOfThem === null ? null : formatSize(friend.trashOfThem)],

@@ -35,6 +35,7 @@ export function friendJson(friend: FriendInfo): Record<string, unknown> {
     reason: friend.reason,
     steps: friend.steps.map(stepJson),
     allow: friend.allow,
+    visibility: friend.visibility,
     quota_given: friend.quotaGiven,
     used_by_them: friend.usedByThem,
     quota_received: friend.quotaReceived,

@@ -30,6 +30,7 @@ export const friendSetCommand: Command = {
       'kith friend set ben --quota 0',
       'ben can store nothing more here; what is here stays, and he can fetch it',
     ],
+    ['kith friend set ben --visibility no', 'ben can no longer find you through your other friends'],
     ['kith friend set ben --deny store', 'ben can neither store nor fetch here; what is here stays'],
   ],
   onInterrupt: 'stop',

@@ -1,6 +1,7 @@
 import { KithError } from '../base/errors.ts';
 import type { TypedRates } from '../base/rate.ts';
 import { absolutePath, count, fields, flag, listOf, oneOf, optional, text, type Check } from './checks.ts';
+import { visibilities } from '../trust/visibility.ts';
 import type {
   BackupOptions,
   CheckOptions,
@@ -43,6 +44,7 @@ const friendOptions = {
   deny: listOf(text),
   uploadLimit: count,
   downloadLimit: count,
+  visibility: oneOf(...visibilities),
 };
 
 const force = optional(fields({ force: flag }));

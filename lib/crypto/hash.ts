@@ -34,6 +34,9 @@ export const contexts = {
   lanDoorstep: 'kith 2026 local network doorstep v1',
   inviteText: 'kith 2026 invite text checksum v1',
   safetyWords: 'kith 2026 safety words v1',
+  contact: 'kith 2026 contact key v1',
+  identityTag: 'kith 2026 identity tag v1',
+  letter: 'kith 2026 letter name v1',
 } as const;
 
 /** The name of a context in the table. */

@@ -48,6 +48,25 @@ export function boxKeyPair(seed: Uint8Array): BoxKeyPair {
   return { publicKey, secretKey };
 }
 
+/** The public half that belongs to an X25519 secret half (RFC 7748). */
+export function boxPublicKeyOf(secretKey: Uint8Array): Uint8Array {
+  const publicKey = new Uint8Array(publicKeyBytes);
+  sodium.crypto_scalarmult_base(publicKey, secretKey);
+  return publicKey;
+}
+
+/** False for the few public keys (of small order, such as zeros) with which everybody shares the same secret. */
+export function canSealTo(publicKey: Uint8Array): boolean {
+  if (publicKey.length !== publicKeyBytes) return false;
+  try {
+    sealBox(new Uint8Array(0), publicKey);
+    return true;
+  } catch {
+    // libsodium refuses them; nothing else can go wrong with arguments of these lengths.
+    return false;
+  }
+}
+
 /** Seals to a public key; the sender stays unknown, so who made it must be shown by a signature around it. */
 export function sealBox(message: Uint8Array, publicKey: Uint8Array): Uint8Array {
   const sealed = new Uint8Array(message.length + sealedBoxExtraBytes);

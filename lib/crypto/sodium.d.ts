@@ -11,6 +11,7 @@ declare module 'sodium-native' {
     crypto_sign_ed25519_sk_to_curve25519(boxSecret: Uint8Array, secretKey: Uint8Array): void;
     crypto_scalarmult(shared: Uint8Array, secret: Uint8Array, publicKey: Uint8Array): void;
     crypto_box_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void;
+    crypto_scalarmult_base(publicKey: Uint8Array, secretKey: Uint8Array): void;
     crypto_box_seal(ciphertext: Uint8Array, message: Uint8Array, publicKey: Uint8Array): void;
     crypto_box_seal_open(
       message: Uint8Array,

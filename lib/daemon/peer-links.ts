@@ -9,7 +9,7 @@ import { EndpointHints } from '../net/endpoint-hints.ts';
 import type { LanDiscovery } from '../net/lan-discovery.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
-import type { Service, ServiceCaller } from '../net/service.ts';
+import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
 import type { RateLimits } from '../net/shaper.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
@@ -237,9 +237,57 @@ export class PeerLinks {
     });
   }
 
-  /** Calls to one service of a friend. */
-  caller(id: string, service: string): ServiceCaller {
-    return this.#network.caller(identityOf(id), service);
+  /** Calls to one service of a friend, or of that device of it. */
+  caller(id: string, service: string, deviceId?: Uint8Array): ServiceCaller {
+    return this.#network.caller(identityOf(id), service, deviceId);
+  }
+
+  /** The devices with which there is a session now. */
+  peers(): PeerInfo[] {
+    return this.#network.peers();
+  }
+
+  /** Friends that sessions are wanted with, and whether each was dialled in vain since it was last there. */
+  sought(): ReadonlyMap<string, boolean> {
+    return this.#network.sought();
+  }
+
+  /** Calls `check` whenever somebody comes, goes or was tried; what it gives ends that. */
+  watch(check: () => void): () => void {
+    this.#watchers.add(check);
+    return () => void this.#watchers.delete(check);
+  }
+
+  /**
+   * Takes what somebody says of a friend: with new addresses it is dialled at once. KithError `not-authentic`, `malformed`, `too-new` and
+   * `limit-exceeded` as for the card of a hello; nothing is taken of a card that isn't a friend's. True if something was new.
+   */
+  async learn(identity: Uint8Array, card: Uint8Array): Promise<boolean> {
+    return await this.#learn(() => this.book.learn(identity, identity, card));
+  }
+
+  /** The same of what a friend's device shows of itself in a session. */
+  async learnShown({ identity, deviceId }: PeerInfo, card: Uint8Array): Promise<boolean> {
+    return await this.#learn(() => this.book.learn(identity, deviceId, card));
+  }
+
+  async #learn(learn: () => Promise<boolean>): Promise<boolean> {
+    const { revision } = this.book;
+    await learn();
+    if (this.book.revision === revision || this.#closing !== undefined) return false;
+    this.#transports?.setEntries(cardEntries(this.book.wanted()));
+    this.#network.refresh();
+    return true;
+  }
+
+  /** Has those who wait look again: something that they go by has changed. */
+  recheck(): void {
+    for (const check of this.#watchers) check();
+  }
+
+  /** Ends the sessions of a friend who told a lie. */
+  drop(id: string, words: string): void {
+    this.#network.drop(identityOf(id), words);
   }
 
   /** With `awayMs` once `start` has begun to look for friends. */

@@ -5,11 +5,14 @@ import { isKithError, messageOf } from '../base/errors.ts';
 import type { GivenRates } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
+import { LetterBox } from '../custody/letter-box.ts';
 import { endpointCountMax, validHost } from '../format/address-body.ts';
 import { encodeCard } from '../format/card.ts';
 import { meetingPointsMax, type InviteHints } from '../format/invite.ts';
+import type { SignedHead } from '../format/signed-head.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
+import { callsCards } from '../services/cards/cards-service.ts';
 import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
 import { ownCard } from '../trust/card.ts';
@@ -30,10 +33,12 @@ import { inviteAnswers, pendingMeetingPoints } from '../vault/invite-answers.ts'
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { addressesNow, watchAddresses } from './address-watch.ts';
+import { CardsNode } from './cards-node.ts';
 import { hostPortText } from './host-port.ts';
 import { friendLimits } from './friend-limits.ts';
 import { chosenMeetingPoints, Finding } from './finding.ts';
 import { keepPort, keptPort } from './kept-port.ts';
+import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { NodeLimits } from './node-limits.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -67,6 +72,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   onBulkFree: (() => void) | undefined;
   /** Records that the network has brought about. */
   readonly #writing = new TaskSet();
+  readonly #cards: CardsNode;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #note: Note = () => undefined;
@@ -90,6 +96,13 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#plugins = plugins;
     const { vaultId, deviceId, deviceSecretKey } = session.device;
     const { random, clock } = session.surroundings;
+    this.#cards = new CardsNode({
+      session,
+      links: () => this.#links,
+      ownCard: () => cardOf(session),
+      box: options === undefined ? undefined : letterBoxOf(session),
+      onOvertaken: () => this.#publishAgain(),
+    });
     this.#links = new PeerLinks({
       vaultId,
       device: { publicKey: deviceId, secretKey: deviceSecretKey },
@@ -97,6 +110,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       friends: () => session.state.friends(),
       ownCard: () => cardOf(session),
       onLearned: (identityHex, card) => {
+        this.#cards.friendChanged(identityHex);
         session.learnFriendCard(identityHex, card).catch((error: unknown) => {
           session.problem({
             item: identityHex.slice(0, 16),
@@ -110,7 +124,12 @@ export class KithNode implements PeerNode, FriendNetwork {
       onInviteRefused: (friendId, error) => {
         this.#noted(inviteRefused(session, friendId, error));
       },
-      services: [this.#storeService(), ...(plugins?.services ?? [])],
+      // A command that works by itself only calls.
+      services: [
+        this.#storeService(),
+        options === undefined ? callsCards : this.#cards.service,
+        ...(plugins?.services ?? []),
+      ],
       random,
       clock,
       onPresence: (friendId, online) => {
@@ -162,6 +181,21 @@ export class KithNode implements PeerNode, FriendNetwork {
     return this.#finding?.standing(this.addresses);
   }
 
+  /** Tells friends who are here what our card says now: after a change of certificates or revocations. */
+  ownCardChanged(): void {
+    this.#cards.ownCardChanged();
+  }
+
+  /** The longest that is known of each of a friend's logs, as its devices told it. */
+  headsOf(identity: Uint8Array): readonly SignedHead[] {
+    return this.#cards.headsOf(identity);
+  }
+
+  /** Letters to friends who are away, by way of others, and from them. */
+  get letters(): Letters {
+    return this.#cards.letters;
+  }
+
   get listen(): string | null {
     return this.listening;
   }
@@ -200,6 +234,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       onMapping: () => void this.#republish(),
     });
     this.#links.start();
+    await this.#cards.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
     this.#endWatch = watchAddresses((addresses) => void this.#republish(addresses));
@@ -217,6 +252,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
     await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
     this.#links.start();
+    await this.#cards.start();
     await this.#links.settle(friendsMsMax, signal);
   }
 
@@ -229,16 +265,27 @@ export class KithNode implements PeerNode, FriendNetwork {
     const own = listenEndpoints(listening, networkInterfaces());
     const endpoints = [...(this.#finding?.outside ?? []), ...own].slice(0, endpointCountMax);
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
+    this.#cards.ownCardChanged();
+  }
+
+  /** Friends have a newer record of this device than its home, which was put back from an old copy: ours goes above it. */
+  #publishAgain(): void {
+    const { ownAddress, name } = this.#session;
+    const published =
+      this.#listening === undefined
+        ? ownAddress.publish(name, ownAddress.endpoints).then(() => this.#cards.ownCardChanged())
+        : this.#publish();
+    published.catch((error: unknown) => this.#cardTrouble(error));
+  }
+
+  #cardTrouble(error: unknown): void {
+    const code = isKithError(error) ? error.code : 'internal';
+    this.#session.problem({ item: 'the own card', message: messageOf(error), code });
   }
 
   /** Where we can be met has changed while friends know us; `addresses` are those that this computer has now. Never rejects. */
   async #republish(addresses: ReadonlySet<string> = addressesNow()): Promise<void> {
-    try {
-      await this.#publish();
-    } catch (error) {
-      const code = isKithError(error) ? error.code : 'internal';
-      this.#session.problem({ item: 'the own card', message: messageOf(error), code });
-    }
+    await this.#publish().catch((error: unknown) => this.#cardTrouble(error));
     this.#links.rediscover(addresses);
   }
 
@@ -281,6 +328,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   refresh(): void {
     this.#links.refresh();
     this.#limits.apply();
+    this.#cards.refresh();
   }
 
   settingsChanged(): void {
@@ -330,11 +378,13 @@ export class KithNode implements PeerNode, FriendNetwork {
   async #close(): Promise<void> {
     this.#endWatch();
     this.#limits.close();
+    this.#cards.close();
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#finding?.close();
     await this.#links.close();
     await this.#writing.allEnded();
+    await this.#cards.ended();
     await this.#plugins?.close();
   }
 
@@ -375,6 +425,10 @@ export class KithNode implements PeerNode, FriendNetwork {
         (await this.#hosting?.check()) ?? { available: false, foreign: false, reason: 'not open yet' },
     });
   }
+}
+
+function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBox {
+  return new LetterBox({ disk, home, nowNs: () => clock.nowNs() });
 }
 
 function cardOf(session: Session): Uint8Array {

@@ -2,11 +2,15 @@ import { toHex } from '../base/bytes.ts';
 import type { GivenRates } from '../base/rate.ts';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../crypto/random.ts';
+import type { BoxKeyPair } from '../crypto/sign.ts';
 import { encodeAddressBody, encodeCard, type Card } from '../format/card.ts';
 import { decodeCertificate } from '../format/certificate.ts';
 import { signAddressRecord, type FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { RateLimits } from '../net/shaper.ts';
+import { systemTimers } from '../net/timers.ts';
+import { callsCards } from '../services/cards/cards-service.ts';
+import { contactPairs, storedContactKeys } from '../trust/contact.ts';
 import type { BookRecord } from '../trust/friends-book.ts';
 import type {
   FriendRef,
@@ -16,6 +20,7 @@ import type {
   RecoveryConnection,
   RecoveryNetwork,
 } from '../vault/friend-network.ts';
+import { AskAround } from './ask-around.ts';
 import { callsStore, PeerLinks } from './peer-links.ts';
 import { dialOnly } from './peer-node.ts';
 
@@ -61,6 +66,9 @@ function cardOfDevice(device: RecoveringDevice): Uint8Array {
 
 class RecoveryNode implements RecoveryConnection {
   readonly listen = null;
+  readonly #around: AskAround;
+  /** By id: what opens the addresses that others tell of a friend. */
+  readonly #pairs = new Map<string, readonly BoxKeyPair[]>();
   readonly #links: PeerLinks;
   /** Friends by id: those of the cards given, then those of the catalog. */
   readonly #friends: Map<string, BookRecord>;
@@ -87,24 +95,38 @@ class RecoveryNode implements RecoveryConnection {
       ownCard: () => own,
       // What is learned stays with the links; the daemon hears it again when it dials.
       onLearned: () => undefined,
-      services: [callsStore],
+      services: [callsStore, callsCards],
       random: systemRandom,
       clock: systemClock,
       onPresence: () => undefined,
     });
     this.#links.setLimits(limits);
+    this.#around = new AskAround({
+      links: this.#links,
+      identity: device.vaultId,
+      pairsOf: (id) => this.#pairs.get(id) ?? [],
+      onOwn: () => Promise.resolve(),
+      random: systemRandom,
+      timers: systemTimers,
+      // Who else can be found is worth a try, and no more.
+      onTrouble: () => undefined,
+      onAnswered: () => this.#links.recheck(),
+    });
   }
 
   async open(): Promise<void> {
     await this.#links.open(dialOnly);
     this.#links.start();
+    this.#around.start();
   }
 
   know(friends: readonly FriendRecord[]): void {
     for (const record of friends) {
       // A card that was given for the recovery may be newer than the catalog's: the book merges both.
       const known = this.#friends.get(toHex(record.identity));
-      if (record.state === 1 && known === undefined) this.#friends.set(toHex(record.identity), record);
+      const id = toHex(record.identity);
+      if (record.state === 1 && known === undefined) this.#friends.set(id, record);
+      this.#pairs.set(id, contactPairs(storedContactKeys(record.extensions)));
     }
     this.#links.refresh();
   }
@@ -121,7 +143,13 @@ class RecoveryNode implements RecoveryConnection {
 
   waitForAll(ids: readonly string[], msMax: number, signal?: AbortSignal): Promise<void> {
     const done = (): boolean =>
-      ids.every((id) => this.presence(id).online || this.refused(id) || this.#links.wasTried(id));
+      ids.every(
+        (id) =>
+          this.presence(id).online ||
+          this.refused(id) ||
+          // Another friend may know where it is now.
+          (this.#links.wasTried(id) && !this.#around.isHopeful(id)),
+      );
     return this.#links.waitUntil(done, msMax, signal);
   }
 
@@ -147,6 +175,7 @@ class RecoveryNode implements RecoveryConnection {
   }
 
   close(): Promise<void> {
+    this.#around.close();
     return this.#links.close();
   }
 }

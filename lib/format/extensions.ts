@@ -57,3 +57,14 @@ export function readExtensions(reader: ByteReader, known: ReadonlySet<number>): 
 export function extensionOf(fields: readonly Extension[], tag: number): Uint8Array | undefined {
   return fields.find((field) => field.tag === tag)?.bytes;
 }
+
+/** The fields with the one of this tag set to other bytes, or left out for undefined. Shares the others. */
+export function withExtension(
+  fields: readonly Extension[],
+  tag: number,
+  bytes: Uint8Array | undefined,
+): Extension[] {
+  const others = fields.filter((field) => field.tag !== tag);
+  if (bytes === undefined) return others;
+  return [...others, { tag, bytes }].sort((a, b) => a.tag - b.tag);
+}

@@ -1,4 +1,5 @@
 import { KithError } from '../base/errors.ts';
+import { BrokenPeer } from './broken-peer.ts';
 import type { BulkBudget } from './bulk-budget.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
 import type { CallWiring } from './call-client.ts';
@@ -230,8 +231,10 @@ export class CallServer {
       checkReply(reply, call.message);
       await this.#answer(call, reply);
     } catch (error) {
-      const message = encodeFailure(failureOf(id, error));
+      const cause: unknown = error instanceof BrokenPeer ? error.cause : error;
+      const message = encodeFailure(failureOf(id, cause));
       await this.#wiring.gate.send(() => this.#send(callKind.failure, message)).catch(() => {});
+      if (error instanceof BrokenPeer && !this.#ended) this.#wiring.onBroken(cause);
     }
     this.#finish(call);
   }

@@ -244,10 +244,19 @@ export class Network {
     return this.#sessions.current(deviceId)?.isOpen === true;
   }
 
-  /** Calls to a service of an identity, over whichever of its devices grants it at the moment of the call. */
-  caller(identity: Uint8Array, service: string): ServiceCaller {
+  /**
+   * Calls to a service of an identity, over whichever of its devices grants it at the moment of the call, or over that one
+   * device.
+   */
+  caller(identity: Uint8Array, service: string, deviceId?: Uint8Array): ServiceCaller {
     const client = (): ReturnType<Session['client']> => {
       for (const session of this.#sessionsOf(identity)) {
+        if (
+          deviceId !== undefined &&
+          session.peer !== undefined &&
+          !equalBytes(session.peer.deviceId, deviceId)
+        )
+          continue;
         const found = session.client(service);
         if (found !== undefined) return found;
       }
@@ -264,6 +273,11 @@ export class Network {
         return await found.call(method, body, options);
       },
     };
+  }
+
+  /** Ends all sessions of an identity, as after a broken rule of the wire: an answer of it was a lie. */
+  drop(identity: Uint8Array, words: string): void {
+    for (const session of this.#sessionsOf(identity)) session.end('broken', words);
   }
 
   presence(identityHex: string): PeerPresence {
@@ -293,6 +307,16 @@ export class Network {
   /** True if each device of the identity was dialled in vain at least once since it was last there. */
   wasTried(identity: Uint8Array): boolean {
     return this.#tried(identity);
+  }
+
+  /** Hex of the identities that sessions are wanted with, and whether each was dialled in vain, as `wasTried` says. One pass over all. */
+  sought(): Map<string, boolean> {
+    const sought = new Map<string, boolean>();
+    for (const peer of this.#wanted()) {
+      const id = toHex(peer.identity);
+      sought.set(id, (sought.get(id) ?? true) && this.#triedDevice(peer));
+    }
+    return sought;
   }
 
   /** True if somebody answered for the identity at the last try, and didn't know us. */
@@ -403,10 +427,12 @@ export class Network {
 
   #tried(identity: Uint8Array): boolean {
     const devices = this.#wanted().filter((peer) => equalBytes(peer.identity, identity));
-    // Who didn't answer in the little time of a first try may only be slow.
-    return devices.every(({ deviceId }) =>
-      this.#dialler.tried(deviceId, this.#slow.has(toHex(deviceId)) ? 2 : 1),
-    );
+    return devices.every((peer) => this.#triedDevice(peer));
+  }
+
+  /** Who didn't answer in the little time of a first try may only be slow. */
+  #triedDevice({ deviceId }: WantedPeer): boolean {
+    return this.#dialler.tried(deviceId, this.#slow.has(toHex(deviceId)) ? 2 : 1);
   }
 
   #target(peer: WantedPeer): DialTarget {

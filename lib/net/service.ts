@@ -81,7 +81,7 @@ export interface OutgoingReply {
 
 /** One side's half of a service in one session. */
 export interface ServiceHandler {
-  /** Answers a call; a KithError thrown becomes the caller's. Calls run side by side. */
+  /** Answers a call; a KithError thrown becomes the caller's, a BrokenPeer ends the session as well. Calls run side by side. */
   handle(call: IncomingCall): Promise<OutgoingReply>;
   /** The session has ended, or the grant was taken back; calls under way have had their signals fired. */
   closed(): void;

@@ -101,6 +101,14 @@ export interface CardDevice {
   readonly address: AddressRecord | undefined;
 }
 
+/** Certificates of the devices that belong to the card's identity, the newest last. */
+export function certificatesOf(card: Card): Certificate[] {
+  const revoked = new Set(card.revocations.map(({ deviceId }) => idKey(deviceId)));
+  return [...card.certificates]
+    .sort(compareCertificates)
+    .filter(({ deviceId }) => !revoked.has(idKey(deviceId)));
+}
+
 /** Certified and not revoked; those with the newest address record first. */
 export function devicesOf(card: Card): CardDevice[] {
   const revoked = new Set(card.revocations.map(({ deviceId }) => idKey(deviceId)));

@@ -1,8 +1,10 @@
 import { equalBytes, fromHex } from '../base/bytes.ts';
 import { isKithError } from '../base/errors.ts';
 import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
+import type { ContactKey } from '../format/contact-keys.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import { cardCovers, mergeCards } from '../trust/card.ts';
+import { withContactKeys } from '../trust/contact.ts';
 import { appendFriend, friendLock } from './friend-records.ts';
 import type { Session } from './session.ts';
 
@@ -10,12 +12,13 @@ import type { Session } from './session.ts';
 const waitingMax = 1024;
 
 /**
- * Cards of friends that the network has seen grow, on their way into the friends book. A home that was put back from an old copy must
- * hear of its own later records before it appends: until some holder was heard in this process, cards wait.
+ * Cards of friends that the network has seen grow, and contact keys that they gave, on their way into the friends book. A home that was put back from an old copy must
+ * hear of its own later records before it appends: until some holder was heard in this process, they wait.
  */
 export class CardInbox {
   readonly #session: Session;
   readonly #waiting = new Map<string, Uint8Array>();
+  readonly #waitingKeys = new Map<string, readonly ContactKey[]>();
   #isOpen = false;
 
   constructor(session: Session) {
@@ -27,7 +30,27 @@ export class CardInbox {
     this.#isOpen = true;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
+    const waitingKeys = [...this.#waitingKeys];
+    this.#waitingKeys.clear();
     for (const [identityHex, card] of waiting) await this.take(identityHex, card);
+    for (const [identityHex, keys] of waitingKeys) await this.takeContact(identityHex, keys);
+  }
+
+  /** What a friend gives to be found by (docs/formats/cards-service.md), verified. True if it is in the book now. */
+  async takeContact(identityHex: string, keys: readonly ContactKey[]): Promise<boolean> {
+    if (!this.#isOpen) {
+      if (this.#waitingKeys.size < waitingMax) this.#waitingKeys.set(identityHex, keys);
+      return false;
+    }
+    return await friendLock(this.#session).run(async () => {
+      const record = this.#recordOf(identityHex);
+      if (record === undefined) return false;
+      const extensions = withContactKeys(record.extensions, keys);
+      if (extensions === undefined) return true;
+      await appendFriend(this.#session, { ...record, extensions });
+      this.#session.loadHolders();
+      return true;
+    });
   }
 
   /** True if the card, or all that it says, is in the book now. */

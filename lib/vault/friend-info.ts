@@ -4,6 +4,7 @@ import { isKithError, messageOf } from '../base/errors.ts';
 import type { Card } from '../format/card.ts';
 import { limitsOfFriend } from '../format/friend-limits.ts';
 import { cleanName, devicesOf, endpointsOf } from '../trust/card.ts';
+import { visibilityOf } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
 import type { Census } from './census.ts';
 import { holdersAtOnce } from './holder-book.ts';
@@ -96,6 +97,7 @@ export async function friendInfo(
     reason: presence.online ? trouble : awayWords(pending.invite, pending.words, trouble),
     steps: presence.steps ?? [],
     allow: [...record.grants],
+    visibility: visibilityOf(record.extensions),
     quotaGiven: record.quotaGivenBytes,
     usedByThem: hosted?.usedBytes ?? null,
     reservedByThem: hosted?.reservedBytes ?? null,

@@ -1,4 +1,3 @@
-import { equalBytes } from '../base/bytes.ts';
 import { isKithError } from '../base/errors.ts';
 import type { Extension } from '../format/extensions.ts';
 import { limitsOfFriend, withFriendLimits, type FriendLimits } from '../format/friend-limits.ts';
@@ -25,14 +24,4 @@ export function limitsAfter(extensions: readonly Extension[], options: FriendOpt
     uploadLimit: after(uploadLimit, before.uploadLimit),
     downloadLimit: after(downloadLimit, before.downloadLimit),
   });
-}
-
-export function sameExtensions(a: readonly Extension[], b: readonly Extension[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every(({ tag, bytes }, i) => {
-      const other = b[i];
-      return other !== undefined && other.tag === tag && equalBytes(bytes, other.bytes);
-    })
-  );
 }

@@ -3,14 +3,16 @@ import { KithError } from '../base/errors.ts';
 import { decodeCardText, encodeCardText } from '../format/card-text.ts';
 import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
 import { nameTextBytesMax } from '../format/fields.ts';
-import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
+import type { Extension } from '../format/extensions.ts';
+import { encodeFriendRecord, friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import { cardCovers, cleanName, mergeCards, nameOfCard, ownCard } from '../trust/card.ts';
 import { friendCountMax } from '../trust/friends-book.ts';
 import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
+import { withVisibility } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
-import { limitsAfter, sameExtensions } from './friend-rates.ts';
+import { limitsAfter } from './friend-rates.ts';
 import { writeFriend } from './friend-records.ts';
 import { withoutPending } from './pending-invite.ts';
 import type { KnownFriend } from './known-holder.ts';
@@ -76,6 +78,11 @@ export function nameFromCard(read: Card): string {
   return name.trim() || `friend-${toHex(read.identity).slice(0, 8)}`;
 }
 
+function extensionsAfter({ extensions }: FriendRecord, options: FriendOptions): readonly Extension[] {
+  const limited = limitsAfter(extensions, options);
+  return options.visibility === undefined ? limited : withVisibility(limited, options.visibility);
+}
+
 /** A record after options were taken in. KithError `usage`. */
 function withOptions(session: Session, record: FriendRecord, options: FriendOptions): FriendRecord {
   const { name, household = record.household, quotaBytes = record.quotaGivenBytes } = options;
@@ -89,21 +96,13 @@ function withOptions(session: Session, record: FriendRecord, options: FriendOpti
     household,
     quotaGivenBytes: quotaBytes,
     grants: changeGrants(record.grants, options),
-    extensions: limitsAfter(record.extensions, options),
+    extensions: extensionsAfter(record, options),
   };
 }
 
+/** But for their times. */
 function sameRecord(a: FriendRecord, b: FriendRecord): boolean {
-  return (
-    a.state === b.state &&
-    a.name === b.name &&
-    a.household === b.household &&
-    a.quotaGivenBytes === b.quotaGivenBytes &&
-    equalBytes(a.card, b.card) &&
-    sameExtensions(a.extensions, b.extensions) &&
-    a.grants.length === b.grants.length &&
-    a.grants.every((grant, i) => grant === b.grants[i])
-  );
+  return equalBytes(encodeFriendRecord({ ...a, atNs: 0n }), encodeFriendRecord({ ...b, atNs: 0n }));
 }
 
 /** The union of the card that the book has and one that was given, as bytes; the book's own where it says all. */

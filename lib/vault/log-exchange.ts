@@ -6,6 +6,7 @@ import type { LogBook } from '../catalog/log-book.ts';
 import type { Heard, LogCopies } from '../catalog/log-copies.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
+import type { LogPosition } from '../format/log-position.ts';
 import { decodeKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { DeviceKeys } from '../trust/device.ts';
@@ -85,6 +86,29 @@ export class LogExchange {
         });
       });
       return { reached, gone: lost };
+    });
+  }
+
+  /**
+   * Positions of logs that this very device signed, and somebody kept. If one is beyond what is here, this home was put back from an old
+   * copy: fresh logs are opened, as when a holder has a longer copy. True then.
+   */
+  async hearOf(positions: readonly LogPosition[]): Promise<boolean> {
+    return await this.#lock.run(async () => {
+      const { logs, onProblem } = this.#options;
+      const here = new Map(logs.heads().map(({ logKey, length }) => [idKey(logKey), length]));
+      const isAhead = positions.some(
+        ({ logKey, length }) => logs.isCurrent(logKey) && length > (here.get(idKey(logKey)) ?? 0),
+      );
+      if (!isAhead) return false;
+      onProblem({
+        code: 'log-forked',
+        item: 'logs',
+        message:
+          'a friend has heard of more of this computer’s own log than is here, as after a disk was put back; fresh logs go on from here',
+      });
+      await logs.openFreshLogs('a friend had heard of a longer copy');
+      return true;
     });
   }
 

@@ -13,6 +13,8 @@ import type { Disk, DiskLock } from '../disk/disk.ts';
 import { nodeDisk } from '../disk/node-disk.ts';
 import { isTempName } from '../disk/write-durably.ts';
 import { BlobNamer } from '../format/blob.ts';
+import type { ContactKey } from '../format/contact-keys.ts';
+import type { LogPosition } from '../format/log-position.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
 import { threadKernels } from '../kernels/process-kernels.ts';
@@ -287,6 +289,16 @@ export class Session {
    */
   async learnFriendCard(identityHex: string, card: Uint8Array): Promise<boolean> {
     return await this.#cards.take(identityHex, card);
+  }
+
+  /** The same for the contact keys that a friend gave, verified (docs/formats/cards-service.md). */
+  async learnFriendContact(identityHex: string, keys: readonly ContactKey[]): Promise<boolean> {
+    return await this.#cards.takeContact(identityHex, keys);
+  }
+
+  /** Positions of logs that this device signed once. If one is beyond what is here, fresh logs are opened, and it is true. */
+  async heardOfLogs(positions: readonly LogPosition[]): Promise<boolean> {
+    return await this.#exchange.hearOf(positions);
   }
 
   sealingKeys(keyEpoch: number): Uint8Array[] {

@@ -1,4 +1,5 @@
 import type { KithError } from '../base/errors.ts';
+import type { Visibility } from '../trust/visibility.ts';
 import type { PingStep, Reachability, Standing } from './friend-network.ts';
 
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
@@ -208,6 +209,8 @@ export interface FriendInfo {
   readonly steps: readonly PingStep[];
   /** Services that the friend may use here. */
   readonly allow: readonly string[];
+  /** Whether this friend may find me through others, or tell them of me. */
+  readonly visibility: Visibility;
   /** Room I give. */
   readonly quotaGiven: number;
   readonly usedByThem: number | null;
@@ -275,6 +278,8 @@ export interface FriendOptions {
   /** Bytes a second at most; 0 takes the limit away. */
   readonly uploadLimit?: number;
   readonly downloadLimit?: number;
+  /** Whether this friend may find me through others (`yes`), only tell them of me (`introduce`), or neither (`no`). */
+  readonly visibility?: Visibility;
 }
 
 export interface PingResult {

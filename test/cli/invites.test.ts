@@ -58,6 +58,7 @@ const ada = {
   addresses: [],
   invite: null,
   steps: [],
+  visibility: 'yes' as const,
   metered: false,
   uploadLimit: null,
   downloadLimit: null,
