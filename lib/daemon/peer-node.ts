@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { fromHex, toHex } from '../base/bytes.ts';
 import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
+import { isLoopbackHost } from '../base/host-port.ts';
 import type { GivenRates } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
@@ -220,7 +221,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       remembered: finding.remembered,
       listen: listen ?? { host: '0.0.0.0', port: await keptPort(this.#session) },
       ...(listen === undefined && { alsoIPv6: '::' }),
-      lan: this.#session.settings.value('net.lan') === 'on',
+      lan: looksAround(this.#session.settings.value('net.lan'), listen),
     });
     if (listening !== undefined) {
       this.#listening = listening;
@@ -429,6 +430,12 @@ export class KithNode implements PeerNode, FriendNetwork {
 
 function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBox {
   return new LetterBox({ disk, home, nowNs: () => clock.nowNs() });
+}
+
+/** The setting `net.lan`. Who listens on loopback alone was told to: nothing else of this computer's is opened then. */
+function looksAround(setting: string, listen: HostPort | undefined): boolean {
+  const isAlone = listen !== undefined && isLoopbackHost(listen.host);
+  return setting === 'on' || (setting === 'auto' && !isAlone);
 }
 
 function cardOf(session: Session): Uint8Array {

@@ -101,9 +101,11 @@ const rules: Readonly<Record<string, SettingRule>> = {
     check: () => undefined,
   },
   'net.lan': {
-    default: 'on',
-    help: 'look for friends in the local network, by packets that only they can read: on, off',
-    check: checkOnOrOff,
+    default: 'auto',
+    help: 'look for friends in the local network, by packets that only they can read: on, off, or auto: unless kith up listens on this computer alone',
+    check: (value) => {
+      if (value !== 'auto') checkOnOrOff(value);
+    },
   },
   'net.port_mapping': {
     default: 'off',

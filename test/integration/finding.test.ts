@@ -76,8 +76,7 @@ void describe('friends in one local network', () => {
     await on.start();
     await poll('a socket for the local network', () => Promise.resolve(sockets() > before));
     await on.close();
-    const off = await openHomeNode(test, await makeHome(folder, 'off'));
-    await off.vault.configSet('net.lan', 'off');
+    const off = await openHomeNode(test, await makeHome(folder, 'off', undefined, 'off'));
     await off.start();
     assert.equal(sockets(), before);
   });

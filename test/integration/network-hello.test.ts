@@ -63,6 +63,7 @@ void describe('the hello', () => {
       address: '127.0.0.1:1',
       mutual: true,
       trouble: null,
+      steps: [],
       metered: false,
     });
   });

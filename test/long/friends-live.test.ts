@@ -11,7 +11,6 @@ import { hostedFiles } from '../support/hosted-files.ts';
 import { assertShape } from '../support/json-shape.ts';
 import { poll } from '../support/poll.ts';
 import { socketsAreTold, socketsOf, isLoopback, isNowhere } from '../support/process-sockets.ts';
-import { lanPort, loopbackGroup } from '../../lib/net/lan-sockets.ts';
 import { SamplePerson } from '../support/sample-card.ts';
 import { befriend, Circle, type FriendJson, type Member } from '../cli/circle.ts';
 import { exitErrorOf, summaryOf } from '../cli/harness.ts';
@@ -194,10 +193,7 @@ describe('friends over the network', { skip: process.platform === 'win32' }, () 
           listening.map((each) => `${each.host}:${each.port}`),
           tcp ? [`127.0.0.1:${port}`] : [],
         );
-        // Friends in the local network are looked for in any case; on loopback, that is this computer.
-        const isLan = ({ host, port: at }: { host: string; port: number }): boolean =>
-          host === loopbackGroup && at === lanPort;
-        const datagrams = sockets.filter((each) => each.protocol === 'udp' && !isLan(each));
+        const datagrams = sockets.filter(({ protocol }) => protocol === 'udp');
         assert.equal(
           datagrams.some((each) => each.port === port),
           udp,

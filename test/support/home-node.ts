@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { openHome } from '../../lib/daemon/open-home.ts';
@@ -27,8 +28,12 @@ export async function makeHome(
   folder: string,
   name: string,
   onPhrase: (phrase: string) => void = () => undefined,
+  lan: 'on' | 'off' = 'on',
 ): Promise<string> {
   const home = join(folder, name);
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  // They listen on loopback, and look there for each other.
+  await writeFile(join(home, 'kith.toml'), `"net.lan" = "${lan}"\n`);
   await initVault({ home, name, onPhrase: ({ phrase }) => Promise.resolve(onPhrase(phrase)) });
   return home;
 }

@@ -101,6 +101,7 @@ describe('writers taking turns', () => {
       kind === 'write' ? [name] : [],
     );
     assert.deepEqual(writers.sort(), [
+      'accept',
       'backup',
       'configSet',
       'driveAdd',
@@ -108,6 +109,8 @@ describe('writers taking turns', () => {
       'friendAdd',
       'friendRemove',
       'friendSet',
+      'invite',
+      'inviteWithdraw',
       'repair',
     ]);
   });
