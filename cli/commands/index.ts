@@ -4,6 +4,8 @@ import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { configGetCommand } from './config-get.ts';
 import { configSetCommand } from './config-set.ts';
+import { deviceListCommand } from './device-list.ts';
+import { deviceRevokeCommand } from './device-revoke.ts';
 import { downCommand } from './down.ts';
 import { driveAddCommand } from './drive-add.ts';
 import { driveListCommand } from './drive-list.ts';
@@ -31,6 +33,8 @@ export const allCommands: readonly Command[] = [
   initCommand,
   recoverCommand,
   cardCommand,
+  deviceListCommand,
+  deviceRevokeCommand,
   friendAddCommand,
   friendListCommand,
   friendShowCommand,

@@ -3,6 +3,7 @@ import { absolutePath, count, fields, flag, listOf, oneOf, optional, text, type 
 import type {
   BackupOptions,
   CheckOptions,
+  DeviceRevokeOptions,
   DriveOptions,
   FriendOptions,
   ListedEntry,
@@ -85,6 +86,11 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     checks: [text],
     perform: (vault, { args, operation: { signal } }) =>
       vault.friendPing(args[0] as string, signal === undefined ? {} : { signal }),
+  },
+  deviceList: { checks: [], perform: (vault) => vault.deviceList() },
+  deviceRevoke: {
+    checks: [text, fields({ phrase: text }, ['phrase'])],
+    perform: (vault, { args }) => vault.deviceRevoke(args[0] as string, args[1] as DeviceRevokeOptions),
   },
   backup: {
     checks: [

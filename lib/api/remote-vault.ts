@@ -7,6 +7,9 @@ import type {
   CheckOptions,
   CheckSummary,
   ConfigEntry,
+  DeviceInfo,
+  DeviceRevoked,
+  DeviceRevokeOptions,
   DriveInfo,
   DriveOptions,
   FriendInfo,
@@ -105,6 +108,14 @@ export class RemoteVault implements VaultApi {
 
   friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
     return this.#call('friendPing', [nameOrId], options);
+  }
+
+  deviceList(): Promise<DeviceInfo[]> {
+    return this.#call('deviceList', []);
+  }
+
+  deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
+    return this.#call('deviceRevoke', [nameOrId, options]);
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {

@@ -10,10 +10,10 @@ import type { Holder } from '../holders/holder.ts';
 import type { Service } from '../net/service.ts';
 import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
-import { ownCard } from '../trust/card.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
+import { ownCardOf } from '../vault/own-card.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
@@ -76,7 +76,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       device: { publicKey: deviceId, secretKey: deviceSecretKey },
       doorstep: doorstepKeys(session.device),
       friends: () => session.state.friends(),
-      ownCard: () => cardOf(session),
+      ownCard: () => encodeCard(ownCardOf(session)),
       onLearned: (identityHex, card) => {
         session.learnFriendCard(identityHex, card).catch((error: unknown) => {
           session.problem({
@@ -262,6 +262,7 @@ export class KithNode implements PeerNode, FriendNetwork {
         return {
           quotaBytes: record.quotaGivenBytes,
           isDevice: (deviceId) => certifies(book, identityHex, deviceId),
+          trustedLength: (deviceId, logKey) => book.trustedLength(identityHex, deviceId, logKey),
         };
       },
       freeFloorBytes: () => {
@@ -282,16 +283,4 @@ export class KithNode implements PeerNode, FriendNetwork {
         (await this.#hosting?.check()) ?? { available: false, foreign: false, reason: 'not open yet' },
     });
   }
-}
-
-function cardOf(session: Session): Uint8Array {
-  const { device, keyRecord, ownAddress } = session;
-  return encodeCard(
-    ownCard({
-      identity: device.vaultId,
-      certificate: device.certificate,
-      keyRecord,
-      address: ownAddress.record,
-    }),
-  );
 }

@@ -8,6 +8,7 @@ import type { Admission, Directory, WantedPeer } from '../net/directory.ts';
 import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards } from './card.ts';
 import { grantsAllow } from './grants.ts';
 import { LearnBudget } from './learn-budget.ts';
+import { RevokedDevices } from './revocations.ts';
 
 /** Friends of one person; each costs a few kilobytes here. */
 export const friendCountMax = 1024;
@@ -294,6 +295,12 @@ export class FriendsBook implements Directory {
   /** True for a device that the friend certified once, also one that is revoked or no longer named: what it signed stays signed. */
   isDeviceOf(identityHex: string, deviceId: Uint8Array): boolean {
     return this.#friends.get(identityHex)?.certified.has(idKey(deviceId)) ?? false;
+  }
+
+  /** How many records of a log of the friend's device count, by the revocations in its card. */
+  trustedLength(identityHex: string, deviceId: Uint8Array, logKey: Uint8Array): number {
+    const revocations = this.#friends.get(identityHex)?.known?.card.revocations ?? [];
+    return new RevokedDevices(revocations).trustedLength(deviceId, logKey);
   }
 
   /** The friend's card as it is now, encoded; undefined for one that isn't a friend, or has no card that can be read. */

@@ -59,6 +59,8 @@ export interface FriendNetwork {
   holderOf(friend: FriendRef): Holder;
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
+  /** Ids (hex) of this identity's other devices that are connected now. */
+  ownDevicesOnline?(): readonly string[];
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
   /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
   refresh(): void;

@@ -4,7 +4,7 @@ import { decodeCardText, encodeCardText } from '../format/card-text.ts';
 import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
 import { nameTextBytesMax } from '../format/fields.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
-import { cardCovers, cleanName, mergeCards, nameOfCard, ownCard } from '../trust/card.ts';
+import { cardCovers, cleanName, mergeCards, nameOfCard } from '../trust/card.ts';
 import { friendCountMax } from '../trust/friends-book.ts';
 import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
 import { storedCard } from './card-inbox.ts';
@@ -13,6 +13,7 @@ import { friendInfo, friendInfos } from './friend-info.ts';
 import { appendFriend } from './friend-records.ts';
 import type { KnownFriend } from './known-holder.ts';
 import { nameFor, refuseTakenName } from './names.ts';
+import { ownCardOf } from './own-card.ts';
 import { refuseIfNeeded } from './removal.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo, FriendOptions, PingResult } from './types.ts';
@@ -27,14 +28,8 @@ const nameOfCardBytesMax = 64;
  * This identity's card. Its addresses are those where this computer last listened; before it ever did, it says the name only.
  */
 export async function card(session: Session): Promise<string> {
-  const address = session.ownAddress.record ?? (await session.ownAddress.publish(session.name, []));
-  const own = ownCard({
-    identity: session.device.vaultId,
-    certificate: session.device.certificate,
-    keyRecord: session.keyRecord,
-    address,
-  });
-  return encodeCardText(encodeCard(own));
+  if (session.ownAddress.record === undefined) await session.ownAddress.publish(session.name, []);
+  return encodeCardText(encodeCard(ownCardOf(session)));
 }
 
 /** KithError `malformed`, `too-new`, `not-authentic`; `usage` for one's own. */

@@ -11,6 +11,9 @@ import type {
   CheckOptions,
   CheckSummary,
   ConfigEntry,
+  DeviceInfo,
+  DeviceRevoked,
+  DeviceRevokeOptions,
   DriveInfo,
   DriveOptions,
   FriendInfo,
@@ -123,6 +126,16 @@ class Vault implements VaultApi {
   async friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
     const { friendPing } = await import('./friends.ts');
     return await friendPing(this.#session, nameOrId, options.signal);
+  }
+
+  async deviceList(): Promise<DeviceInfo[]> {
+    const { deviceList } = await import('./devices.ts');
+    return await deviceList(this.#session);
+  }
+
+  async deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
+    const { deviceRevoke } = await import('./device-revoke.ts');
+    return await deviceRevoke(this.#session, nameOrId, options);
   }
 
   async backup(options: BackupOptions): Promise<BackupSummary> {

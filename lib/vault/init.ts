@@ -12,6 +12,7 @@ import { logRoles } from '../format/segment.ts';
 import { createIdentity, type DeviceKeys } from '../trust/identity.ts';
 import { sealKeyStore } from '../trust/key-store.ts';
 import { lockHome, systemSurroundings, type Surroundings } from './session.ts';
+import { deviceNameBytesMax, deviceNameKey } from './device-names.ts';
 import type { InitOptions } from './types.ts';
 
 /** How a key record begins (docs/formats/keys.md). */
@@ -26,6 +27,11 @@ export function defaultName(): string {
     // A user id without an account: the host's name alone will do.
   }
   return `${user}@${hostname()}`.slice(0, 200);
+}
+
+/** The name that a device gets when none is given: other devices see it in the catalog, and nobody else does. */
+function defaultDeviceName(): string {
+  return hostname().slice(0, deviceNameBytesMax) || 'computer';
 }
 
 /**
@@ -93,6 +99,8 @@ export async function writeHome(
     readonly reason: string;
     /** Set for a new identity; a recovered one has its name in the catalog. */
     readonly name: string | undefined;
+    /** What the identity's other devices call this one; the host's name unless given. */
+    readonly deviceName?: string | undefined;
   },
 ): Promise<void> {
   const { disk, random, clock } = surroundings;
@@ -120,6 +128,12 @@ export async function writeHome(
     const body = encodeSetting({ key: 'identity.name', value: options.name, atNs: clock.nowNs() });
     entries.push({ kind: recordKinds.setting, body });
   }
+  const deviceName = encodeSetting({
+    key: deviceNameKey(device.deviceId),
+    value: options.deviceName ?? defaultDeviceName(),
+    atNs: clock.nowNs(),
+  });
+  entries.push({ kind: recordKinds.setting, body: deviceName });
   await logs.append(logRoles.catalog, entries);
   const sealed = await sealKeyStore(device, options.passphrase, random);
   await writeDurably(disk, { tempFolder, path: join(home, 'keystore'), parts: [sealed], mode: 0o600 });

@@ -20,6 +20,8 @@ export const operationKinds: Readonly<Record<VaultMethod, 'read' | 'write'>> = {
   friendSet: 'write',
   friendRemove: 'write',
   friendPing: 'read',
+  deviceList: 'read',
+  deviceRevoke: 'write',
   backup: 'write',
   snapshots: 'read',
   list: 'read',

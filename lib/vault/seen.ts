@@ -37,6 +37,10 @@ export async function noteSeen(session: Session, here: readonly KnownHolder[]): 
   // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that holder ends one day.
   for (const keeper of session.holders()) seen.set(keeper.id, Math.min(seen.get(keeper.id) ?? now, now));
   for (const keeper of here) seen.set(keeper.id, now);
+  await save(session, seen);
+}
+
+async function save(session: Session, seen: ReadonlyMap<string, number>): Promise<void> {
   const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
   await writeDurably(session.surroundings.disk, {
     tempFolder: join(session.home, 'tmp'),
@@ -44,6 +48,22 @@ export async function noteSeen(session: Session, here: readonly KnownHolder[]): 
     parts: [utf8(text)],
     mode: 0o600,
   });
+}
+
+/** Notes that another device of this identity is here now, by its id in hex. */
+export async function noteDeviceSeen(session: Session, deviceId: string): Promise<void> {
+  const seen = await load(session);
+  seen.set(deviceId, nowMs(session));
+  await save(session, seen);
+}
+
+/** When devices of this identity (ids in hex) were last met by this one, ms since 1970; those that never were are left out. */
+export async function devicesSeen(
+  session: Session,
+  deviceIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const seen = await load(session);
+  return new Map([...seen].filter(([id]) => deviceIds.includes(id)));
 }
 
 /**

@@ -219,6 +219,37 @@ export interface FriendInfo {
   readonly addresses: readonly string[];
 }
 
+/** A device of this identity, as `device list` shows it. */
+export interface DeviceInfo {
+  /** 64 hex digits: its signing key. */
+  readonly id: string;
+  /** What it calls itself to the identity's other devices; until that is known here, the name in its certificate. */
+  readonly name: string;
+  /** True for the device that this is. */
+  readonly isThis: boolean;
+  readonly createdNs: bigint;
+  /** When this device last met it, ms since 1970; null if it never did. */
+  readonly lastSeenMs: number | null;
+  /** When it was revoked; null for a device that is trusted. */
+  readonly revokedNs: bigint | null;
+  readonly online: boolean;
+}
+
+export interface DeviceRevokeOptions {
+  /** The 24 words. */
+  readonly phrase: string;
+}
+
+/** What revoking a device came to. */
+export interface DeviceRevoked {
+  readonly device: DeviceInfo;
+  /** True if it was revoked before: those who hadn't heard of it were told. */
+  readonly already: boolean;
+  /** Names of holders who know of it now, and of those who will hear when they are back. */
+  readonly told: readonly string[];
+  readonly away: readonly string[];
+}
+
 export interface FriendOptions {
   readonly name?: string;
   readonly quotaBytes?: number;
@@ -391,6 +422,10 @@ export interface VaultApi {
   /** Ends the friendship here. KithError `failed` if some snapshot could then not be restored, unless forced. */
   friendRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<FriendInfo>;
   friendPing(nameOrId: string, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
+  /** This identity's devices, the oldest first, revoked ones included. */
+  deviceList(): Promise<DeviceInfo[]>;
+  /** Trusts another device no more, by name or the beginning of its id. KithError `wrong-phrase`, `device-unknown`, `usage`. */
+  deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked>;
   backup(options: BackupOptions): Promise<BackupSummary>;
   snapshots(filter?: {
     readonly tag?: string;
