@@ -49,6 +49,8 @@ export class LogBook {
   /** Logs (hex) with records that no keys were here for. */
   readonly #unopened = new Set<string>();
   readonly #lock = new Semaphore(1);
+  /** Called when records were appended: others may want to hear of them. Must not throw. */
+  onAppended: () => void = () => undefined;
   #logs: LogCarrier;
   #current: AppendLog[] = [];
   /** Heads of branches whose records were all written again to other logs. */
@@ -267,6 +269,7 @@ export class LogBook {
   async append(role: LogRole, entries: readonly LogEntry[]): Promise<void> {
     if (entries.length === 0) return;
     await this.#lock.run(() => this.#append(role, entries));
+    this.onAppended();
   }
 
   async #append(role: LogRole, entries: readonly LogEntry[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
@@ -6,11 +6,14 @@ import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
+import type { WantedPeer } from '../net/directory.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
+import { encodeCard } from '../format/card.ts';
+import { cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
@@ -33,6 +36,10 @@ export interface PeerLinksOptions {
   readonly random: RandomSource;
   readonly clock: Clock;
   readonly onPresence: (friendId: string, online: boolean) => void;
+  /** Our own card has grown by what another device of ours showed. Must not throw. Without it our other devices are nobody. */
+  readonly onLearnedOwn?: (card: Uint8Array) => void;
+  /** Which other devices of ours (hex) are connected now; told whenever anything changes. */
+  readonly onOwnDevices?: (deviceIds: readonly string[]) => void;
 }
 
 export interface OpenLinksOptions {
@@ -60,12 +67,14 @@ export class PeerLinks {
 
   constructor(options: PeerLinksOptions) {
     this.#options = options;
-    const { vaultId, device, doorstep, knocks = false, friends, ownCard, onLearned, random, clock } = options;
+    const { vaultId, device, doorstep, knocks = false, friends, ownCard, random, clock } = options;
+    const { onLearned, onLearnedOwn } = options;
     this.book = new FriendsBook({
       identity: vaultId,
       deviceId: device.publicKey,
       ownCard,
       onLearned,
+      onLearnedOwn,
       clock,
     });
     this.book.replace(friends());
@@ -104,12 +113,26 @@ export class PeerLinks {
 
   /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */
   async settle(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const identities = new Map(this.book.wanted().map(({ identity }) => [toHex(identity), identity]));
+    const identities = new Map(this.#friendsWanted().map(({ identity }) => [toHex(identity), identity]));
     await this.#network.waitFor([...identities.values()], {
       timeoutMs,
       untilTried: true,
       ...(signal !== undefined && { signal }),
     });
+  }
+
+  #friendsWanted(): readonly WantedPeer[] {
+    return this.book.wanted().filter(({ identity }) => !equalBytes(identity, this.#options.vaultId));
+  }
+
+  /** True if there is somebody to wait for: our own other devices are met, or not. */
+  get hasFriends(): boolean {
+    return this.#friendsWanted().length > 0;
+  }
+
+  /** Calls to a service of one of our own devices. */
+  ownDevice(service: string, deviceId: Uint8Array): ServiceCaller {
+    return this.#network.caller(this.#options.vaultId, service, deviceId);
   }
 
   /** Takes the friends as they are now: whom to dial, whom to refuse, what each may use. */
@@ -118,6 +141,22 @@ export class PeerLinks {
     this.book.replace(this.#options.friends());
     this.#transports?.setEntries(cardEntries(this.book.wanted()));
     this.#network.refresh();
+  }
+
+  /**
+   * A friend's key record says which devices it has and which it trusts no more, signed by its identity as in its card: so a revocation
+   * counts here as soon as any of its devices was here once, and the revoked device's session ends at once.
+   */
+  learnKeyRecord(identity: Uint8Array, keyRecord: Uint8Array): void {
+    const card = cardOfKeyRecord(keyRecord);
+    if (card === undefined) return;
+    const [device] = card.certificates;
+    if (device === undefined) return;
+    const learned = this.book.learn(identity, device.deviceId, encodeCard(card));
+    learned.then(
+      () => this.#network.refresh(),
+      () => undefined,
+    );
   }
 
   /** After an outage or a change of address. */
@@ -205,8 +244,11 @@ export class PeerLinks {
 
   /** Tells who came and who went since it was told last. */
   #changed(): void {
-    const { onPresence } = this.#options;
-    const now = new Set(this.#network.peers().map(({ identity }) => toHex(identity)));
+    const { onPresence, onOwnDevices, vaultId } = this.#options;
+    const peers = this.#network.peers();
+    const own = peers.filter(({ identity }) => equalBytes(identity, vaultId));
+    onOwnDevices?.(own.map(({ deviceId }) => toHex(deviceId)));
+    const now = new Set(peers.filter((peer) => !own.includes(peer)).map(({ identity }) => toHex(identity)));
     for (const id of [...this.#online].filter((each) => !now.has(each))) {
       this.#online.delete(id);
       this.#goneMs.set(id, this.#options.clock.monotonicMs());

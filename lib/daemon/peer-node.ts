@@ -13,13 +13,14 @@ import { storeService } from '../services/store/store-service.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/exchange.ts';
-import { ownCardOf } from '../vault/own-card.ts';
+import { learnOwnCard, ownCardOf } from '../vault/own-card.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { startPlugins } from './start-plugins.ts';
+import { OwnDevices } from './own-devices.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
 /** How long a command that works by itself waits for friends. */
@@ -52,6 +53,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   readonly #options: NetworkOptions | undefined;
   readonly #links: PeerLinks;
   readonly #plugins: RunningPlugins | undefined;
+  readonly #ownDevices: OwnDevices;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #listening: HostPort | undefined;
@@ -71,6 +73,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#plugins = plugins;
     const { vaultId, deviceId, deviceSecretKey } = session.device;
     const { random, clock } = session.surroundings;
+    this.#ownDevices = new OwnDevices(session, (service, id) => this.#links.ownDevice(service, id));
     this.#links = new PeerLinks({
       vaultId,
       device: { publicKey: deviceId, secretKey: deviceSecretKey },
@@ -86,14 +89,17 @@ export class KithNode implements PeerNode, FriendNetwork {
           });
         });
       },
-      services: [this.#storeService(), ...(plugins?.services ?? [])],
+      services: [this.#storeService(), this.#ownDevices.service(), ...(plugins?.services ?? [])],
       random,
       clock,
       onPresence: (friendId, online) => {
         plugins?.presence(friendId, online);
         this.#onPresence(friendId, online);
       },
+      onLearnedOwn: (card) => this.#learnOwn(card),
+      onOwnDevices: (deviceIds) => this.#ownDevices.changed(deviceIds),
     });
+    session.onNews = () => this.#ownDevices.tell();
   }
 
   /** For an opened session; nothing listens or dials before `start`. */
@@ -106,6 +112,20 @@ export class KithNode implements PeerNode, FriendNetwork {
     node = new KithNode(session, options, plugins);
     if (options !== undefined) node.#hosting = await node.#openHosting();
     return node;
+  }
+
+  #learnOwn(card: Uint8Array): void {
+    learnOwnCard(this.#session, card).catch((error: unknown) => {
+      this.#session.problem({
+        item: 'the own card',
+        message: `what another device of yours says could not be kept: ${messageOf(error)}`,
+        code: isKithError(error) ? error.code : 'internal',
+      });
+    });
+  }
+
+  ownDevicesOnline(): readonly string[] {
+    return this.#ownDevices.online;
   }
 
   get listening(): string | null {
@@ -146,7 +166,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
+    if (!this.#links.hasFriends || this.#closing !== undefined) return;
     await this.#links.open(dialOnly);
     this.#links.start();
     await this.#links.settle(friendsMsMax, signal);
@@ -241,6 +261,8 @@ export class KithNode implements PeerNode, FriendNetwork {
     clearInterval(this.#poll);
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
+    this.#session.onNews = () => undefined;
+    await this.#ownDevices.close();
     await this.#links.close();
     await this.#plugins?.close();
   }
@@ -281,6 +303,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       storeOf: (identity) => this.#hosting?.storeOf(toHex(identity)),
       check: async () =>
         (await this.#hosting?.check()) ?? { available: false, foreign: false, reason: 'not open yet' },
+      onKeyRecord: (identity, bytes) => this.#links.learnKeyRecord(identity, bytes),
     });
   }
 }

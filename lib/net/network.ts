@@ -149,10 +149,14 @@ export class Network {
     });
   }
 
-  /** Calls to a service of an identity, over whichever of its devices grants it at the moment of the call. */
-  caller(identity: Uint8Array, service: string): ServiceCaller {
+  /**
+   * Calls to a service of an identity, over whichever of its devices grants it at the moment of the call; over none but `deviceId` where
+   * that is given.
+   */
+  caller(identity: Uint8Array, service: string, deviceId?: Uint8Array): ServiceCaller {
     const client = (): ReturnType<Session['client']> => {
       for (const session of this.#sessionsOf(identity)) {
+        if (deviceId !== undefined && !equalBytes(session.peer?.deviceId ?? identity, deviceId)) continue;
         const found = session.client(service);
         if (found !== undefined) return found;
       }

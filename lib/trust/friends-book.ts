@@ -5,7 +5,7 @@ import { cardBytesMax, decodeCard, encodeCard, verifyCard } from '../format/card
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Admission, Directory, WantedPeer } from '../net/directory.ts';
-import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards } from './card.ts';
+import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards, type CardDevice } from './card.ts';
 import { grantsAllow } from './grants.ts';
 import { LearnBudget } from './learn-budget.ts';
 import { RevokedDevices } from './revocations.ts';
@@ -25,6 +25,11 @@ export interface FriendsBookOptions {
   readonly deviceId: Uint8Array;
   /** Our own card, as it is now, encoded. Asked in `replace` too: no friend can claim a device of ours. */
   readonly ownCard: () => Uint8Array;
+  /**
+   * Our own card has grown by what another device of ours showed: it is to be stored. Must not throw. Where it is left out our other
+   * devices are nobody here; else they are admitted and looked for as friends' devices are.
+   */
+  readonly onLearnedOwn?: ((card: Uint8Array) => void) | undefined;
   /** A friend's card has grown: it is to be stored. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
   readonly clock: Pick<Clock, 'monotonicMs'>;
@@ -116,12 +121,16 @@ export class FriendsBook implements Directory {
   #devices: Map<string, OwnedDevice> = new Map();
   /** By doorstep key: all who name it, since each can name any. */
   #doorsteps: Map<string, Uint8Array[]> = new Map();
-  /** Keys of our own devices. */
+  /** Keys of our own devices, revoked ones included. */
   #own: ReadonlySet<string> = new Set();
+  /** Our own card, as far as it was given or shown by our other devices. */
+  #ownKnown: Card | undefined;
+  readonly #ownBudget: LearnBudget;
   #revision = 0;
 
   constructor(options: FriendsBookOptions) {
     this.#options = options;
+    this.#ownBudget = new LearnBudget(options.clock.monotonicMs());
   }
 
   /**
@@ -147,7 +156,8 @@ export class FriendsBook implements Directory {
   /** Those known before, where the own card can't be had: it may be too large, and friends are needed all the same. */
   #ownKeys(): ReadonlySet<string> {
     try {
-      const { certificates } = decodeCard(this.#options.ownCard());
+      this.#ownKnown = bothCards(this.#ownKnown, decodeCard(this.#options.ownCard()));
+      const { certificates = [] } = this.#ownKnown ?? {};
       return new Set([this.#options.deviceId, ...certificates.map(({ deviceId }) => deviceId)].map(idKey));
     } catch (error) {
       if (!isKithError(error)) throw error;
@@ -196,9 +206,25 @@ export class FriendsBook implements Directory {
       const doorstep = idKey(doorstepKeyOf(friend.known.card));
       doorsteps.set(doorstep, [...(doorsteps.get(doorstep) ?? []), identity]);
     }
+    this.#indexOwn(devices, doorsteps);
     this.#revision++;
     this.#devices = devices;
     this.#doorsteps = doorsteps;
+  }
+
+  #ownDevices(): CardDevice[] {
+    if (this.#ownKnown === undefined || this.#options.onLearnedOwn === undefined) return [];
+    return devicesOf(this.#ownKnown).filter(({ deviceId }) => !equalBytes(deviceId, this.#options.deviceId));
+  }
+
+  #indexOwn(devices: Map<string, OwnedDevice>, doorsteps: Map<string, Uint8Array[]>): void {
+    const { identity, onLearnedOwn } = this.#options;
+    if (this.#ownKnown === undefined || onLearnedOwn === undefined) return;
+    const identityHex = toHex(identity);
+    for (const { deviceId } of this.#ownDevices())
+      devices.set(idKey(deviceId), { identity, identityHex, deviceId: deviceId.slice(), signed: true });
+    const doorstep = idKey(doorstepKeyOf(this.#ownKnown));
+    doorsteps.set(doorstep, [identity, ...(doorsteps.get(doorstep) ?? [])]);
   }
 
   get revision(): number {
@@ -207,8 +233,12 @@ export class FriendsBook implements Directory {
 
   admit(remoteKey: Uint8Array): Admission | undefined {
     const key = idKey(remoteKey);
-    if (this.#own.has(key)) return undefined;
     const device = this.#devices.get(key);
+    if (this.#own.has(key)) {
+      return device === undefined
+        ? undefined
+        : { kind: 'device', identity: device.identity, deviceId: device.deviceId };
+    }
     const doorsteps = this.#doorsteps.get(key);
     if (device !== undefined && (device.signed || doorsteps === undefined)) {
       return { kind: 'device', identity: device.identity, deviceId: device.deviceId };
@@ -234,6 +264,11 @@ export class FriendsBook implements Directory {
         peers.push({ identity, deviceId, endpoints: endpointsOf(known.card, deviceId) });
       }
     }
+    const { identity } = this.#options;
+    for (const { deviceId } of this.#ownDevices()) {
+      const endpoints = this.#ownKnown === undefined ? [] : endpointsOf(this.#ownKnown, deviceId);
+      peers.push({ identity, deviceId, endpoints });
+    }
     return peers;
   }
 
@@ -257,6 +292,7 @@ export class FriendsBook implements Directory {
    */
   #learn(identity: Uint8Array, deviceId: Uint8Array, bytes: Uint8Array): boolean {
     const identityHex = toHex(identity);
+    if (equalBytes(identity, this.#options.identity)) return this.#learnOwn(deviceId, bytes);
     const friend = this.#friends.get(identityHex);
     if (friend === undefined) return false;
     if (friend.known === undefined || !equalBytes(friend.known.bytes, bytes)) {
@@ -264,6 +300,26 @@ export class FriendsBook implements Directory {
     }
     this.#handOver(identityHex);
     return this.#devices.get(idKey(deviceId))?.identityHex === identityHex;
+  }
+
+  /** What another device of ours shows of our identity: it may know devices, revocations and addresses that this one doesn't. */
+  #learnOwn(deviceId: Uint8Array, bytes: Uint8Array): boolean {
+    const { identity, onLearnedOwn, clock } = this.#options;
+    if (onLearnedOwn === undefined || this.#ownKnown === undefined) return false;
+    const shown = readCard(bytes, identity);
+    if (!cardCovers(this.#ownKnown, shown)) {
+      verifyCard(shown);
+      const merged = mergeCards(this.#ownKnown, shown);
+      const bare = { ...merged, addresses: [], extensions: [] };
+      const isIdentity = !cardCovers(this.#ownKnown, bare);
+      this.#ownKnown = knownCard(merged).card;
+      this.#own = new Set([...this.#own, ...merged.certificates.map((one) => idKey(one.deviceId))]);
+      this.#index();
+      // The identity's own word is always kept; a device's addresses not without end.
+      if (isIdentity || this.#ownBudget.take(clock.monotonicMs())) onLearnedOwn(encodeCard(merged));
+    }
+    const owner = this.#devices.get(idKey(deviceId));
+    return owner !== undefined && equalBytes(owner.identity, identity);
   }
 
   #take(friend: Friend, shown: Card): void {

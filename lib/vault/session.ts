@@ -23,6 +23,7 @@ import { withEpochsOf, type NewDevice } from '../trust/own-key-record.ts';
 import { RevokedDevices } from '../trust/revocations.ts';
 import { openKeyStore } from '../trust/key-store.ts';
 import { OwnAddress } from '../trust/own-address.ts';
+import { OwnCardFile } from '../trust/own-card-file.ts';
 import { DamageBook } from './damage-book.ts';
 import { CardInbox } from './card-inbox.ts';
 import type { FriendNetwork } from './friend-network.ts';
@@ -91,6 +92,10 @@ export class Session {
   readonly revoked: RevokedDevices;
   readonly #lock: DiskLock;
   readonly ownAddress: OwnAddress;
+  /** What this identity's other devices have shown of its card. */
+  readonly ownCardFile: OwnCardFile;
+  /** Called when this device has something to tell its identity's other devices: records, or keys. */
+  onNews: () => void = () => undefined;
   readonly #exchange: LogExchange;
   readonly #holders: HolderBook;
   readonly #cards: CardInbox;
@@ -114,6 +119,8 @@ export class Session {
     this.namer = new BlobNamer(parts.device.blobIdKey);
     this.compressor = createCompressor();
     this.ownAddress = parts.ownAddress;
+    this.ownCardFile = parts.ownCardFile;
+    parts.logs.onAppended = () => this.onNews();
     this.certifiedDevices = parts.devices;
     this.revoked = parts.revoked;
     this.#lock = parts.lock;
@@ -259,6 +266,7 @@ export class Session {
     for (const packId of voided ?? []) if (!this.queue.has(packId)) this.index.removePack(packId);
     if (voided !== undefined) this.loadHolders();
     if (certificates.length > 0 || this.revoked.size > 0) this.network.refresh();
+    this.onNews();
   }
 
   /** How friends are reached. */
@@ -375,6 +383,7 @@ interface SessionParts {
   readonly devices: Set<string>;
   readonly revoked: RevokedDevices;
   readonly ownAddress: OwnAddress;
+  readonly ownCardFile: OwnCardFile;
   readonly lock: DiskLock;
   readonly desk: ProblemDesk;
 }
@@ -448,7 +457,9 @@ async function openParts(
   const settings = await Settings.load(disk, home, state, desk.tell);
   const indexCache = new IndexCache({ disk, home, device, random });
   const damage = await DamageBook.load(disk, home, desk.tell);
-  const ownAddress = await OwnAddress.open({ disk, home, tempFolder: join(home, 'tmp'), device, clock });
+  const tempFolder = join(home, 'tmp');
+  const ownAddress = await OwnAddress.open({ disk, home, tempFolder, device, clock });
+  const ownCardFile = await OwnCardFile.open({ disk, home, tempFolder, identity: device.vaultId });
   const queue = new PackQueue({
     disk,
     home,
@@ -474,6 +485,7 @@ async function openParts(
     devices,
     revoked,
     ownAddress,
+    ownCardFile,
     lock,
     desk,
   };
