@@ -7,6 +7,8 @@ export const commandLoaders: Readonly<Record<string, () => Promise<Command>>> = 
   completion: async () => (await import('./commands/completion.ts')).completionCommand,
   'config get': async () => (await import('./commands/config-get.ts')).configGetCommand,
   'config set': async () => (await import('./commands/config-set.ts')).configSetCommand,
+  'device join': async () => (await import('./commands/device-join.ts')).deviceJoinCommand,
+  'device link': async () => (await import('./commands/device-link.ts')).deviceLinkCommand,
   'device list': async () => (await import('./commands/device-list.ts')).deviceListCommand,
   'device revoke': async () => (await import('./commands/device-revoke.ts')).deviceRevokeCommand,
   down: async () => (await import('./commands/down.ts')).downCommand,

@@ -4,6 +4,8 @@ import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { configGetCommand } from './config-get.ts';
 import { configSetCommand } from './config-set.ts';
+import { deviceJoinCommand } from './device-join.ts';
+import { deviceLinkCommand } from './device-link.ts';
 import { deviceListCommand } from './device-list.ts';
 import { deviceRevokeCommand } from './device-revoke.ts';
 import { downCommand } from './down.ts';
@@ -33,6 +35,8 @@ export const allCommands: readonly Command[] = [
   initCommand,
   recoverCommand,
   cardCommand,
+  deviceLinkCommand,
+  deviceJoinCommand,
   deviceListCommand,
   deviceRevokeCommand,
   friendAddCommand,

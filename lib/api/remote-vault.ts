@@ -14,6 +14,10 @@ import type {
   DriveOptions,
   FriendInfo,
   FriendOptions,
+  LinkBegun,
+  LinkCame,
+  LinkFinish,
+  LinkOptions,
   ListedEntry,
   Operation,
   PingResult,
@@ -112,6 +116,22 @@ export class RemoteVault implements VaultApi {
 
   deviceList(): Promise<DeviceInfo[]> {
     return this.#call('deviceList', []);
+  }
+
+  deviceLinkBegin(options: LinkOptions): Promise<LinkBegun> {
+    return this.#call('deviceLinkBegin', [options]);
+  }
+
+  deviceLinkWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<LinkCame> {
+    return this.#call('deviceLinkWait', [id], options);
+  }
+
+  deviceLinkFinish(id: string, options: LinkFinish): Promise<DeviceInfo> {
+    return this.#call('deviceLinkFinish', [id, options]);
+  }
+
+  deviceLinkCancel(id: string): Promise<void> {
+    return this.#call('deviceLinkCancel', [id]);
   }
 
   deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {

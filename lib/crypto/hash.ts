@@ -30,6 +30,10 @@ export const contexts = {
   epochId: 'kith 2026 key epoch id v1',
   inventory: 'kith 2026 inventory v1',
   cardText: 'kith 2026 card text checksum v1',
+  linkText: 'kith 2026 device link text checksum v1',
+  linkHost: 'kith 2026 device link host key v1',
+  linkGuest: 'kith 2026 device link guest key v1',
+  linkWords: 'kith 2026 device link words v1',
 } as const;
 
 /** The name of a context in the table. */

@@ -16,6 +16,7 @@ import { exchangeWith } from '../vault/exchange.ts';
 import { learnOwnCard, ownCardOf } from '../vault/own-card.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
+import type { OpenLinkDoor } from '../vault/link-door.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
@@ -48,6 +49,8 @@ export const dialOnly: OpenLinksOptions = {
 export class KithNode implements PeerNode, FriendNetwork {
   readonly id: string;
   readonly network: FriendNetwork = this;
+  readonly openLinkDoor: OpenLinkDoor = async (options) =>
+    (await import('./link-door.ts')).openLinkDoor(options);
   readonly #session: Session;
   /** Undefined for a command that works by itself. */
   readonly #options: NetworkOptions | undefined;

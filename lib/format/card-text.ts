@@ -20,7 +20,8 @@ function checksumOf(bytes: Uint8Array): Uint8Array {
   return hashIn('cardText', bytes).subarray(0, checksumBytes);
 }
 
-function toBase32(...parts: Uint8Array[]): string {
+/** Base32 (RFC 4648 in lower case, no padding) of the parts in a row. */
+export function toBase32(...parts: Uint8Array[]): string {
   let text = '';
   let bits = 0;
   let bitCount = 0;
@@ -38,8 +39,8 @@ function toBase32(...parts: Uint8Array[]): string {
   return bitCount === 0 ? text : text + alphabet.charAt((bits << (5 - bitCount)) & 31);
 }
 
-/** Undefined where bits are left over that a writer would not have left. */
-function fromBase32(letters: string): Uint8Array | undefined {
+/** The bytes of lower-case base32; undefined where bits are left over that a writer would not have left. Only letters of its alphabet may be in it. */
+export function fromBase32(letters: string): Uint8Array | undefined {
   const bytes = new Uint8Array(Math.floor((letters.length * 5) / 8));
   let length = 0;
   let bits = 0;

@@ -2,6 +2,7 @@ import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { KeyPair, Via } from '../net/link.ts';
+import type { OpenLinkDoor } from './link-door.ts';
 
 /** A friend as the vault names it to the network. */
 export interface FriendRef {
@@ -59,6 +60,8 @@ export interface FriendNetwork {
   holderOf(friend: FriendRef): Holder;
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
+  /** Waits for a new device of this identity; left out where there is no network. */
+  readonly openLinkDoor?: OpenLinkDoor;
   /** Ids (hex) of this identity's other devices that are connected now. */
   ownDevicesOnline?(): readonly string[];
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;

@@ -30,7 +30,7 @@ export function defaultName(): string {
 }
 
 /** The name that a device gets when none is given: other devices see it in the catalog, and nobody else does. */
-function defaultDeviceName(): string {
+export function defaultDeviceName(): string {
   return hostname().slice(0, deviceNameBytesMax) || 'computer';
 }
 
