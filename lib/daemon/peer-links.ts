@@ -9,6 +9,7 @@ import { Network } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
 import type { Transports } from '../net/transports.ts';
+import { FriendDevices, type FriendDevice } from '../services/store/friend-devices.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
@@ -166,20 +167,55 @@ export class PeerLinks {
   }
 
   holderOf(friend: FriendRef): Holder {
-    const mirror = this.#mirrors.get(friend.id) ?? new InventoryMirror();
-    this.#mirrors.set(friend.id, mirror);
-    return new FriendHolder({
+    const identity = identityOf(friend.id);
+    const whyAway = (): string => {
+      const { online, trouble } = this.presence(friend.id);
+      return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
+    };
+    const known = new Map<string, FriendDevice>();
+    const deviceOf = (deviceId: Uint8Array): FriendDevice => {
+      const key = toHex(deviceId);
+      const device = known.get(key) ?? this.#friendDevice(friend, identity, deviceId, whyAway);
+      known.set(key, device);
+      return device;
+    };
+    return new FriendDevices({
       ...friend,
-      vaultId: this.#options.vaultId,
-      caller: this.caller(friend.id, storeServiceName),
-      whyAway: () => {
-        const { online, trouble } = this.presence(friend.id);
-        return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
-      },
-      isFriendsDevice: (deviceId) => certifies(this.book, friend.id, deviceId),
-      random: this.#options.random,
-      mirror,
+      whyAway,
+      devices: () =>
+        this.book
+          .wanted()
+          .filter((peer) => equalBytes(peer.identity, identity))
+          .map(({ deviceId }) => deviceOf(deviceId)),
     });
+  }
+
+  /** One computer of a friend, with what was learned of its inventory. */
+  #friendDevice(
+    friend: FriendRef,
+    identity: Uint8Array,
+    deviceId: Uint8Array,
+    whyAway: () => string,
+  ): FriendDevice {
+    const key = `${friend.id}/${toHex(deviceId)}`;
+    const mirror = this.#mirrors.get(key) ?? new InventoryMirror();
+    this.#mirrors.set(key, mirror);
+    const caller = this.#network.caller(identity, storeServiceName, deviceId);
+    return {
+      deviceId: toHex(deviceId),
+      get connected() {
+        return caller.connected;
+      },
+      holder: new FriendHolder({
+        ...friend,
+        vaultId: this.#options.vaultId,
+        caller,
+        whyAway,
+        isFriendsDevice: (signer) => equalBytes(signer, deviceId),
+        random: this.#options.random,
+        mirror,
+      }),
+    };
   }
 
   /** Calls to one service of a friend. */

@@ -65,6 +65,20 @@ export async function refuseVault(disk: Disk, home: string): Promise<void> {
   }
 }
 
+/** What a home has beside its key store. */
+const homeParts = [
+  'current',
+  'keys',
+  'logs',
+  'index',
+  'queue',
+  'pending',
+  'seen',
+  'damaged',
+  'address',
+  'own-card',
+] as const;
+
 /**
  * Moves what an init that died, or a lost key store, left in a home into a folder of its own: it belongs to no vault
  * that this home could open, but nothing is deleted that somebody may yet want to look at.
@@ -74,7 +88,7 @@ async function setAside({ disk, clock }: Surroundings, home: string): Promise<vo
   const keys = await disk.read(join(home, 'keys'), 0, keyRecordMagic.length).catch(() => undefined);
   if (keys === undefined || textOf(keys) !== keyRecordMagic) return;
   const left: string[] = [];
-  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen', 'damaged', 'address']) {
+  for (const name of homeParts) {
     if ((await disk.stat(join(home, name))) !== undefined) left.push(name);
   }
   if (left.length === 0) return;

@@ -110,7 +110,7 @@ export class LogExchange {
   async #hear(holders: readonly Holder[], signal: AbortSignal | undefined): Promise<HeardAll> {
     const all: { holder: Holder; heard: Heard }[] = [];
     const gone = new Set<string>();
-    for (const holder of holders) {
+    for (const holder of holders.flatMap((each) => each.computers?.() ?? [each])) {
       throwIfAborted(signal);
       const prompt = promptLogs(holder, answerMsMax, signal);
       await this.#passing(holder, gone, () => this.#exchangeKeyRecord(prompt));

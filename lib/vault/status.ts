@@ -154,7 +154,7 @@ async function snapshotHealth(
 
 /** True if some holder, or some pack that isn't lost, can't be looked into now. */
 function mayBeElsewhere(session: Session, prepared: Prepared, health: HealthByPack): boolean {
-  if (prepared.away.length > 0) return true;
+  if (prepared.away.length > 0 || prepared.census.inPart.length > 0) return true;
   for (const { manifest } of session.state.packs()) {
     if (!session.index.hasPack(manifest.packId) && health.get(idKey(manifest.packId))?.lost !== true)
       return true;
