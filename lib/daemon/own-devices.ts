@@ -5,9 +5,13 @@ import type { HeldLog } from '../holders/holder.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
 import { deviceMethods, deviceService, deviceServiceName } from '../services/device/device-service.ts';
 import { ownDeviceHolder } from '../services/device/own-device.ts';
+import { adoptKeyRecord } from '../trust/own-key-record.ts';
 import { nameOfDevice } from '../vault/devices.ts';
 import { noteDeviceSeen } from '../vault/seen.ts';
 import type { Session } from '../vault/session.ts';
+
+/** A device that is revoked has so long to take note of it. */
+const farewellMsMax = 2_000;
 
 /** Work that is done once more if it is asked for while it runs, and no more often than that. */
 interface Turn {
@@ -51,6 +55,9 @@ export class OwnDevices {
       },
       keyRecord: () => session.keyRecord,
       onNews: (deviceId) => this.#read(deviceId),
+      takeKeyRecord: async (bytes) => {
+        await session.changeKeyRecord((device, keyRecord) => adoptKeyRecord(device, keyRecord, bytes));
+      },
     });
   }
 
@@ -64,6 +71,17 @@ export class OwnDevices {
   /** This device has something new. */
   tell(): void {
     for (const deviceId of this.#here) this.#inTurn(`tell ${deviceId}`, () => this.#tellOne(deviceId));
+  }
+
+  /** Lets a device have the key record by which it is revoked, while it may still be spoken to. Never rejects; takes 2 s at most. */
+  async farewell(deviceId: Uint8Array): Promise<void> {
+    const caller = this.#callerOf(deviceServiceName, deviceId);
+    if (!caller.connected) return;
+    const upload = [this.#session.keyRecord];
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(farewellMsMax)]);
+    await caller
+      .call(deviceMethods.takeKeyRecord, new Uint8Array(0), { upload, signal })
+      .catch(() => undefined);
   }
 
   /** Resolves when nothing is under way. */

@@ -127,6 +127,10 @@ export class KithNode implements PeerNode, FriendNetwork {
     });
   }
 
+  farewell(deviceId: Uint8Array): Promise<void> {
+    return this.#ownDevices.farewell(deviceId);
+  }
+
   ownDevicesOnline(): readonly string[] {
     return this.#ownDevices.online;
   }

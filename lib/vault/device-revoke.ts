@@ -58,7 +58,7 @@ async function revoke(session: Session, root: Secret, device: DeviceInfo): Promi
     .map(({ logKey, length }) => ({ logKey, trustedLength: length }));
   const revocations = signRevocations(root, { deviceId, createdNs: clock.nowNs(), logs });
   const options = { revocations, random, nowNs: () => clock.nowNs() };
-  await session.changeKeyRecord((own, keyRecord) => beginEpoch(own, keyRecord, options));
+  await session.revoke(deviceId, (own, keyRecord) => beginEpoch(own, keyRecord, options));
 }
 
 /** Hands the key record to all who are here, and says who has it. */

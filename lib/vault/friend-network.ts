@@ -60,6 +60,8 @@ export interface FriendNetwork {
   holderOf(friend: FriendRef): Holder;
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
+  /** Tells a device of this identity, where it is connected, that it is revoked, before `refresh` ends its session. Never rejects. */
+  farewell?(deviceId: Uint8Array): Promise<void>;
   /** Waits for a new device of this identity; left out where there is no network. */
   readonly openLinkDoor?: OpenLinkDoor;
   /** Ids (hex) of this identity's other devices that are connected now. */

@@ -7,6 +7,7 @@ import { friendStateNumbers, type FriendRecord } from '../format/friend-records.
 import { cardCovers, cleanName, mergeCards, nameOfCard } from '../trust/card.ts';
 import { friendCountMax } from '../trust/friends-book.ts';
 import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
+import { beginEpoch } from '../trust/own-key-record.ts';
 import { storedCard } from './card-inbox.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
@@ -170,12 +171,17 @@ export async function friendSet(
   return await writeLine(session, friend.id, after);
 }
 
-/** Ends a friendship here. KithError `failed` if some pack could then not be restored, unless forced. */
+/** Ends a friendship here, and begins a key epoch: the friend knows none of its keys. KithError `failed` if some pack could then not be restored, unless forced. */
 export async function friendRemove(session: Session, nameOrId: string, force: boolean): Promise<FriendInfo> {
   await exchangeWithAll(session);
   const friend = findFriend(session, nameOrId);
   const info = await friendInfo(session, friend);
   if (!force) await refuseIfNeeded(session, friend);
+  // First: what dies in between has begun an epoch for nothing, and nothing else.
+  const { random, clock } = session.surroundings;
+  await session.changeKeyRecord((device, keyRecord) =>
+    beginEpoch(device, keyRecord, { random, nowNs: () => clock.nowNs() }),
+  );
   await appendFriend(session, { ...friend.record, state: friendStateNumbers.removed });
   session.loadHolders();
   session.network.refresh();

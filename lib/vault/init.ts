@@ -77,6 +77,7 @@ const homeParts = [
   'damaged',
   'address',
   'own-card',
+  'told-devices',
 ] as const;
 
 /**

@@ -102,6 +102,7 @@ export class Session {
   readonly #desk: ProblemDesk;
   readonly #heldBack = new Set<string>();
   #network: FriendNetwork = noNetwork;
+  #holdsRefresh = false;
 
   private constructor(parts: SessionParts) {
     this.surroundings = parts.surroundings;
@@ -260,12 +261,27 @@ export class Session {
     return this.#exchange.changeKeyRecord(change);
   }
 
+  /** The same, where a device is being revoked: it is told before its session ends. */
+  async revoke(
+    deviceId: Uint8Array,
+    change: (device: LiveDevice, keyRecord: Uint8Array) => NewDevice,
+  ): Promise<void> {
+    this.#holdsRefresh = true;
+    try {
+      await this.#exchange.changeKeyRecord(change);
+      await this.#network.farewell?.(deviceId);
+    } finally {
+      this.#holdsRefresh = false;
+      this.#network.refresh();
+    }
+  }
+
   #keysGrown({ certificates, voided }: GrownKeys): void {
     const { deviceId } = this.device;
     if (this.revoked.has(deviceId)) this.logs.stopWith(revokedError(this.revoked.sinceNs(deviceId)));
     for (const packId of voided ?? []) if (!this.queue.has(packId)) this.index.removePack(packId);
     if (voided !== undefined) this.loadHolders();
-    if (certificates.length > 0 || this.revoked.size > 0) this.network.refresh();
+    if (!this.#holdsRefresh && (certificates.length > 0 || this.revoked.size > 0)) this.network.refresh();
     this.onNews();
   }
 

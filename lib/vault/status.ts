@@ -4,6 +4,7 @@ import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
 import { friendInfos } from './friend-info.ts';
 import type { PackHealth } from './health.ts';
+import { newDevices } from './new-devices.ts';
 import { driveInfos } from './drives.ts';
 import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNeeds } from './needed.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
@@ -55,6 +56,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes, counts),
       ...openingReasons(session),
+      ...(await newDevices(session)),
     ],
     nextStep,
     lastComplete:

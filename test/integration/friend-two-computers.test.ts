@@ -16,8 +16,8 @@ interface TwoComputers {
   readonly fixture: VaultFixture;
   readonly composite: FriendDevices;
   /** Which of the two are here from now on. */
-  here(...computers: (1 | 2)[]): void;
-  shardsAt(computer: 1 | 2): Promise<number>;
+  readonly here: (...computers: (1 | 2)[]) => void;
+  readonly shardsAt: (computer: 1 | 2) => Promise<number>;
 }
 
 async function store(fixture: VaultFixture, id: string, name: string): Promise<FaultHolder> {

@@ -49,4 +49,38 @@ test('a revocation ends the session, and the device that was revoked stops', asy
   const error = await failure(laptop.vault.configSet('repair.grace', '1h'));
   assert.equal(error.code, 'device-revoked');
   assert.equal(desktop.session.state.setting('repair.grace'), undefined);
+  await laptop.close();
+  const stopped = await failure(fixture.inHome('laptop', () => fixture.snapshots()));
+  assert.equal(stopped.code, 'device-revoked');
+});
+
+test('a device that hears of its revocation from the one that revokes it needs no disk for that', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 1, spread: { k: 1, n: 1 } });
+  await fixture.recover('laptop', [0]);
+  await fixture.unplug(0);
+  const desktop = await runHome(t, fixture, 'home');
+  const laptop = await runHome(t, fixture, 'laptop');
+  await tellAddress(laptop, desktop);
+  await eventually('the certificate', async () => (await desktop.vault.deviceList()).length === 2);
+  await eventually('the session', () => desktop.node.ownDevicesOnline().length === 1);
+  const id = toHex(laptop.session.device.deviceId);
+  const { told } = await desktop.vault.deviceRevoke(id, { phrase: fixture.phrase });
+  assert.deepEqual(told, []);
+  assert.equal((await failure(laptop.vault.configSet('repair.grace', '1h'))).code, 'device-revoked');
+  const { reasons } = await desktop.vault.status();
+  assert.ok(
+    reasons.every((reason) => !reason.includes('new device')),
+    'known when it was first asked',
+  );
+});
+
+test('a device that somebody else added is told of once', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 1, spread: { k: 1, n: 1 } });
+  const told = async (): Promise<number> =>
+    (await fixture.status()).reasons.filter((reason) => reason.includes('A new device')).length;
+  assert.equal(await told(), 0);
+  await fixture.recover('laptop', [0]);
+  await fixture.repair({ quick: true });
+  assert.equal(await told(), 1);
+  assert.equal(await told(), 0);
 });

@@ -1,5 +1,6 @@
 import { equalBytes, toHex } from '../../base/bytes.ts';
 import { KithError } from '../../base/errors.ts';
+import { keyRecordBytesMax } from '../../format/key-record.ts';
 import type { HeldLog } from '../../holders/holder.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
@@ -16,7 +17,13 @@ export const deviceServiceName = 'kith/device';
 export const deviceVersions: { readonly min: number; readonly max: number } = { min: 1, max: 1 };
 
 /** Numbers of the methods, those of `kith/store` where they do the same; never used again for something else. */
-export const deviceMethods = { listLogs: 12, getSegment: 14, getKeyRecord: 16, news: 32 } as const;
+export const deviceMethods = {
+  listLogs: 12,
+  getSegment: 14,
+  getKeyRecord: 16,
+  news: 32,
+  takeKeyRecord: 33,
+} as const;
 
 export interface DeviceServiceOptions {
   /** Our own identity: nobody else is granted anything. */
@@ -27,9 +34,11 @@ export interface DeviceServiceOptions {
   readonly keyRecord: () => Uint8Array;
   /** A device (hex) says that it has something new. Must not throw. */
   readonly onNews: (deviceId: string) => void;
+  /** A device hands over the key record. KithError for one that isn't genuine. */
+  readonly takeKeyRecord: (bytes: Uint8Array) => Promise<void>;
 }
 
-/** The logs and the key record of this home, for the identity's other devices to read. Nothing here is written by a call. */
+/** The logs and the key record of this home, for the identity's other devices to read. */
 export function deviceService(options: DeviceServiceOptions): Service {
   return {
     name: deviceServiceName,
@@ -59,7 +68,8 @@ class DeviceHandler implements ServiceHandler {
     }
   }
 
-  async #answer({ method, body }: IncomingCall): Promise<OutgoingReply> {
+  async #answer(call: IncomingCall): Promise<OutgoingReply> {
+    const { method, body } = call;
     const { listLogs, getSegment, keyRecord, onNews } = this.#options;
     switch (method) {
       case deviceMethods.listLogs:
@@ -72,6 +82,11 @@ class DeviceHandler implements ServiceHandler {
         return found(keyRecord());
       case deviceMethods.news:
         onNews(this.#deviceId);
+        return { body: new Uint8Array(0) };
+      case deviceMethods.takeKeyRecord:
+        if (call.uploadBytes > keyRecordBytesMax)
+          throw new KithError('limit-exceeded', 'too long a key record');
+        await this.#options.takeKeyRecord(await call.receive());
         return { body: new Uint8Array(0) };
       default:
         throw new KithError('too-new', `${deviceServiceName} has no method ${method} here. Update kith.`);
