@@ -114,6 +114,10 @@ export class KithNode implements PeerNode, FriendNetwork {
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
     node = new KithNode(session, options, plugins);
     if (options !== undefined) node.#hosting = await node.#openHosting();
+    session.onNewDevices = (ids) => {
+      for (const id of ids)
+        note('warn', 'device-added', `a new device (${id.slice(0, 8)}) was added to your identity`);
+    };
     return node;
   }
 

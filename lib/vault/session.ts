@@ -96,6 +96,8 @@ export class Session {
   readonly ownCardFile: OwnCardFile;
   /** Called when this device has something to tell its identity's other devices: records, or keys. */
   onNews: () => void = () => undefined;
+  /** Called with the ids (hex) of devices of this identity that were not known here. */
+  onNewDevices: (deviceIds: readonly string[]) => void = () => undefined;
   readonly #exchange: LogExchange;
   readonly #holders: HolderBook;
   readonly #cards: CardInbox;
@@ -283,6 +285,7 @@ export class Session {
     if (voided !== undefined) this.loadHolders();
     if (!this.#holdsRefresh && (certificates.length > 0 || this.revoked.size > 0)) this.network.refresh();
     this.onNews();
+    if (certificates.length > 0) this.onNewDevices(certificates.map((each) => toHex(each.deviceId)));
   }
 
   /** How friends are reached. */

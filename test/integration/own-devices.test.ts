@@ -19,6 +19,7 @@ test('two devices of one identity read each other’s records, at once, without 
   await eventually('the session', () => desktop.node.ownDevicesOnline().length === 1);
   await eventually('the certificate', async () => (await desktop.vault.deviceList()).length === 2);
   const listed = await desktop.vault.deviceList();
+  assert.deepEqual(desktop.notes, ['device-added']);
   assert.deepEqual(
     listed.map(({ online }) => online),
     [true, true],

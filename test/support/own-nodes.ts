@@ -12,6 +12,8 @@ export interface RunningHome {
   readonly vault: VaultApi;
   readonly node: KithNode;
   readonly problems: Problem[];
+  /** Events of the daemon's log. */
+  readonly notes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -22,6 +24,7 @@ export async function runHome(
   home: string,
 ): Promise<RunningHome> {
   const problems: Problem[] = [];
+  const notes: string[] = [];
   let made: KithNode | undefined;
   const session = await Session.open({
     home: join(fixture.root, home),
@@ -29,13 +32,14 @@ export async function runHome(
     onProblem: (problem) => void problems.push(problem),
     network: async (opening) => {
       await opening.ownAddress.publish(opening.name, opening.ownAddress.endpoints);
-      made = await KithNode.make(opening, {
+      const options = {
         listen: { host: '127.0.0.1', port: 0 },
         bootstrap: [],
         publicDht: false,
         dht: false,
         direct: true,
-      });
+      };
+      made = await KithNode.make(opening, options, (_level, event) => void notes.push(event));
       return made;
     },
   });
@@ -49,7 +53,7 @@ export async function runHome(
     })());
   test.after(close);
   await node.start(() => undefined, new AbortController().signal);
-  return { session, vault: vaultOf(session), node, problems, close };
+  return { session, vault: vaultOf(session), node, problems, notes, close };
 }
 
 /** Lets a home know where another of its identity can be met, as linking does. */
