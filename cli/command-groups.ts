@@ -8,6 +8,7 @@ export const commandGroups: readonly CommandGroup[] = [
     aliases: ['disk'],
     describe: 'Folders, USB disks and NAS mounts that hold what you back up',
   },
+  { name: 'device', aliases: [], describe: 'Your own computers that share this identity' },
   { name: 'config', aliases: [], describe: 'Settings' },
 ];
 

@@ -4,6 +4,10 @@ import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { configGetCommand } from './config-get.ts';
 import { configSetCommand } from './config-set.ts';
+import { deviceJoinCommand } from './device-join.ts';
+import { deviceLinkCommand } from './device-link.ts';
+import { deviceListCommand } from './device-list.ts';
+import { deviceRevokeCommand } from './device-revoke.ts';
 import { downCommand } from './down.ts';
 import { driveAddCommand } from './drive-add.ts';
 import { driveListCommand } from './drive-list.ts';
@@ -35,6 +39,10 @@ export const allCommands: readonly Command[] = [
   inviteCommand,
   acceptCommand,
   cardCommand,
+  deviceLinkCommand,
+  deviceJoinCommand,
+  deviceListCommand,
+  deviceRevokeCommand,
   friendAddCommand,
   friendListCommand,
   friendShowCommand,

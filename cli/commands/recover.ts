@@ -1,24 +1,14 @@
 import { parseRates } from '../../lib/base/rate.ts';
 import { resolve } from 'node:path';
-import { KithError } from '../../lib/base/errors.ts';
 import { countOf } from '../../lib/base/units.ts';
 import { readCard } from '../card-input.ts';
-import { keyOptions, readSmallFile, withOperation } from '../context.ts';
+import { keyOptions, withOperation } from '../context.ts';
+import { readPhrase } from '../phrase-input.ts';
 import { shown } from '../words.ts';
 import type { RecoverSummary } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
-
-async function readStandardInput(): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const bytes of process.stdin as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(bytes, { stream: true });
-    if (text.length > 65536) throw new KithError('usage', 'what came in is too long for a recovery phrase.');
-  }
-  return text;
-}
 
 function namesOf(names: readonly string[]): string {
   return names.map(shown).join(', ') || 'none';
@@ -55,9 +45,7 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
   const cards: string[] = [];
   for (const given of args.list('card')) cards.push(await readCard(given));
-  const phraseFile = args.required('phrase-file');
-  const phrase =
-    phraseFile === '-' ? await readStandardInput() : await readSmallFile(phraseFile, 'phrase file');
+  const phrase = await readPhrase(args.required('phrase-file'));
   if (cards.length === 0 && args.list('drive').length === 0) {
     output.note('No card and no disk was named: looking for friends in the local network only.');
   }

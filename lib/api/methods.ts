@@ -5,9 +5,12 @@ import { visibilities } from '../trust/visibility.ts';
 import type {
   BackupOptions,
   CheckOptions,
+  DeviceRevokeOptions,
   DriveOptions,
   FriendOptions,
   InviteOptions,
+  LinkFinish,
+  LinkOptions,
   ListedEntry,
   Operation,
   RepairOptions,
@@ -115,6 +118,33 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     checks: [text],
     perform: (vault, { args, operation: { signal } }) =>
       vault.friendPing(args[0] as string, signal === undefined ? {} : { signal }),
+  },
+  deviceList: { checks: [], perform: (vault) => vault.deviceList() },
+  deviceLinkBegin: {
+    checks: [
+      fields({ phrase: text, listen: fields({ host: text, port: count }, ['host', 'port']) }, ['phrase']),
+    ],
+    perform: (vault, { args }) => vault.deviceLinkBegin(args[0] as LinkOptions),
+  },
+  deviceLinkWait: {
+    checks: [text],
+    perform: (vault, { args, operation: { signal } }) =>
+      vault.deviceLinkWait(args[0] as string, signal === undefined ? {} : { signal }),
+  },
+  deviceLinkFinish: {
+    checks: [text, fields({ phrase: text }, ['phrase'])],
+    perform: (vault, { args }) => vault.deviceLinkFinish(args[0] as string, args[1] as LinkFinish),
+  },
+  deviceLinkCancel: {
+    checks: [text],
+    perform: async (vault, { args }) => {
+      await vault.deviceLinkCancel(args[0] as string);
+      return null;
+    },
+  },
+  deviceRevoke: {
+    checks: [text, fields({ phrase: text }, ['phrase'])],
+    perform: (vault, { args }) => vault.deviceRevoke(args[0] as string, args[1] as DeviceRevokeOptions),
   },
   backup: {
     checks: [

@@ -9,6 +9,9 @@ import type {
   CheckOptions,
   CheckSummary,
   ConfigEntry,
+  DeviceInfo,
+  DeviceRevoked,
+  DeviceRevokeOptions,
   DriveInfo,
   DriveOptions,
   FriendInfo,
@@ -16,6 +19,10 @@ import type {
   InviteInfo,
   InviteMade,
   InviteOptions,
+  LinkBegun,
+  LinkCame,
+  LinkFinish,
+  LinkOptions,
   ListedEntry,
   Operation,
   PingResult,
@@ -142,6 +149,30 @@ export class RemoteVault implements VaultApi {
 
   friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
     return this.#call('friendPing', [nameOrId], options);
+  }
+
+  deviceList(): Promise<DeviceInfo[]> {
+    return this.#call('deviceList', []);
+  }
+
+  deviceLinkBegin(options: LinkOptions): Promise<LinkBegun> {
+    return this.#call('deviceLinkBegin', [options]);
+  }
+
+  deviceLinkWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<LinkCame> {
+    return this.#call('deviceLinkWait', [id], options);
+  }
+
+  deviceLinkFinish(id: string, options: LinkFinish): Promise<DeviceInfo> {
+    return this.#call('deviceLinkFinish', [id, options]);
+  }
+
+  deviceLinkCancel(id: string): Promise<void> {
+    return this.#call('deviceLinkCancel', [id]);
+  }
+
+  deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
+    return this.#call('deviceRevoke', [nameOrId, options]);
   }
 
   backup(options: BackupOptions): Promise<BackupSummary> {

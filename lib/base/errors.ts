@@ -37,6 +37,8 @@ export const errorCodes = {
   'invite-refused': { exit: 1, retry: 'never' },
   'peer-unreachable': { exit: 1, retry: 'later' },
   'peer-refused': { exit: 1, retry: 'later' },
+  'device-unknown': { exit: 1, retry: 'never' },
+  'device-revoked': { exit: 1, retry: 'never' },
   'not-granted': { exit: 1, retry: 'never' },
   'address-taken': { exit: 1, retry: 'never' },
   'quota-exceeded': { exit: 1, retry: 'elsewhere' },

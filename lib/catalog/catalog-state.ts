@@ -43,19 +43,39 @@ const timeNsMax = 2n ** 63n - 1n;
  */
 export class CatalogState {
   readonly #authority: LogAuthority;
-  readonly #snapshots = new Map<string, KnownSnapshot>();
-  readonly #forgotten = new Set<string>();
-  readonly #settings = new Map<string, { readonly value: string; readonly at: bigint }>();
-  readonly #holders = new Map<string, { readonly record: HolderRecord; readonly body: Uint8Array }>();
-  readonly #friends = new Map<string, FriendLine>();
-  readonly #invites = new InviteTable();
-  readonly #packs = new PackTable();
-  readonly #indexRefs = new Map<string, IndexRef>();
-  readonly #removedIndex = new Set<string>();
-  readonly #indexed = new Set<string>();
+  #snapshots = new Map<string, KnownSnapshot>();
+  #forgotten = new Set<string>();
+  #settings = new Map<string, { readonly value: string; readonly at: bigint }>();
+  #holders = new Map<string, { readonly record: HolderRecord; readonly body: Uint8Array }>();
+  #friends = new Map<string, FriendLine>();
+  #invites = new InviteTable();
+  #packs = new PackTable();
+  #indexRefs = new Map<string, IndexRef>();
+  #removedIndex = new Set<string>();
+  #indexed = new Set<string>();
+  #generation = 0;
 
   constructor(authority: LogAuthority) {
     this.#authority = authority;
+  }
+
+  /** Another number once records have left the state. As long as it stays, what is known only grows. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Takes the place of all that was known: what another state says is what this one says from now on. The other is of no use after. */
+  become(other: CatalogState): void {
+    this.#generation++;
+    this.#snapshots = other.#snapshots;
+    this.#forgotten = other.#forgotten;
+    this.#settings = other.#settings;
+    this.#holders = other.#holders;
+    this.#friends = other.#friends;
+    this.#packs = other.#packs;
+    this.#indexRefs = other.#indexRefs;
+    this.#removedIndex = other.#removedIndex;
+    this.#indexed = other.#indexed;
   }
 
   /** Applies an opened record of a known kind. KithError `malformed` or `not-authentic`: what it says doesn't count. */

@@ -10,12 +10,12 @@ import { decodeLogOpened, encodeLogOpened } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { openLogRecord, readRecordHead, sealLogRecord, unknownKindAction } from '../format/log-record.ts';
 import type { LogPosition } from '../format/log-position.ts';
-import { logRoles, type LogRole } from '../format/segment.ts';
+import { decodeSegment, logRoles, type LogRole } from '../format/segment.ts';
 import { currentEpoch, epochKeys, type DeviceKeys } from '../trust/device.ts';
 import { newAppendLog, openAppendKeys, sealAppendKeys, type AppendLog } from './append-keys.ts';
-import type { CatalogState } from './catalog-state.ts';
+import { CatalogState } from './catalog-state.ts';
 import type { LogCarrier, CarriedRecord, LogAuthority, LogHead, LogProblem } from './log-carrier.ts';
-import { SegmentLogs } from './segment-logs.ts';
+import { carriedRecords, SegmentLogs } from './segment-logs.ts';
 
 /** A record to append. */
 export interface LogEntry {
@@ -44,8 +44,13 @@ export class LogBook {
   readonly #random: RandomSource;
   readonly #nowNs: () => bigint;
   readonly #state: CatalogState;
+  readonly #authority: LogAuthority;
   readonly #onProblem: LogProblem;
+  /** Logs (hex) with records that no keys were here for. */
+  readonly #unopened = new Set<string>();
   readonly #lock = new Semaphore(1);
+  /** Called when records were appended: others may want to hear of them. Must not throw. */
+  onAppended: () => void = () => undefined;
   #logs: LogCarrier;
   #current: AppendLog[] = [];
   /** Heads of branches whose records were all written again to other logs. */
@@ -59,6 +64,7 @@ export class LogBook {
     this.#random = options.random;
     this.#nowNs = options.nowNs;
     this.#state = options.state;
+    this.#authority = options.authority;
     this.#onProblem = options.onProblem;
     this.#logs = logs;
   }
@@ -136,6 +142,7 @@ export class LogBook {
       index: record.index,
     };
     let failure: unknown = new KithError('not-authentic', `no keys of epoch ${keyEpoch}`);
+    if (epochKeys(this.#device, keyEpoch).length === 0) this.#unopened.add(toHex(record.logKey));
     for (const epoch of epochKeys(this.#device, keyEpoch)) {
       try {
         return openLogRecord(
@@ -148,6 +155,56 @@ export class LogBook {
       }
     }
     throw failure;
+  }
+
+  /** The device has keys that it didn't have before: records that could not be opened without are read again. */
+  async epochsLearned(): Promise<void> {
+    if (this.#unopened.size === 0) return;
+    await this.#lock.run(async () => {
+      const logs = this.#logs.heads().filter(({ logKey }) => this.#unopened.has(toHex(logKey)));
+      this.#unopened.clear();
+      for (const { logKey } of logs) await this.#replay(logKey, (record) => this.#apply(record));
+    });
+  }
+
+  /**
+   * A device was revoked: what it wrote behind what is trusted of it counts no longer, also where it was read before. Undefined if there
+   * was nothing of that; else the ids of packs that only such records named. Reads all logs again then, which takes as long as opening the
+   * home.
+   */
+  async voidRevoked(): Promise<readonly Uint8Array[] | undefined> {
+    return await this.#lock.run(async () => {
+      if (!this.#logs.cutVoid()) return undefined;
+      const fresh = new CatalogState(this.#authority);
+      for (const { logKey } of this.#logs.heads()) {
+        await this.#replay(logKey, (record) => {
+          const entry = this.read(record);
+          if (entry === undefined || entry.kind === recordKinds.logOpened) return;
+          try {
+            fresh.apply(entry.kind, entry.body);
+          } catch (error) {
+            if (!isKithError(error)) throw error;
+          }
+        });
+      }
+      const voided: Uint8Array[] = [];
+      for (const { manifest } of this.#state.packs())
+        if (fresh.pack(manifest.packId) === undefined) voided.push(manifest.packId.slice());
+      this.#state.become(fresh);
+      return voided;
+    });
+  }
+
+  async #replay(logKey: Uint8Array, onRecord: (record: CarriedRecord) => void): Promise<void> {
+    for (const place of this.#logs.segments(logKey)) {
+      const segment = decodeSegment(await this.#logs.segmentBytes(logKey, place));
+      for (const record of carriedRecords(segment)) onRecord(record);
+    }
+  }
+
+  /** Nothing may be appended any more: this device was revoked. */
+  stopWith(error: KithError): void {
+    this.#stop ??= error;
   }
 
   /** Set once a record was met that this kith doesn't know and must not ignore: nothing may go on from here. */
@@ -212,6 +269,7 @@ export class LogBook {
   async append(role: LogRole, entries: readonly LogEntry[]): Promise<void> {
     if (entries.length === 0) return;
     await this.#lock.run(() => this.#append(role, entries));
+    this.onAppended();
   }
 
   async #append(role: LogRole, entries: readonly LogEntry[]): Promise<void> {

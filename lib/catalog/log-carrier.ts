@@ -40,6 +40,13 @@ export type LogProblem = (problem: {
 export interface LogAuthority {
   readonly vaultId: Uint8Array;
   readonly isDevice: (deviceId: Uint8Array) => boolean;
+  /** How many records of a device's log count; all where it is left out, or gives infinity. What is beyond is void (docs/formats/log.md). */
+  readonly trustedLength?: (deviceId: Uint8Array, logKey: Uint8Array) => number;
+}
+
+/** How many records of this log count. */
+export function trustedLengthOf(authority: LogAuthority, deviceId: Uint8Array, logKey: Uint8Array): number {
+  return authority.trustedLength?.(deviceId, logKey) ?? Number.POSITIVE_INFINITY;
 }
 
 /** A log that its device appends to, with what a carrier needs to sign for it. */
@@ -70,6 +77,8 @@ export interface LogCarrier {
   settle(logKey: Uint8Array): Promise<void>;
   /** Takes a segment from elsewhere, verified; durable when it returns. False if it is here already. KithError `malformed`, `log-forked`. */
   put(bytes: Uint8Array, onRecord: (record: CarriedRecord) => void): Promise<boolean>;
+  /** Leaves out, from now on, what is void by the authority. True if something was there that is. */
+  cutVoid(): boolean;
   /** Appends sealed records; durable when it returns. */
   append(log: AppendableLog, records: readonly Uint8Array[]): Promise<void>;
 }

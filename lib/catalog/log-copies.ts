@@ -4,7 +4,7 @@ import { decodeSegment, segmentHash, verifySegment, type Segment } from '../form
 import type { HeldLog, Holder } from '../holders/holder.ts';
 import type { LogBook, StoredSegments } from './log-book.ts';
 import { joinBranches, type Fork } from './log-branches.ts';
-import type { LogAuthority, LogProblem, SegmentPlace } from './log-carrier.ts';
+import { trustedLengthOf, type LogAuthority, type LogProblem, type SegmentPlace } from './log-carrier.ts';
 import { logsMax } from './segment-logs.ts';
 
 /** Logs of one holder that come to nothing, after which it is asked only for those that this device appends to: each costs a call. */
@@ -71,6 +71,7 @@ export class LogCopies {
         forks.push(found.fork);
         continue;
       }
+      if (this.#isClosed(log.logKey)) continue;
       if (found.state === 'damaged') damaged.add(`${toHex(log.logKey)}/${found.firstIndex}`);
       const isCurrent = this.#book.isCurrent(log.logKey);
       if (empty >= emptyLogsMax && !isCurrent) continue;
@@ -88,8 +89,22 @@ export class LogCopies {
       await this.#book.openFreshLogs('a holder had a longer copy');
     }
     const forked = new Set(forks.map(({ logKey }) => toHex(logKey)));
-    const apart = await joinBranches(this.#book, forks, (lost) => this.#tellOfFork(holder, lost));
+    // What stands in another branch of a revoked device's log was perhaps written by whoever has the device now.
+    const joined = forks.filter(({ logKey }) => !Number.isFinite(this.#trustedLength(logKey)));
+    const apart = await joinBranches(this.#book, joined, (lost) => this.#tellOfFork(holder, lost));
     return { held, forked, damaged, apart };
+  }
+
+  /** How many records of a log that is here count. */
+  #trustedLength(logKey: Uint8Array): number {
+    const head = this.#book.heads().find((one) => equalBytes(one.logKey, logKey));
+    if (head === undefined) return Number.POSITIVE_INFINITY;
+    return trustedLengthOf(this.#authority, head.deviceId, logKey);
+  }
+
+  /** True for a log of which all that counts is here. */
+  #isClosed(logKey: Uint8Array): boolean {
+    return this.#stored.length(logKey) >= this.#trustedLength(logKey);
   }
 
   #tellOfEmpty(holder: Holder): void {
@@ -294,6 +309,7 @@ export class LogCopies {
         if (await this.#book.takeSegment(bytes)) count++;
       }
     } catch (error) {
+      if (isKithError(error, 'device-revoked')) return { count, isShort: false };
       const passable = isKithError(error, 'malformed', 'not-authentic', 'too-new', 'log-forked');
       if (!passable || error === this.#book.stop) throw error;
       this.#onProblem({

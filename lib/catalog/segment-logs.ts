@@ -14,6 +14,7 @@ import {
   type LogRole,
   type Segment,
 } from '../format/segment.ts';
+import { trustedLengthOf } from './log-carrier.ts';
 import type {
   AppendableLog,
   CarriedRecord,
@@ -98,6 +99,8 @@ export class SegmentLogs implements LogCarrier {
         for (const [i, record] of segment.records.entries()) onRecord(carried(segment, i, record));
       } catch (error) {
         if (!isKithError(error)) throw error;
+        // What is void by a revocation is left where it is, and ends the log.
+        if (error.code === 'device-revoked') return;
         this.#broken.add(name);
         onProblem({
           item: `log ${name.slice(0, 8)}`,
@@ -132,6 +135,13 @@ export class SegmentLogs implements LogCarrier {
     if (!this.#authority.isDevice(head.deviceId))
       throw new KithError('not-authentic', 'a segment by an unknown device');
     verifySegment(segment);
+    const trusted = trustedLengthOf(this.#authority, head.deviceId, head.logKey);
+    if (head.firstIndex + segment.records.length > trusted) {
+      throw new KithError(
+        'device-revoked',
+        'a segment that a revoked device wrote behind what is trusted of it',
+      );
+    }
     const key = toHex(head.logKey);
     const known = this.#logs.get(key);
     const length = known?.length ?? 0;
@@ -240,6 +250,24 @@ export class SegmentLogs implements LogCarrier {
     }
     for (const [i, record] of segment.records.entries()) onRecord(carried(segment, i, record));
     return true;
+  }
+
+  /**
+   * Takes segments out that are void now: a revocation was learned. Their files stay. A segment that goes beyond the trusted length is
+   * void whole: the length is where a segment ends.
+   */
+  cutVoid(): boolean {
+    let cut = false;
+    for (const log of this.#logs.values()) {
+      const trusted = trustedLengthOf(this.#authority, log.deviceId, log.logKey);
+      while (log.length > trusted) {
+        const last = log.segments.pop();
+        if (last === undefined) break;
+        log.length -= last.count;
+        cut = true;
+      }
+    }
+    return cut;
   }
 
   #retract(logKey: Uint8Array): void {

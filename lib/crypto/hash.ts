@@ -37,6 +37,10 @@ export const contexts = {
   contact: 'kith 2026 contact key v1',
   identityTag: 'kith 2026 identity tag v1',
   letter: 'kith 2026 letter name v1',
+  linkText: 'kith 2026 device link text checksum v1',
+  linkHost: 'kith 2026 device link host key v1',
+  linkGuest: 'kith 2026 device link guest key v1',
+  linkWords: 'kith 2026 device link words v1',
 } as const;
 
 /** The name of a context in the table. */

@@ -82,3 +82,14 @@ export function rootOfPhrase(text: string): Secret {
   wipeBytes(entropy);
   return root;
 }
+
+/** Words of the same list that stand for the beginning of a hash, 11 bits each: for people to compare. */
+export function wordsOfHash(hash: Uint8Array, count: number): string[] {
+  let bits = 0n;
+  for (const byte of hash) bits = (bits << 8n) | BigInt(byte);
+  const total = BigInt(hash.length * 8);
+  return Array.from({ length: count }, (_, i) => {
+    const index = Number((bits >> (total - 11n * BigInt(i + 1))) & 2047n);
+    return wordlist[index] ?? '';
+  });
+}

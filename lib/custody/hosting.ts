@@ -27,6 +27,8 @@ export interface HostedOwner {
   readonly quotaBytes: number | undefined;
   /** True for a signing key that the owner's identity has certified. */
   readonly isDevice: (deviceId: Uint8Array) => boolean;
+  /** How many records of a device's log count: fewer than all for one that the owner has revoked. All unless given. */
+  readonly trustedLength?: (deviceId: Uint8Array, logKey: Uint8Array) => number;
 }
 
 export interface HostingOptions {
@@ -124,6 +126,8 @@ export class Hosting {
       folder: this.#folder,
       vaultId,
       isDevice: (deviceId) => ownerOf(identityHex)?.isDevice(deviceId) === true,
+      trustedLength: (deviceId, logKey) =>
+        ownerOf(identityHex)?.trustedLength?.(deviceId, logKey) ?? Number.POSITIVE_INFINITY,
       limits: {
         get quotaBytes() {
           const owner = ownerOf(identityHex);

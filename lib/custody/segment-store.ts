@@ -13,7 +13,7 @@ import type { HeldLog, Reservation } from '../holders/holder.ts';
 import { KeyedLocks } from './keyed-locks.ts';
 import type { Hold, RoomBook } from './room-book.ts';
 import { isUnreadable, statsAtOnce, type Place, type StoreFolder } from './store-folder.ts';
-import type { IsDevice } from './verify-shard.ts';
+import type { IsDevice, TrustedLength } from './verify-shard.ts';
 
 export interface SegmentCounts {
   readonly segments: number;
@@ -37,6 +37,7 @@ export class SegmentStore {
   readonly #vaultFolders: readonly string[];
   readonly #isDevice: IsDevice;
   readonly #most: SegmentCounts;
+  readonly #trustedLength: TrustedLength;
   readonly #locks = new KeyedLocks();
   /** Segments by log key in hex, learned by one listing before the first new one. */
   #counts: Promise<Map<string, number>> | undefined;
@@ -47,8 +48,10 @@ export class SegmentStore {
     vaultId: Uint8Array,
     isDevice: IsDevice,
     most: SegmentCounts = segmentCountsMax,
+    trustedLength: TrustedLength = () => Number.POSITIVE_INFINITY,
   ) {
     this.#most = most;
+    this.#trustedLength = trustedLength;
     this.#folder = folder;
     this.#book = book;
     this.#vaultId = vaultId;
@@ -91,6 +94,7 @@ export class SegmentStore {
   ): Promise<void> {
     const flaw = this.#flawOf(logKey, firstIndex, bytes);
     if (flaw !== undefined) throw new KithError('not-authentic', flaw);
+    this.#refuseVoid(logKey, bytes);
     const place = this.#placeOf(logKey, firstIndex);
     await this.#locks.run(this.#folder.pathOf(place), async () => {
       const there = await this.#sound(logKey, firstIndex, place);
@@ -199,6 +203,16 @@ export class SegmentStore {
       if (isUnreadable(error)) return undefined;
       throw error;
     }
+  }
+
+  /** KithError `not-authentic` for what a revoked device wrote behind what is trusted of it. What lies here already stays. */
+  #refuseVoid(logKey: Uint8Array, bytes: Uint8Array): void {
+    const { head, records } = decodeSegment(bytes);
+    if (head.firstIndex + records.length <= this.#trustedLength(head.deviceId, logKey)) return;
+    throw new KithError(
+      'not-authentic',
+      'the log segment is of a revoked device, behind what is trusted of it',
+    );
   }
 
   /** Throws `malformed`, `too-new` or `not-authentic`, or says why the segment isn't of this vault, log and place. */

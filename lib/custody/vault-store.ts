@@ -12,16 +12,18 @@ import type {
 } from '../holders/holder.ts';
 import { KeyRecordStore } from './key-record-store.ts';
 import { RoomBook, type CountedBytes, type DiskAccount, type Hold, type RoomLimits } from './room-book.ts';
-import { SegmentStore } from './segment-store.ts';
+import { SegmentStore, segmentCountsMax } from './segment-store.ts';
 import { ShardStore } from './shard-store.ts';
 import type { StoreFolder } from './store-folder.ts';
-import type { IsDevice } from './verify-shard.ts';
+import type { IsDevice, TrustedLength } from './verify-shard.ts';
 
 export interface VaultStoreOptions {
   /** Shared by all vaults of the store: it knows what others have under way in the temporary folder. */
   readonly folder: StoreFolder;
   readonly vaultId: Uint8Array;
   readonly isDevice: IsDevice;
+  /** All records count unless given. */
+  readonly trustedLength?: TrustedLength | undefined;
   readonly limits: RoomLimits;
   /** Room of the disk; undefined where that can't be told. */
   readonly diskRoom: () => Promise<{ readonly free: number; readonly total: number } | undefined>;
@@ -42,7 +44,7 @@ export class VaultStore {
   readonly #keyRecord: KeyRecordStore;
 
   constructor(options: VaultStoreOptions) {
-    const { folder, vaultId, isDevice, limits, diskRoom, account } = options;
+    const { folder, vaultId, isDevice, trustedLength, limits, diskRoom, account } = options;
     this.#store = folder;
     this.#book = new RoomBook(
       { name: folder.holder.name, measure: (counted) => this.#measure(counted), disk: diskRoom },
@@ -50,7 +52,14 @@ export class VaultStore {
       account,
     );
     this.#shards = new ShardStore(this.#store, this.#book, vaultId, isDevice);
-    this.#segments = new SegmentStore(this.#store, this.#book, vaultId, isDevice);
+    this.#segments = new SegmentStore(
+      this.#store,
+      this.#book,
+      vaultId,
+      isDevice,
+      segmentCountsMax,
+      trustedLength,
+    );
     this.#keyRecord = new KeyRecordStore(this.#store, this.#book, vaultId);
     this.logs = {
       list: () => this.#store.guarded(() => this.#segments.list(), always),

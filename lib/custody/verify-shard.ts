@@ -17,6 +17,9 @@ import type { ShardRef, ShardToPut } from '../holders/holder.ts';
 /** Says whether a signing key is certified for a vault. */
 export type IsDevice = (deviceId: Uint8Array, vaultId: Uint8Array) => boolean;
 
+/** How many records of a device's log its identity still trusts: all, infinity, unless it was revoked. */
+export type TrustedLength = (deviceId: Uint8Array, logKey: Uint8Array) => number;
+
 /** Bytes of the largest shard file there can be. */
 export const shardFileBytesMax: number =
   shardHeadBytes + Math.max(...classBytes) * (1 + hashBytes / leafBytes) + manifestBytesMax;

@@ -279,7 +279,8 @@ export class Daemon {
   #failed(method: Method, error: unknown): void {
     if (isKithError(error) && error.code !== 'internal') {
       this.#log(error.code === 'interrupted' ? 'info' : 'warn', 'command', `${method} ended: ${error.code}`);
-      this.#log('debug', 'command', messageOf(error));
+      // What is told of a wrong phrase has a word of it.
+      if (error.code !== 'wrong-phrase') this.#log('debug', 'command', messageOf(error));
     } else {
       this.#log('error', 'mistake', `${method} met a mistake in kith: ${whereOf(error)}`);
       this.#log('debug', 'mistake', messageOf(error));

@@ -1,6 +1,7 @@
 import { friendStateNumbers } from '../format/friend-records.ts';
 import { noNetwork } from '../vault/no-network.ts';
 import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
+import type { OpenLinkDoor } from '../vault/link-door.ts';
 import type { Session } from '../vault/session.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { PeerNode } from './home-port.ts';
@@ -20,6 +21,8 @@ export class NetworkOnDemand implements PeerNode, FriendNetwork {
   readonly listening: null = null;
   readonly listen: null = null;
   readonly network: FriendNetwork = this;
+  readonly openLinkDoor: OpenLinkDoor = async (options) =>
+    (await import('./link-door.ts')).openLinkDoor(options);
   readonly #session: Session;
   readonly #make: (session: Session) => Promise<NetworkNode>;
   #made: Promise<NetworkNode> | undefined;

@@ -9,12 +9,15 @@ import { EndpointHints } from '../net/endpoint-hints.ts';
 import type { LanDiscovery } from '../net/lan-discovery.ts';
 import type { KeyPair } from '../net/link.ts';
 import { Network } from '../net/network.ts';
+import type { WantedPeer } from '../net/directory.ts';
 import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
 import type { RateLimits } from '../net/shaper.ts';
 import type { Transports } from '../net/transports.ts';
+import { FriendDevices, type FriendDevice } from '../services/store/friend-devices.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
+import { cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
@@ -44,6 +47,10 @@ export interface PeerLinksOptions {
   readonly onPresence: (friendId: string, online: boolean) => void;
   /** A friend whose line was metered says that it no longer is. */
   readonly onBulkFree?: () => void;
+  /** Our own card has grown by what another device of ours showed. Must not throw. Without it our other devices are nobody. */
+  readonly onLearnedOwn?: (card: Uint8Array) => void;
+  /** Which other devices of ours (hex) are connected now; told whenever anything changes. */
+  readonly onOwnDevices?: (deviceIds: readonly string[]) => void;
 }
 
 export interface OpenLinksOptions {
@@ -84,12 +91,14 @@ export class PeerLinks {
 
   constructor(options: PeerLinksOptions) {
     this.#options = options;
-    const { vaultId, device, doorstep, knocks = false, friends, ownCard, onLearned, random, clock } = options;
+    const { vaultId, device, doorstep, knocks = false, friends, ownCard, random, clock } = options;
+    const { onLearned, onLearnedOwn } = options;
     this.book = new FriendsBook({
       identity: vaultId,
       deviceId: device.publicKey,
       ownCard,
       onLearned,
+      onLearnedOwn,
       clock,
       ...(options.invites !== undefined && { invites: options.invites }),
     });
@@ -181,12 +190,26 @@ export class PeerLinks {
 
   /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */
   async settle(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const identities = new Map(this.book.wanted().map(({ identity }) => [toHex(identity), identity]));
+    const identities = new Map(this.#friendsWanted().map(({ identity }) => [toHex(identity), identity]));
     await this.#network.waitFor([...identities.values()], {
       timeoutMs,
       untilTried: true,
       ...(signal !== undefined && { signal }),
     });
+  }
+
+  #friendsWanted(): readonly WantedPeer[] {
+    return this.book.wanted().filter(({ identity }) => !equalBytes(identity, this.#options.vaultId));
+  }
+
+  /** True if there is somebody to wait for: our own other devices are met, or not. */
+  get hasFriends(): boolean {
+    return this.#friendsWanted().length > 0;
+  }
+
+  /** Calls to a service of one of our own devices. */
+  ownDevice(service: string, deviceId: Uint8Array): ServiceCaller {
+    return this.#network.caller(this.#options.vaultId, service, deviceId);
   }
 
   /** Takes the friends as they are now: whom to dial, whom to refuse, what each may use. */
@@ -209,6 +232,22 @@ export class PeerLinks {
     this.#network.setLimits(limits, of);
   }
 
+  /**
+   * A friend's key record says which devices it has and which it trusts no more, signed by its identity as in its card: so a revocation
+   * counts here as soon as any of its devices was here once, and the revoked device's session ends at once.
+   */
+  learnKeyRecord(identity: Uint8Array, keyRecord: Uint8Array): void {
+    const card = cardOfKeyRecord(keyRecord);
+    if (card === undefined) return;
+    const [device] = card.certificates;
+    if (device === undefined) return;
+    const learned = this.book.learn(identity, device.deviceId, encodeCard(card));
+    learned.then(
+      () => this.#network.refresh(),
+      () => undefined,
+    );
+  }
+
   /** After a change of address; `addresses` are those that this computer has now. */
   rediscover(addresses: ReadonlySet<string>): void {
     this.#network.refresh();
@@ -217,24 +256,59 @@ export class PeerLinks {
   }
 
   holderOf(friend: FriendRef): Holder {
-    const mirror = this.#mirrors.get(friend.id) ?? new InventoryMirror();
-    this.#mirrors.set(friend.id, mirror);
-    return new FriendHolder({
+    const identity = identityOf(friend.id);
+    const whyAway = (): string => {
+      const { online, trouble } = this.presence(friend.id);
+      return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
+    };
+    const known = new Map<string, FriendDevice>();
+    const deviceOf = (deviceId: Uint8Array): FriendDevice => {
+      const key = toHex(deviceId);
+      const device = known.get(key) ?? this.#friendDevice(friend, identity, deviceId, whyAway);
+      known.set(key, device);
+      return device;
+    };
+    return new FriendDevices({
       ...friend,
-      vaultId: this.#options.vaultId,
-      caller: this.caller(friend.id, storeServiceName),
-      whyAway: () => {
-        const { online, trouble } = this.presence(friend.id);
-        return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
-      },
-      isFriendsDevice: (deviceId) => certifies(this.book, friend.id, deviceId),
-      whyPaused: () =>
-        this.presence(friend.id).metered === true
-          ? `${friend.name} is on a metered line: new data for it waits`
-          : undefined,
-      random: this.#options.random,
-      mirror,
+      whyAway,
+      devices: () =>
+        this.book
+          .wanted()
+          .filter((peer) => equalBytes(peer.identity, identity))
+          .map(({ deviceId }) => deviceOf(deviceId)),
     });
+  }
+
+  /** One computer of a friend, with what was learned of its inventory. */
+  #friendDevice(
+    friend: FriendRef,
+    identity: Uint8Array,
+    deviceId: Uint8Array,
+    whyAway: () => string,
+  ): FriendDevice {
+    const key = `${friend.id}/${toHex(deviceId)}`;
+    const mirror = this.#mirrors.get(key) ?? new InventoryMirror();
+    this.#mirrors.set(key, mirror);
+    const caller = this.#network.caller(identity, storeServiceName, deviceId);
+    return {
+      deviceId: toHex(deviceId),
+      get connected() {
+        return caller.connected;
+      },
+      holder: new FriendHolder({
+        ...friend,
+        vaultId: this.#options.vaultId,
+        caller,
+        whyAway,
+        isFriendsDevice: (signer) => equalBytes(signer, deviceId),
+        whyPaused: () =>
+          this.presence(friend.id).metered === true
+            ? `${friend.name} is on a metered line: new data for it waits`
+            : undefined,
+        random: this.#options.random,
+        mirror,
+      }),
+    };
   }
 
   /** Calls to one service of a friend, or of that device of it. */
@@ -349,8 +423,11 @@ export class PeerLinks {
 
   /** Tells who came and who went since it was told last. */
   #changed(): void {
-    const { onPresence } = this.#options;
-    const now = new Set(this.#network.peers().map(({ identity }) => toHex(identity)));
+    const { onPresence, onOwnDevices, vaultId } = this.#options;
+    const peers = this.#network.peers();
+    const own = peers.filter(({ identity }) => equalBytes(identity, vaultId));
+    onOwnDevices?.(own.map(({ deviceId }) => toHex(deviceId)));
+    const now = new Set(peers.filter((peer) => !own.includes(peer)).map(({ identity }) => toHex(identity)));
     for (const id of [...this.#online].filter((each) => !now.has(each))) {
       this.#online.delete(id);
       this.#goneMs.set(id, this.#options.clock.monotonicMs());

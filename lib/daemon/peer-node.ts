@@ -16,7 +16,6 @@ import type { Service } from '../net/service.ts';
 import { callsCards } from '../services/cards/cards-service.ts';
 import { storeServiceName } from '../services/store/store-codec.ts';
 import { storeService } from '../services/store/store-service.ts';
-import { ownCard } from '../trust/card.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import type { BookInvites } from '../trust/friends-book.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
@@ -31,7 +30,9 @@ import type {
 } from '../vault/friend-network.ts';
 import { inviteCompleted, inviteRefused } from '../vault/invite-accept.ts';
 import { inviteAnswers, pendingMeetingPoints } from '../vault/invite-answers.ts';
+import { learnOwnCard, ownCardOf } from '../vault/own-card.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
+import type { OpenLinkDoor } from '../vault/link-door.ts';
 import type { Session } from '../vault/session.ts';
 import { addressesNow, watchAddresses } from './address-watch.ts';
 import { CardsNode } from './cards-node.ts';
@@ -43,6 +44,7 @@ import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { NodeLimits } from './node-limits.ts';
 import { startPlugins } from './start-plugins.ts';
+import { OwnDevices } from './own-devices.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
 /** How long a command that works by itself waits for friends. */
@@ -64,6 +66,8 @@ export const dialOnly: OpenLinksOptions = {
 export class KithNode implements PeerNode, FriendNetwork {
   readonly id: string;
   readonly network: FriendNetwork = this;
+  readonly openLinkDoor: OpenLinkDoor = async (options) =>
+    (await import('./link-door.ts')).openLinkDoor(options);
   readonly #session: Session;
   /** Undefined for a command that works by itself. */
   readonly #options: NetworkOptions | undefined;
@@ -74,6 +78,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** Records that the network has brought about. */
   readonly #writing = new TaskSet();
   readonly #cards: CardsNode;
+  readonly #ownDevices: OwnDevices;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #note: Note = () => undefined;
@@ -100,16 +105,17 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#cards = new CardsNode({
       session,
       links: () => this.#links,
-      ownCard: () => cardOf(session),
+      ownCard: () => encodeCard(ownCardOf(session)),
       box: options === undefined ? undefined : letterBoxOf(session),
       onOvertaken: () => this.#publishAgain(),
     });
+    this.#ownDevices = new OwnDevices(session, (service, id) => this.#links.ownDevice(service, id));
     this.#links = new PeerLinks({
       vaultId,
       device: { publicKey: deviceId, secretKey: deviceSecretKey },
       doorstep: doorstepKeys(session.device),
       friends: () => session.state.friends(),
-      ownCard: () => cardOf(session),
+      ownCard: () => encodeCard(ownCardOf(session)),
       onLearned: (identityHex, card) => {
         this.#cards.friendChanged(identityHex);
         session.learnFriendCard(identityHex, card).catch((error: unknown) => {
@@ -128,6 +134,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       // A command that works by itself only calls.
       services: [
         this.#storeService(),
+        this.#ownDevices.service(),
         options === undefined ? callsCards : this.#cards.service,
         ...(plugins?.services ?? []),
       ],
@@ -140,7 +147,13 @@ export class KithNode implements PeerNode, FriendNetwork {
         this.#onPresence(friendId, online);
       },
       onBulkFree: () => this.onBulkFree?.(),
+      onLearnedOwn: (card) => this.#learnOwn(card),
+      onOwnDevices: (deviceIds) => this.#ownDevices.changed(deviceIds),
     });
+    session.onNews = () => {
+      this.#ownDevices.tell();
+      this.#cards.ownCardChanged();
+    };
     this.#limits = new NodeLimits({
       setting: (key) => session.settings.value(key),
       friends: () => friendLimits(session.state.friends()),
@@ -167,7 +180,29 @@ export class KithNode implements PeerNode, FriendNetwork {
     node = new KithNode(session, options, plugins, limits, note);
     node.#note = note;
     if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
+    session.onNewDevices = (ids) => {
+      for (const id of ids)
+        note('warn', 'device-added', `a new device (${id.slice(0, 8)}) was added to your identity`);
+    };
     return node;
+  }
+
+  #learnOwn(card: Uint8Array): void {
+    learnOwnCard(this.#session, card).catch((error: unknown) => {
+      this.#session.problem({
+        item: 'the own card',
+        message: `what another device of yours says could not be kept: ${messageOf(error)}`,
+        code: isKithError(error) ? error.code : 'internal',
+      });
+    });
+  }
+
+  farewell(deviceId: Uint8Array): Promise<void> {
+    return this.#ownDevices.farewell(deviceId);
+  }
+
+  ownDevicesOnline(): readonly string[] {
+    return this.#ownDevices.online;
   }
 
   get listening(): string | null {
@@ -250,7 +285,7 @@ export class KithNode implements PeerNode, FriendNetwork {
 
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#links.book.wanted().length === 0 || this.#closing !== undefined) return;
+    if (!this.#links.hasFriends || this.#closing !== undefined) return;
     await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
     this.#links.start();
     await this.#cards.start();
@@ -383,6 +418,8 @@ export class KithNode implements PeerNode, FriendNetwork {
     // A network that is just being opened must be open before it can be closed; a daemon's waiters are let go by closing.
     if (this.#options === undefined) await this.#settled?.catch(() => undefined);
     await this.#finding?.close();
+    this.#session.onNews = () => undefined;
+    await this.#ownDevices.close();
     await this.#links.close();
     await this.#writing.allEnded();
     await this.#cards.ended();
@@ -406,6 +443,7 @@ export class KithNode implements PeerNode, FriendNetwork {
         return {
           quotaBytes: record.quotaGivenBytes,
           isDevice: (deviceId) => certifies(book, identityHex, deviceId),
+          trustedLength: (deviceId, logKey) => book.trustedLength(identityHex, deviceId, logKey),
         };
       },
       freeFloorBytes: () => {
@@ -424,6 +462,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       storeOf: (identity) => this.#hosting?.storeOf(toHex(identity)),
       check: async () =>
         (await this.#hosting?.check()) ?? { available: false, foreign: false, reason: 'not open yet' },
+      onKeyRecord: (identity, bytes) => this.#links.learnKeyRecord(identity, bytes),
     });
   }
 }
@@ -436,16 +475,4 @@ function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBo
 function looksAround(setting: string, listen: HostPort | undefined): boolean {
   const isAlone = listen !== undefined && isLoopbackHost(listen.host);
   return setting === 'on' || (setting === 'auto' && !isAlone);
-}
-
-function cardOf(session: Session): Uint8Array {
-  const { device, keyRecord, ownAddress } = session;
-  return encodeCard(
-    ownCard({
-      identity: device.vaultId,
-      certificate: device.certificate,
-      keyRecord,
-      address: ownAddress.record,
-    }),
-  );
 }

@@ -13,7 +13,7 @@ import type { Extension } from './extensions.ts';
 import { readId, readList, writeBlob, writeId, writeList } from './fields.ts';
 import { decodeAddressRecord, encodeAddressRecord, verifyAddressRecord } from './friend-records.ts';
 import type { AddressRecord } from './friend-records.ts';
-import { decodeRevocation, encodeRevocation, verifyRevocation } from './revocation.ts';
+import { decodeRevocation, encodeRevocation, revocationBytesMax, verifyRevocation } from './revocation.ts';
 import type { Revocation } from './revocation.ts';
 
 export { decodeAddressBody, encodeAddressBody } from './address-body.ts';
@@ -28,9 +28,6 @@ export const cardBytesMax: number = 48 * 1024;
 
 /** Devices that an identity's card names, and devices that it disowns. */
 export const cardItemsMax = 64;
-
-/** A revocation names at most 64 logs of 40 bytes. */
-const revocationBytesMax = 4096;
 
 /** A body of at most 4096 bytes, and what stands around it. */
 const addressRecordBytesMax = 4352;

@@ -37,7 +37,7 @@ function checksumOf({ context }: LineKind, bytes: Uint8Array): Uint8Array {
   return hashIn(context, bytes).subarray(0, checksumBytes);
 }
 
-function toBase32(...parts: Uint8Array[]): string {
+export function toBase32(...parts: Uint8Array[]): string {
   let text = '';
   let bits = 0;
   let bitCount = 0;
@@ -56,7 +56,7 @@ function toBase32(...parts: Uint8Array[]): string {
 }
 
 /** Undefined where bits are left over that a writer would not have left. */
-function fromBase32(letters: string): Uint8Array | undefined {
+export function fromBase32(letters: string): Uint8Array | undefined {
   const bytes = new Uint8Array(Math.floor((letters.length * 5) / 8));
   let length = 0;
   let bits = 0;

@@ -8,7 +8,11 @@ import { readId, readList, readU64Number, writeFixed, writeId, writeList, writeU
 
 const magic = 'kithrevo';
 const version = 1;
-const logCountMax = 64;
+/** Logs that one names. A device opens two, and two more each time its home was put back or damaged. */
+export const revokedLogCountMax = 64;
+
+/** Bytes of an encoded one: 64 logs of 40 bytes, with room for extensions. */
+export const revocationBytesMax = 4096;
 const knownExtensions: ReadonlySet<number> = new Set();
 
 /** The identity's word that a device is trusted no more (docs/formats/keys.md). */
@@ -31,7 +35,7 @@ function signedPart(facts: RevocationFacts): ByteWriter {
   writeId(writer, facts.vaultId);
   writeId(writer, facts.deviceId);
   writer.i64(facts.createdNs);
-  writeList(writer, facts.logs, logCountMax, 'logs of a device', ({ logKey, trustedLength }) => {
+  writeList(writer, facts.logs, revokedLogCountMax, 'logs of a device', ({ logKey, trustedLength }) => {
     writeId(writer, logKey);
     writeU64Number(writer, trustedLength);
   });
@@ -59,7 +63,7 @@ export function decodeRevocation(bytes: Uint8Array): Revocation {
     vaultId: readId(reader),
     deviceId: readId(reader),
     createdNs: reader.i64(),
-    logs: readList(reader, logCountMax, 40, () => ({
+    logs: readList(reader, revokedLogCountMax, 40, () => ({
       logKey: readId(reader),
       trustedLength: readU64Number(reader),
     })),

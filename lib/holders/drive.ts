@@ -4,7 +4,7 @@ import { KithError, isKithError, messageOf } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import { StoreFolder } from '../custody/store-folder.ts';
 import { VaultStore } from '../custody/vault-store.ts';
-import type { IsDevice } from '../custody/verify-shard.ts';
+import type { IsDevice, TrustedLength } from '../custody/verify-shard.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import {
@@ -55,6 +55,8 @@ export interface OpenDriveOptions {
   /** Bytes that stay free on the disk; 5 % of it, between 1 and 20 GB, unless given. */
   readonly freeFloorBytes?: number | undefined;
   readonly isDevice: IsDevice;
+  /** All records count unless given. */
+  readonly trustedLength?: TrustedLength | undefined;
 }
 
 /** The marker of a folder; undefined where there is none. KithError `malformed` or `too-new` for a bad one. */
@@ -121,7 +123,7 @@ export class DriveHolder implements Holder {
   readonly #kept: VaultStore;
 
   constructor(disk: Disk, folder: string, options: OpenDriveOptions) {
-    const { id, name, vaultId, isDevice, quotaBytes, freeFloorBytes } = options;
+    const { id, name, vaultId, isDevice, trustedLength, quotaBytes, freeFloorBytes } = options;
     if (fromHex(id)?.length !== 32) throw new RangeError(`no holder id: ${id}`);
     this.id = id;
     this.name = name;
@@ -133,6 +135,7 @@ export class DriveHolder implements Holder {
       folder: new StoreFolder({ disk, folder, holder: { id, name }, guard: () => this.#guard() }),
       vaultId,
       isDevice,
+      trustedLength,
       limits: { quotaBytes, freeFloorBytes },
       diskRoom: () => disk.freeBytes(folder),
     });

@@ -186,6 +186,13 @@ export interface Holder {
    */
   settle(refs: readonly ShardRef[]): Promise<void>;
 
+  /**
+   * Why a listing made now isn't all that this holder has, in words: a part of it can't be asked, as when another computer of a friend is
+   * away. What was not listed is then *unavailable*, and not *missing*. Undefined, or left out, where it is all.
+   */
+  partAway?(): string | undefined;
+  /** The stores behind this holder that are here, where there are several: logs and key record are exchanged with each. */
+  computers?(): readonly Holder[];
   readonly logs: HolderLogs;
   /** Replaces the vault's key record, durably. */
   putKeyRecord(bytes: Uint8Array): Promise<void>;

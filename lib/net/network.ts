@@ -245,18 +245,13 @@ export class Network {
   }
 
   /**
-   * Calls to a service of an identity, over whichever of its devices grants it at the moment of the call, or over that one
-   * device.
+   * Calls to a service of an identity, over whichever of its devices grants it at the moment of the call; over none but `deviceId` where
+   * that is given.
    */
   caller(identity: Uint8Array, service: string, deviceId?: Uint8Array): ServiceCaller {
     const client = (): ReturnType<Session['client']> => {
       for (const session of this.#sessionsOf(identity)) {
-        if (
-          deviceId !== undefined &&
-          session.peer !== undefined &&
-          !equalBytes(session.peer.deviceId, deviceId)
-        )
-          continue;
+        if (deviceId !== undefined && !equalBytes(session.peer?.deviceId ?? identity, deviceId)) continue;
         const found = session.client(service);
         if (found !== undefined) return found;
       }

@@ -92,6 +92,20 @@ export function ownCard(own: {
   return mergeCards(deviceOnly, all);
 }
 
+/** What a verified key record says that a card says too: devices and revocations. Undefined where it names no device. */
+export function cardOfKeyRecord(keyRecord: Uint8Array): Card | undefined {
+  const { vaultId, certificates, revocations = [] } = decodeKeyRecord(keyRecord);
+  const newest = newestCertificates(certificates);
+  if (newest.length === 0) return undefined;
+  return canonicalCard({
+    identity: vaultId,
+    certificates: newest,
+    revocations,
+    addresses: [],
+    extensions: [],
+  });
+}
+
 /** A device that belongs to the card's identity. */
 export interface CardDevice {
   readonly deviceId: Uint8Array;

@@ -23,7 +23,7 @@ export interface DeviceKeys {
   readonly cutKey: Uint8Array;
   /** Encoded. */
   readonly certificate: Uint8Array;
-  /** Ascending; the last is the current one. Never empty. */
+  /** Those first that nothing new is sealed with, then ascending; the last is the current one. Never empty. */
   readonly epochs: readonly EpochKeys[];
   /** The doorstep's seed, and fields of a newer key store that this kith keeps without knowing them. */
   readonly extensions: KeyStoreContent['extensions'];
@@ -37,6 +37,9 @@ export function doorstepKeys(device: Pick<DeviceKeys, 'extensions'>): SignKeyPai
   const seed = extensionOf(device.extensions, keyStoreTags.doorstepSeed);
   return seed?.length === 32 ? signKeyPair(seed) : undefined;
 }
+
+/** A device whose epochs become more while it is in use: whoever has the object sees those that were learned. */
+export type LiveDevice = Omit<DeviceKeys, 'epochs'> & { epochs: readonly EpochKeys[] };
 
 /** The epoch to seal with. */
 export function currentEpoch(device: DeviceKeys): EpochKeys {

@@ -6,9 +6,10 @@ import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Admission, Directory, WantedPeer } from '../net/directory.ts';
 import type { KeyPair } from '../net/link.ts';
-import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards } from './card.ts';
+import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards, type CardDevice } from './card.ts';
 import { grantsAllow } from './grants.ts';
 import { LearnBudget } from './learn-budget.ts';
+import { RevokedDevices } from './revocations.ts';
 
 /** Friends of one person; each costs a few kilobytes here. */
 export const friendCountMax = 1024;
@@ -26,6 +27,11 @@ export interface FriendsBookOptions {
   readonly deviceId: Uint8Array;
   /** Our own card, as it is now, encoded. Asked in `replace` too: no friend can claim a device of ours. */
   readonly ownCard: () => Uint8Array;
+  /**
+   * Our own card has grown by what another device of ours showed: it is to be stored. Must not throw. Where it is left out our other
+   * devices are nobody here; else they are admitted and looked for as friends' devices are.
+   */
+  readonly onLearnedOwn?: ((card: Uint8Array) => void) | undefined;
   /** A friend's card has grown: it is to be stored. Must not throw. */
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
   readonly clock: Pick<Clock, 'monotonicMs'>;
@@ -126,6 +132,11 @@ function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return a.size === b.size && [...a].every((member) => b.has(member));
 }
 
+function sameCard(a: Card | undefined, b: Card | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return equalBytes(encodeCard(a), encodeCard(b));
+}
+
 /** True if both are the same friends in the same order, and each says the same in every part. */
 function sameFriends(a: ReadonlyMap<string, Friend>, b: ReadonlyMap<string, Friend>): boolean {
   if (a.size !== b.size) return false;
@@ -159,12 +170,16 @@ export class FriendsBook implements Directory {
   #doorsteps: Map<string, Uint8Array[]> = new Map();
   /** Keys of invites of ours. */
   #invites: ReadonlySet<string> = new Set();
-  /** Keys of our own devices. */
+  /** Keys of our own devices, revoked ones included. */
   #own: ReadonlySet<string> = new Set();
+  /** Our own card, as far as it was given or shown by our other devices. */
+  #ownKnown: Card | undefined;
+  readonly #ownBudget: LearnBudget;
   #revision = 0;
 
   constructor(options: FriendsBookOptions) {
     this.#options = options;
+    this.#ownBudget = new LearnBudget(options.clock.monotonicMs());
   }
 
   /**
@@ -182,10 +197,12 @@ export class FriendsBook implements Directory {
     if (friends.size > friendCountMax) {
       throw new KithError('limit-exceeded', `${friends.size} friends are more than ${friendCountMax}`);
     }
+    const ownCardBefore = this.#ownKnown;
     const own = this.#ownKeys();
     const invites = new Set(this.#options.invites?.admitted().map(idKey));
     // It is called after every exchange of logs, most of which bring nothing about friends.
-    const same = sameMembers(own, this.#own) && sameMembers(invites, this.#invites);
+    const sameOwn = sameMembers(own, this.#own) && sameCard(ownCardBefore, this.#ownKnown);
+    const same = sameOwn && sameMembers(invites, this.#invites);
     if (same && sameFriends(friends, this.#friends)) return;
     this.#own = own;
     this.#invites = invites;
@@ -196,7 +213,8 @@ export class FriendsBook implements Directory {
   /** Those known before, where the own card can't be had: it may be too large, and friends are needed all the same. */
   #ownKeys(): ReadonlySet<string> {
     try {
-      const { certificates } = decodeCard(this.#options.ownCard());
+      this.#ownKnown = bothCards(this.#ownKnown, decodeCard(this.#options.ownCard()));
+      const { certificates = [] } = this.#ownKnown ?? {};
       return new Set([this.#options.deviceId, ...certificates.map(({ deviceId }) => deviceId)].map(idKey));
     } catch (error) {
       if (!isKithError(error)) throw error;
@@ -249,9 +267,25 @@ export class FriendsBook implements Directory {
       const doorstep = idKey(doorstepKeyOf(friend.known.card));
       doorsteps.set(doorstep, [...(doorsteps.get(doorstep) ?? []), identity]);
     }
+    this.#indexOwn(devices, doorsteps);
     this.#revision++;
     this.#devices = devices;
     this.#doorsteps = doorsteps;
+  }
+
+  #ownDevices(): CardDevice[] {
+    if (this.#ownKnown === undefined || this.#options.onLearnedOwn === undefined) return [];
+    return devicesOf(this.#ownKnown).filter(({ deviceId }) => !equalBytes(deviceId, this.#options.deviceId));
+  }
+
+  #indexOwn(devices: Map<string, OwnedDevice>, doorsteps: Map<string, Uint8Array[]>): void {
+    const { identity, onLearnedOwn } = this.#options;
+    if (this.#ownKnown === undefined || onLearnedOwn === undefined) return;
+    const identityHex = toHex(identity);
+    for (const { deviceId } of this.#ownDevices())
+      devices.set(idKey(deviceId), { identity, identityHex, deviceId: deviceId.slice(), signed: true });
+    const doorstep = idKey(doorstepKeyOf(this.#ownKnown));
+    doorsteps.set(doorstep, [identity, ...(doorsteps.get(doorstep) ?? [])]);
   }
 
   get revision(): number {
@@ -260,10 +294,14 @@ export class FriendsBook implements Directory {
 
   admit(remoteKey: Uint8Array): Admission | undefined {
     const key = idKey(remoteKey);
-    if (this.#own.has(key)) return undefined;
     // We made it, so it is nobody's device, whatever friends may say who have seen it.
     if (this.#invites.has(key)) return { kind: 'invite', inviteId: copyBytes(remoteKey) };
     const device = this.#devices.get(key);
+    if (this.#own.has(key)) {
+      return device === undefined
+        ? undefined
+        : { kind: 'device', identity: device.identity, deviceId: device.deviceId };
+    }
     const doorsteps = this.#doorsteps.get(key);
     if (device !== undefined && (device.signed || doorsteps === undefined)) {
       return { kind: 'device', identity: device.identity, deviceId: device.deviceId };
@@ -289,6 +327,11 @@ export class FriendsBook implements Directory {
         const endpoints = endpointsOf(known.card, deviceId);
         peers.push({ identity, deviceId, endpoints, ...(oneTime !== undefined && { oneTime }) });
       }
+    }
+    const { identity } = this.#options;
+    for (const { deviceId } of this.#ownDevices()) {
+      const endpoints = this.#ownKnown === undefined ? [] : endpointsOf(this.#ownKnown, deviceId);
+      peers.push({ identity, deviceId, endpoints });
     }
     return peers;
   }
@@ -319,6 +362,7 @@ export class FriendsBook implements Directory {
    */
   #learn(identity: Uint8Array, deviceId: Uint8Array, bytes: Uint8Array): boolean {
     const identityHex = toHex(identity);
+    if (equalBytes(identity, this.#options.identity)) return this.#learnOwn(deviceId, bytes);
     const friend = this.#friends.get(identityHex);
     if (friend === undefined) return false;
     if (friend.known === undefined || !equalBytes(friend.known.bytes, bytes)) {
@@ -326,6 +370,26 @@ export class FriendsBook implements Directory {
     }
     this.#handOver(identityHex);
     return this.#devices.get(idKey(deviceId))?.identityHex === identityHex;
+  }
+
+  /** What another device of ours shows of our identity: it may know devices, revocations and addresses that this one doesn't. */
+  #learnOwn(deviceId: Uint8Array, bytes: Uint8Array): boolean {
+    const { identity, onLearnedOwn, clock } = this.#options;
+    if (onLearnedOwn === undefined || this.#ownKnown === undefined) return false;
+    const shown = readCard(bytes, identity);
+    if (!cardCovers(this.#ownKnown, shown)) {
+      verifyCard(shown);
+      const merged = mergeCards(this.#ownKnown, shown);
+      const bare = { ...merged, addresses: [], extensions: [] };
+      const isIdentity = !cardCovers(this.#ownKnown, bare);
+      this.#ownKnown = knownCard(merged).card;
+      this.#own = new Set([...this.#own, ...merged.certificates.map((one) => idKey(one.deviceId))]);
+      this.#index();
+      // The identity's own word is always kept; a device's addresses not without end.
+      if (isIdentity || this.#ownBudget.take(clock.monotonicMs())) onLearnedOwn(encodeCard(merged));
+    }
+    const owner = this.#devices.get(idKey(deviceId));
+    return owner !== undefined && equalBytes(owner.identity, identity);
   }
 
   #take(friend: Friend, shown: Card): void {
@@ -357,6 +421,12 @@ export class FriendsBook implements Directory {
   /** True for a device that the friend certified once, also one that is revoked or no longer named: what it signed stays signed. */
   isDeviceOf(identityHex: string, deviceId: Uint8Array): boolean {
     return this.#friends.get(identityHex)?.certified.has(idKey(deviceId)) ?? false;
+  }
+
+  /** How many records of a log of the friend's device count, by the revocations in its card. */
+  trustedLength(identityHex: string, deviceId: Uint8Array, logKey: Uint8Array): number {
+    const revocations = this.#friends.get(identityHex)?.known?.card.revocations ?? [];
+    return new RevokedDevices(revocations).trustedLength(deviceId, logKey);
   }
 
   /** The friend's card as it is now, encoded; undefined for one that isn't a friend, or has no card that can be read. */

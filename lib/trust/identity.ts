@@ -11,7 +11,13 @@ import { mergeKeyRecords, nextRevision, openEnvelope, sealEpoch } from '../forma
 import type { KeyRecordContent } from '../format/key-record.ts';
 import { keyStoreTags } from '../format/key-store.ts';
 import { orderEpochs } from './device.ts';
-import { readKeyRecord, signedKeyRecord, type NewDevice } from './own-key-record.ts';
+import {
+  freshEpoch,
+  readKeyRecord,
+  signedKeyRecord,
+  withEpochsOf,
+  type NewDevice,
+} from './own-key-record.ts';
 import type { DeviceKeys } from './device.ts';
 import {
   dedupKeysOfRoot,
@@ -66,17 +72,6 @@ export function certifyDevice(
   );
 }
 
-function newEpoch(keyEpoch: number, { random, nowNs }: DeviceOptions): EpochKeys {
-  return {
-    keyEpoch,
-    createdNs: nowNs(),
-    sealing: random(32),
-    catalog: random(32),
-    custody: random(32),
-    contactSeed: random(32),
-  };
-}
-
 /** A device that is made and certified, and that no epoch has been opened for yet: it can show who it is, and read nothing. */
 export type PreparedDevice = Omit<DeviceKeys, 'epochs'>;
 
@@ -115,7 +110,7 @@ export function createIdentity(options: DeviceOptions): NewDevice & { readonly p
   const { phrase, root } = newPhrase(options.random);
   options.witness?.(root);
   try {
-    const epoch = newEpoch(0, options);
+    const epoch = freshEpoch(0, options);
     const device: DeviceKeys = { ...prepareDevice(root, options), epochs: [epoch] };
     const certificate = decodeCertificate(device.certificate);
     const envelope = sealEpoch(device.vaultId, epoch, [certificate.recoveryKey, certificate.boxKey]);
@@ -201,9 +196,10 @@ export function completeDevice(
     certificates: [certificate],
     envelopes: epochs.map((keys) => sealEpoch(vaultId, keys, [certificate.boxKey])),
   };
+  const keyRecord = signedKeyRecord(mergeKeyRecords(known, added), device);
   return {
-    device,
-    keyRecord: signedKeyRecord(mergeKeyRecords(known, added), device),
+    device: withEpochsOf(device, keyRecord),
+    keyRecord,
     epochsUnopened: found.filter((keys) => keys === undefined).length,
     recordsRefused: refused,
   };

@@ -60,7 +60,7 @@ export async function adoptUnknown(
     if (session.state.pack(packId) !== undefined || session.queue.has(packId)) continue;
     const listed = census.good(packId);
     const found = await manifestFrom(session, packId, listed);
-    if (found === undefined) continue;
+    if (found === undefined || isVoid(session, found.manifest)) continue;
     const shards = listed.filter((shard) => shard.index < found.manifest.n);
     if (new Set(shards.map((shard) => shard.index)).size < found.manifest.k) continue;
     const placements = shards
@@ -73,6 +73,17 @@ export async function adoptUnknown(
   }
   await flush();
   return { packs, snapshots: await adoptSnapshots(session, census, reader) };
+}
+
+/**
+ * True for a pack of a revoked device that none of its records names which still count: whoever has the device now may have made it. While
+ * some of those records are not here, it may be one of them that does.
+ */
+function isVoid(session: Session, { signer: deviceId }: Manifest): boolean {
+  if (!session.revoked.has(deviceId)) return false;
+  return session.revoked
+    .trustedLogs(deviceId)
+    .every(({ logKey, trustedLength }) => session.logs.stored.length(logKey) >= trustedLength);
 }
 
 async function manifestFrom(

@@ -57,6 +57,7 @@ export class Census {
   /** Those that were disregarded. */
   readonly #unasked = new Set<string>();
   readonly #failed = new Set<string>();
+  readonly #inPart = new Set<string>();
   readonly #book: DamageBook | undefined;
 
   private constructor(holders: readonly KnownHolder[], book: DamageBook | undefined) {
@@ -79,7 +80,11 @@ export class Census {
     const census = new Census(holders, damage);
     const lists = await mapLimited(holders, listedAtOnce, async (keeper) => {
       try {
-        return await listOf(keeper, onProblem, { signal, damage, expected });
+        // Before and after: what went away meanwhile may not have been listed, what came may have come too late.
+        const before = keeper.holder.partAway?.();
+        const listed = await listOf(keeper, onProblem, { signal, damage, expected });
+        if ((before ?? keeper.holder.partAway?.()) !== undefined) census.#inPart.add(keeper.id);
+        return listed;
       } catch (error) {
         if (!isKithError(error) || error.code === 'interrupted') throw error;
         onProblem({ item: keeper.name, message: messageOf(error), code: error.code });
@@ -97,6 +102,16 @@ export class Census {
   /** The holders that were listed in full. */
   get holders(): readonly KnownHolder[] {
     return this.#holders.filter((keeper) => !this.#failed.has(keeper.id));
+  }
+
+  /** Those of them that have nothing beside what they listed: what they didn't list, they lack. */
+  get wholeHolders(): readonly KnownHolder[] {
+    return this.holders.filter((keeper) => !this.#inPart.has(keeper.id));
+  }
+
+  /** Those that listed a part of what they have: another part of them is away. */
+  get inPart(): readonly KnownHolder[] {
+    return this.holders.filter((keeper) => this.#inPart.has(keeper.id));
   }
 
   /** Shards that a holder listed, bad ones included; 0 for one that wasn't listed. */

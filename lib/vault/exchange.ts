@@ -25,7 +25,7 @@ export async function exchangeWith(
   throwIfAborted(signal);
   const { reached } = await session.exchangeLogs([keeper.holder], { signal });
   settleHolders(session);
-  return reached === 1;
+  return reached > 0;
 }
 
 /** Takes in what logs may have brought of drives and friends. */

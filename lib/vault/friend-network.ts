@@ -5,6 +5,7 @@ import type { Holder } from '../holders/holder.ts';
 import type { PingStep } from '../net/dial-steps.ts';
 import type { KeyPair, Via } from '../net/link.ts';
 import type { Reachability } from '../net/reachability.ts';
+import type { OpenLinkDoor } from './link-door.ts';
 
 export type { Reachability, ReachabilityChoice } from '../net/reachability.ts';
 export type { PingStep, StepTrouble } from '../net/dial-steps.ts';
@@ -74,6 +75,12 @@ export interface FriendNetwork {
   holderOf(friend: FriendRef): Holder;
   presence(id: string): Presence;
   hosted(id: string): Promise<Hosted | undefined>;
+  /** Tells a device of this identity, where it is connected, that it is revoked, before `refresh` ends its session. Never rejects. */
+  farewell?(deviceId: Uint8Array): Promise<void>;
+  /** Waits for a new device of this identity; left out where there is no network. */
+  readonly openLinkDoor?: OpenLinkDoor;
+  /** Ids (hex) of this identity's other devices that are connected now. */
+  ownDevicesOnline?(): readonly string[];
   ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
   /** Bytes a second that may be sent to all friends together now; undefined for no limit of a given size. */
   uploadRate?(): number | undefined;

@@ -5,9 +5,10 @@ import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts
 import { nameTextBytesMax } from '../format/fields.ts';
 import type { Extension } from '../format/extensions.ts';
 import { encodeFriendRecord, friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
-import { cardCovers, cleanName, mergeCards, nameOfCard, ownCard } from '../trust/card.ts';
+import { cardCovers, cleanName, mergeCards, nameOfCard } from '../trust/card.ts';
 import { friendCountMax } from '../trust/friends-book.ts';
 import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
+import { beginEpoch } from '../trust/own-key-record.ts';
 import { withVisibility } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
 import { exchangeWithAll } from './exchange.ts';
@@ -17,6 +18,7 @@ import { writeFriend } from './friend-records.ts';
 import { withoutPending } from './pending-invite.ts';
 import type { KnownFriend } from './known-holder.ts';
 import { nameFor, refuseTakenName } from './names.ts';
+import { ownCardOf } from './own-card.ts';
 import { refuseIfNeeded } from './removal.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo, FriendOptions, PingResult } from './types.ts';
@@ -31,14 +33,8 @@ const nameOfCardBytesMax = 64;
  * This identity's card. Its addresses are those where this computer last listened; before it ever did, it says the name only.
  */
 export async function card(session: Session): Promise<string> {
-  const address = session.ownAddress.record ?? (await session.ownAddress.publish(session.name, []));
-  const own = ownCard({
-    identity: session.device.vaultId,
-    certificate: session.device.certificate,
-    keyRecord: session.keyRecord,
-    address,
-  });
-  return encodeCardText(encodeCard(own));
+  if (session.ownAddress.record === undefined) await session.ownAddress.publish(session.name, []);
+  return encodeCardText(encodeCard(ownCardOf(session)));
 }
 
 /** KithError `malformed`, `too-new`, `not-authentic`; `usage` for one's own. */
@@ -193,12 +189,17 @@ export async function friendSet(
   );
 }
 
-/** Ends a friendship here. KithError `failed` if some pack could then not be restored, unless forced. */
+/** Ends a friendship here, and begins a key epoch: the friend knows none of its keys. KithError `failed` if some pack could then not be restored, unless forced. */
 export async function friendRemove(session: Session, nameOrId: string, force: boolean): Promise<FriendInfo> {
   await exchangeWithAll(session);
   const friend = findFriend(session, nameOrId);
   const info = await friendInfo(session, friend);
   if (!force) await refuseIfNeeded(session, friend);
+  // First: what dies in between has begun an epoch for nothing, and nothing else.
+  const { random, clock } = session.surroundings;
+  await session.changeKeyRecord((device, keyRecord) =>
+    beginEpoch(device, keyRecord, { random, nowNs: () => clock.nowNs() }),
+  );
   await writeFriend(session, friend.record.identity, (before) => ({
     ...(before ?? friend.record),
     state: friendStateNumbers.removed,

@@ -50,13 +50,14 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
     if (inSpread(keeper)) placed.add(index);
     shards.push({ index, holder: keeper.name, holderId: keeper.id, kind: keeper.kind, state: 'held' });
   }
-  const here = new Set(census.holders.map((keeper) => keeper.id));
+  // Of a friend with another computer that is away only what was listed is known.
+  const here = new Set(census.wholeHolders.map((keeper) => keeper.id));
   for (const [index, ids] of hints) {
     if (index >= manifest.roots.length) continue;
     for (const id of ids) {
       if (session.damage.has(id, manifest.packId, index)) continue;
       const keeper = here.has(id) ? undefined : session.holder(id);
-      if (keeper === undefined) continue;
+      if (keeper === undefined || census.lists(manifest.packId, index, keeper)) continue;
       away.add(index);
       if (inSpread(keeper)) placed.add(index);
       shards.push({ index, holder: keeper.name, holderId: id, kind: keeper.kind, state: 'suspect' });

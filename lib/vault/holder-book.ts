@@ -85,6 +85,7 @@ export class HolderBook {
       quotaBytes,
       freeFloorBytes,
       isDevice: authority.isDevice,
+      trustedLength: authority.trustedLength,
     });
     return { basis, known: { id, kind: 'drive', name, path, household, quotaBytes, whole, holder } };
   }

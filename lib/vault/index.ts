@@ -12,6 +12,9 @@ import type {
   CheckOptions,
   CheckSummary,
   ConfigEntry,
+  DeviceInfo,
+  DeviceRevoked,
+  DeviceRevokeOptions,
   DriveInfo,
   DriveOptions,
   FriendInfo,
@@ -19,6 +22,10 @@ import type {
   InviteInfo,
   InviteMade,
   InviteOptions,
+  LinkBegun,
+  LinkCame,
+  LinkFinish,
+  LinkOptions,
   PingResult,
   ListedEntry,
   OpenOptions,
@@ -46,6 +53,10 @@ export const initVault: typeof import('./init.ts').initVault = async (options) =
 /** As exchangeWith in exchange.ts, whose code is loaded when it is called. */
 export const exchangeWith: typeof import('./exchange.ts').exchangeWith = async (...args) =>
   (await import('./exchange.ts')).exchangeWith(...args);
+
+/** As joinVault in join.ts, whose code is loaded when it is called. */
+export const joinVault: typeof import('./join.ts').joinVault = async (options) =>
+  (await import('./join.ts')).joinVault(options);
 
 /** As recoverVault in recover.ts, whose code is loaded when it is called. */
 export const recoverVault: typeof import('./recover.ts').recoverVault = async (options) =>
@@ -168,6 +179,36 @@ class Vault implements VaultApi {
   async friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
     const { friendPing } = await import('./friends.ts');
     return await friendPing(this.#session, nameOrId, options.signal);
+  }
+
+  async deviceList(): Promise<DeviceInfo[]> {
+    const { deviceList } = await import('./devices.ts');
+    return await deviceList(this.#session);
+  }
+
+  async deviceLinkBegin(options: LinkOptions): Promise<LinkBegun> {
+    const { linkBegin } = await import('./device-link.ts');
+    return await linkBegin(this.#session, options);
+  }
+
+  async deviceLinkWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<LinkCame> {
+    const { linkWait } = await import('./device-link.ts');
+    return await linkWait(this.#session, id, options.signal);
+  }
+
+  async deviceLinkFinish(id: string, options: LinkFinish): Promise<DeviceInfo> {
+    const { linkFinish } = await import('./device-link.ts');
+    return await linkFinish(this.#session, id, options);
+  }
+
+  async deviceLinkCancel(id: string): Promise<void> {
+    const { linkCancel } = await import('./device-link.ts');
+    await linkCancel(this.#session, id);
+  }
+
+  async deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
+    const { deviceRevoke } = await import('./device-revoke.ts');
+    return await deviceRevoke(this.#session, nameOrId, options);
   }
 
   async backup(options: BackupOptions): Promise<BackupSummary> {

@@ -12,6 +12,7 @@ import { logRoles } from '../format/segment.ts';
 import { createIdentity, type DeviceKeys } from '../trust/identity.ts';
 import { sealKeyStore } from '../trust/key-store.ts';
 import { lockHome, systemSurroundings, type Surroundings } from './session.ts';
+import { deviceNameBytesMax, deviceNameKey } from './device-names.ts';
 import type { InitOptions } from './types.ts';
 
 /** How a key record begins (docs/formats/keys.md). */
@@ -26,6 +27,11 @@ export function defaultName(): string {
     // A user id without an account: the host's name alone will do.
   }
   return `${user}@${hostname()}`.slice(0, 200);
+}
+
+/** The name that a device gets when none is given: other devices see it in the catalog, and nobody else does. */
+export function defaultDeviceName(): string {
+  return hostname().slice(0, deviceNameBytesMax) || 'computer';
 }
 
 /**
@@ -59,6 +65,21 @@ export async function refuseVault(disk: Disk, home: string): Promise<void> {
   }
 }
 
+/** What a home has beside its key store. */
+const homeParts = [
+  'current',
+  'keys',
+  'logs',
+  'index',
+  'queue',
+  'pending',
+  'seen',
+  'damaged',
+  'address',
+  'own-card',
+  'told-devices',
+] as const;
+
 /**
  * Moves what an init that died, or a lost key store, left in a home into a folder of its own: it belongs to no vault
  * that this home could open, but nothing is deleted that somebody may yet want to look at.
@@ -68,7 +89,7 @@ async function setAside({ disk, clock }: Surroundings, home: string): Promise<vo
   const keys = await disk.read(join(home, 'keys'), 0, keyRecordMagic.length).catch(() => undefined);
   if (keys === undefined || textOf(keys) !== keyRecordMagic) return;
   const left: string[] = [];
-  for (const name of ['current', 'keys', 'logs', 'index', 'queue', 'pending', 'seen', 'damaged', 'address']) {
+  for (const name of homeParts) {
     if ((await disk.stat(join(home, name))) !== undefined) left.push(name);
   }
   if (left.length === 0) return;
@@ -93,6 +114,8 @@ export async function writeHome(
     readonly reason: string;
     /** Set for a new identity; a recovered one has its name in the catalog. */
     readonly name: string | undefined;
+    /** What the identity's other devices call this one; the host's name unless given. */
+    readonly deviceName?: string | undefined;
   },
 ): Promise<void> {
   const { disk, random, clock } = surroundings;
@@ -120,6 +143,12 @@ export async function writeHome(
     const body = encodeSetting({ key: 'identity.name', value: options.name, atNs: clock.nowNs() });
     entries.push({ kind: recordKinds.setting, body });
   }
+  const deviceName = encodeSetting({
+    key: deviceNameKey(device.deviceId),
+    value: options.deviceName ?? defaultDeviceName(),
+    atNs: clock.nowNs(),
+  });
+  entries.push({ kind: recordKinds.setting, body: deviceName });
   await logs.append(logRoles.catalog, entries);
   const sealed = await sealKeyStore(device, options.passphrase, random);
   await writeDurably(disk, { tempFolder, path: join(home, 'keystore'), parts: [sealed], mode: 0o600 });

@@ -9,8 +9,10 @@ import { writeDurably } from '../disk/write-durably.ts';
 import type { LogPosition } from '../format/log-position.ts';
 import { decodeKeyRecord } from '../format/key-record.ts';
 import type { Holder } from '../holders/holder.ts';
-import type { DeviceKeys } from '../trust/device.ts';
-import { adoptKeyRecord } from '../trust/own-key-record.ts';
+import type { Certificate } from '../format/certificate.ts';
+import type { LiveDevice } from '../trust/device.ts';
+import { adoptKeyRecord, type NewDevice } from '../trust/own-key-record.ts';
+import type { RevokedDevices } from '../trust/revocations.ts';
 import type { Problem } from './types.ts';
 import { promptLogs } from './in-time.ts';
 
@@ -23,15 +25,27 @@ const givenAtOnce = 8;
 export interface LogExchangeOptions {
   readonly disk: Disk;
   readonly home: string;
-  readonly device: DeviceKeys;
+  /** Its epochs become more as they are learned. */
+  readonly device: LiveDevice;
   readonly logs: LogBook;
   readonly logCopies: LogCopies;
   readonly keyRecord: Uint8Array;
   /** Keys of the vault's devices; those that are learned are added. */
   readonly devices: Set<string>;
+  /** What is known of revoked devices; what is learned is added. */
+  readonly revoked: RevokedDevices;
+  /** The key record has become more: a device, a revocation, an epoch. Must not throw. */
+  readonly onGrown: (grown: GrownKeys) => void;
   readonly onProblem: (problem: Problem) => void;
   /** Called when holders were heard, before any is given something: what may only be appended then. */
   readonly onHeard: () => Promise<void>;
+}
+
+/** What a key record brought that was new. */
+export interface GrownKeys {
+  readonly certificates: readonly Certificate[];
+  /** Packs that no record names any more; undefined unless some record that counted before is void now, and the state was made anew. */
+  readonly voided: readonly Uint8Array[] | undefined;
 }
 
 export interface ExchangeOptions {
@@ -120,7 +134,7 @@ export class LogExchange {
   async #hear(holders: readonly Holder[], signal: AbortSignal | undefined): Promise<HeardAll> {
     const all: { holder: Holder; heard: Heard }[] = [];
     const gone = new Set<string>();
-    for (const holder of holders) {
+    for (const holder of holders.flatMap((each) => each.computers?.() ?? [each])) {
       throwIfAborted(signal);
       const prompt = promptLogs(holder, answerMsMax, signal);
       await this.#passing(holder, gone, () => this.#exchangeKeyRecord(prompt));
@@ -169,9 +183,25 @@ export class LogExchange {
 
   /** KithError `malformed` or `not-authentic`; then nothing is taken. */
   async #adopt(theirs: Uint8Array): Promise<void> {
-    const { disk, home, device, devices } = this.#options;
-    const { keyRecord } = adoptKeyRecord(device, this.#keyRecord, theirs);
+    await this.#take(adoptKeyRecord(this.#options.device, this.#keyRecord, theirs));
+  }
+
+  /**
+   * Makes the key record another one, durably: `change` gets the one there is. What it revokes is void when this returns. Errors are those
+   * of `change`; then nothing is taken.
+   */
+  async changeKeyRecord(
+    change: (device: LiveDevice, keyRecord: Uint8Array) => NewDevice,
+  ): Promise<Uint8Array> {
+    return await this.#lock.run(async () => {
+      await this.#take(change(this.#options.device, this.#keyRecord));
+      return this.#keyRecord;
+    });
+  }
+
+  async #take({ device, keyRecord }: NewDevice): Promise<void> {
     if (keyRecord === this.#keyRecord) return;
+    const { disk, home, devices, revoked, logs } = this.#options;
     await writeDurably(disk, {
       tempFolder: join(home, 'tmp'),
       path: join(home, 'keys'),
@@ -179,7 +209,13 @@ export class LogExchange {
       mode: 0o600,
     });
     this.#keyRecord = keyRecord;
-    for (const { deviceId } of decodeKeyRecord(keyRecord).certificates) devices.add(idKey(deviceId));
+    this.#options.device.epochs = device.epochs;
+    const { certificates, revocations = [] } = decodeKeyRecord(keyRecord);
+    const added = certificates.filter(({ deviceId }) => !devices.has(idKey(deviceId)));
+    for (const { deviceId } of added) devices.add(idKey(deviceId));
+    const voided = revoked.add(revocations) ? await logs.voidRevoked() : undefined;
+    await logs.epochsLearned();
+    this.#options.onGrown({ certificates: added, voided });
   }
 
   /** A holder's key record; undefined where there is none, or one that can't be read, which is reported and replaced. */

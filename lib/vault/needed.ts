@@ -20,8 +20,9 @@ export interface SnapshotNeeds {
   readonly waits: boolean;
 }
 
-/** What was found whole in a session: packs never leave the ledger, so it stays so. */
+/** What was found whole in a session: it stays so while no pack leaves the ledger. */
 interface Found {
+  readonly generation: number;
   readonly snapshots: Set<string>;
   readonly folders: Set<string>;
 }
@@ -69,7 +70,12 @@ async function isWhole(
   snapshot: Snapshot,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const found = foundWhole.get(session) ?? { snapshots: new Set<string>(), folders: new Set<string>() };
+  const { generation } = session.state;
+  const before = foundWhole.get(session);
+  const found =
+    before?.generation === generation
+      ? before
+      : { generation, snapshots: new Set<string>(), folders: new Set<string>() };
   foundWhole.set(session, found);
   if (found.snapshots.has(id)) return true;
   let whole = true;

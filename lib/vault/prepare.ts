@@ -74,6 +74,8 @@ export async function prepareWrite(
   const { here } = await session.reachable();
   const holders = here.map((keeper) => keeper.holder);
   const { gone } = await session.exchangeLogs(holders, { signal });
+  // A device that was revoked stores nothing more with anybody, not even here for later.
+  if (session.logs.stop !== undefined) throw session.logs.stop;
   session.loadHolders();
   // Logs may have named holders that nobody knew here. One that just fell silent would only cost time again.
   const again = await session.reachable();

@@ -11,7 +11,7 @@ export async function refuseIfNeeded(session: Session, keeper: KnownHolder): Pro
   const { census } = await Census.take(here, (problem) => session.problem(problem), {
     damage: session.damage,
   });
-  const listed = new Set(census.holders.map(({ id }) => id));
+  const listed = new Set(census.wholeHolders.map(({ id }) => id));
   let needed = 0;
   for (const { manifest, hints } of session.state.packs()) {
     if (session.queue.has(manifest.packId)) continue;

@@ -81,11 +81,7 @@ class RepairRun {
     const needed = await neededPacks(session, reader, health, signal);
     const before = tolerancesOf(session, census, needed);
     const grace = this.#graceMs(health);
-    const overdue = await awayFor(
-      session,
-      away.map(({ keeper }) => keeper),
-      grace,
-    );
+    const overdue = await awayFor(session, [...away.map(({ keeper }) => keeper), ...census.inPart], grace);
     const packs = [...session.state.packs()];
     try {
       for (const [i, pack] of packs.entries()) {
@@ -280,7 +276,7 @@ class RepairRun {
   /** Notes where shards of a pack are now; what holders have that are away stays on record. */
   #record(pack: KnownPack, census: Census, indices: ReadonlySet<number>): void {
     if (indices.size === 0) return;
-    const here = new Set(census.holders.map((keeper) => keeper.id));
+    const here = new Set(census.wholeHolders.map((keeper) => keeper.id));
     const placements = wholeParts(census, pack.manifest)
       .filter((shard) => indices.has(shard.index))
       .map(({ index, keeper }) => ({ shardIndex: index, holderId: idBytes(keeper.id) }));

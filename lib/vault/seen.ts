@@ -28,7 +28,7 @@ function nowMs(session: Session): number {
 }
 
 /**
- * Notes in the home when each holder was last here (`seen`: a line a holder, id and ms since 1970). It is only ever a
+ * Notes in the home when each holder was last here, all of it (`seen`: a line a holder, id and ms since 1970). It is only ever a
  * reason to make more copies, so one clock will do.
  */
 export async function noteSeen(session: Session, here: readonly KnownHolder[]): Promise<void> {
@@ -36,7 +36,11 @@ export async function noteSeen(session: Session, here: readonly KnownHolder[]): 
   const now = nowMs(session);
   // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that holder ends one day.
   for (const keeper of session.holders()) seen.set(keeper.id, Math.min(seen.get(keeper.id) ?? now, now));
-  for (const keeper of here) seen.set(keeper.id, now);
+  for (const { id, holder } of here) if (holder.partAway?.() === undefined) seen.set(id, now);
+  await save(session, seen);
+}
+
+async function save(session: Session, seen: ReadonlyMap<string, number>): Promise<void> {
   const text = [...seen].map(([id, ms]) => `${id} ${ms}\n`).join('');
   await writeDurably(session.surroundings.disk, {
     tempFolder: join(session.home, 'tmp'),
@@ -44,6 +48,22 @@ export async function noteSeen(session: Session, here: readonly KnownHolder[]): 
     parts: [utf8(text)],
     mode: 0o600,
   });
+}
+
+/** Notes that another device of this identity is here now, by its id in hex. */
+export async function noteDeviceSeen(session: Session, deviceId: string): Promise<void> {
+  const seen = await load(session);
+  seen.set(deviceId, nowMs(session));
+  await save(session, seen);
+}
+
+/** When devices of this identity (ids in hex) were last met by this one, ms since 1970; those that never were are left out. */
+export async function devicesSeen(
+  session: Session,
+  deviceIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const seen = await load(session);
+  return new Map([...seen].filter(([id]) => deviceIds.includes(id)));
 }
 
 /**
@@ -60,7 +80,9 @@ export async function awayFor(
   const looked = Math.min(graceMs, lookedMsMin);
   return new Map(
     away.map((keeper) => {
-      const { awayMs } = keeper.kind === 'friend' ? session.network.presence(keeper.id) : {};
+      const presence = keeper.kind === 'friend' ? session.network.presence(keeper.id) : undefined;
+      // Of one who is here a part is away: how long it has been looked for nobody knows but the note.
+      const awayMs = presence?.online === true ? undefined : presence?.awayMs;
       if (awayMs !== undefined && awayMs < looked) return [keeper.id, 0];
       return [keeper.id, Math.max(0, now - (seen.get(keeper.id) ?? now))];
     }),

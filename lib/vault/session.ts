@@ -20,17 +20,19 @@ import type { Holder } from '../holders/holder.ts';
 import { threadKernels } from '../kernels/process-kernels.ts';
 import type { ErasureCoder } from '../kernels/reed-solomon.ts';
 import { createCompressor, type Compressor } from '../pipeline/compress.ts';
-import { epochKeys, type DeviceKeys } from '../trust/device.ts';
-import { withEpochsOf } from '../trust/own-key-record.ts';
+import { epochKeys, type DeviceKeys, type LiveDevice } from '../trust/device.ts';
+import { withEpochsOf, type NewDevice } from '../trust/own-key-record.ts';
+import { RevokedDevices } from '../trust/revocations.ts';
 import { openKeyStore } from '../trust/key-store.ts';
 import { OwnAddress } from '../trust/own-address.ts';
+import { OwnCardFile } from '../trust/own-card-file.ts';
 import { DamageBook } from './damage-book.ts';
 import { CardInbox } from './card-inbox.ts';
 import type { FriendNetwork } from './friend-network.ts';
 import { HolderBook } from './holder-book.ts';
 import { IndexCache } from './index-cache.ts';
 import type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './known-holder.ts';
-import { LogExchange, type ExchangeOptions, type HeardAll } from './log-exchange.ts';
+import { LogExchange, type ExchangeOptions, type GrownKeys, type HeardAll } from './log-exchange.ts';
 import { noNetwork } from './no-network.ts';
 import { PackQueue } from './pack-queue.ts';
 import { ProblemDesk } from './problem-desk.ts';
@@ -73,6 +75,7 @@ export type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './known-h
 export class Session {
   readonly surroundings: Surroundings;
   readonly home: string;
+  /** Its epochs become more while the session lasts. */
   readonly device: DeviceKeys;
   readonly authority: LogAuthority;
   readonly state: CatalogState;
@@ -87,14 +90,23 @@ export class Session {
   readonly compressor: Compressor;
   /** Id keys of the devices that this identity has certified, as far as is known here; it grows. */
   readonly certifiedDevices: ReadonlySet<string>;
+  /** Devices that the identity trusts no more; it grows. */
+  readonly revoked: RevokedDevices;
   readonly #lock: DiskLock;
   readonly ownAddress: OwnAddress;
+  /** What this identity's other devices have shown of its card. */
+  readonly ownCardFile: OwnCardFile;
+  /** Called when this device has something to tell its identity's other devices: records, or keys. */
+  onNews: () => void = () => undefined;
+  /** Called with the ids (hex) of devices of this identity that were not known here. */
+  onNewDevices: (deviceIds: readonly string[]) => void = () => undefined;
   readonly #exchange: LogExchange;
   readonly #holders: HolderBook;
   readonly #cards: CardInbox;
   readonly #desk: ProblemDesk;
   readonly #heldBack = new Set<string>();
   #network: FriendNetwork = noNetwork;
+  #holdsRefresh = false;
 
   private constructor(parts: SessionParts) {
     this.surroundings = parts.surroundings;
@@ -112,7 +124,10 @@ export class Session {
     this.namer = new BlobNamer(parts.device.blobIdKey);
     this.compressor = createCompressor();
     this.ownAddress = parts.ownAddress;
+    this.ownCardFile = parts.ownCardFile;
+    parts.logs.onAppended = () => this.onNews();
     this.certifiedDevices = parts.devices;
+    this.revoked = parts.revoked;
     this.#lock = parts.lock;
     this.#desk = parts.desk;
     const { disk } = parts.surroundings;
@@ -126,6 +141,8 @@ export class Session {
       logCopies: parts.logCopies,
       keyRecord: parts.keyRecord,
       devices: parts.devices,
+      revoked: parts.revoked,
+      onGrown: (grown) => this.#keysGrown(grown),
       onProblem: parts.desk.tell,
       onHeard: () => this.#cards.open(),
     });
@@ -243,6 +260,36 @@ export class Session {
     return this.#exchange.keyRecord;
   }
 
+  /** Makes the key record another one, durably, and takes in what it says. */
+  changeKeyRecord(change: (device: LiveDevice, keyRecord: Uint8Array) => NewDevice): Promise<Uint8Array> {
+    return this.#exchange.changeKeyRecord(change);
+  }
+
+  /** The same, where a device is being revoked: it is told before its session ends. */
+  async revoke(
+    deviceId: Uint8Array,
+    change: (device: LiveDevice, keyRecord: Uint8Array) => NewDevice,
+  ): Promise<void> {
+    this.#holdsRefresh = true;
+    try {
+      await this.#exchange.changeKeyRecord(change);
+      await this.#network.farewell?.(deviceId);
+    } finally {
+      this.#holdsRefresh = false;
+      this.#network.refresh();
+    }
+  }
+
+  #keysGrown({ certificates, voided }: GrownKeys): void {
+    const { deviceId } = this.device;
+    if (this.revoked.has(deviceId)) this.logs.stopWith(revokedError(this.revoked.sinceNs(deviceId)));
+    for (const packId of voided ?? []) if (!this.queue.has(packId)) this.index.removePack(packId);
+    if (voided !== undefined) this.loadHolders();
+    if (!this.#holdsRefresh && (certificates.length > 0 || this.revoked.size > 0)) this.network.refresh();
+    this.onNews();
+    if (certificates.length > 0) this.onNewDevices(certificates.map((each) => toHex(each.deviceId)));
+  }
+
   /** How friends are reached. */
   get network(): FriendNetwork {
     return this.#network;
@@ -341,10 +388,20 @@ export class Session {
   }
 }
 
+/** The error of everything that a revoked device is asked to do. */
+function revokedError(sinceNs: bigint | undefined): KithError {
+  const day =
+    sinceNs === undefined ? '' : ` on ${new Date(Number(sinceNs / 1_000_000n)).toISOString().slice(0, 10)}`;
+  return new KithError(
+    'device-revoked',
+    `this device was revoked${day}: it reads and stores nothing new. With the phrase, \`kith recover\` or \`kith device join\` makes this computer a new device in another home.`,
+  );
+}
+
 interface SessionParts {
   readonly surroundings: Surroundings;
   readonly home: string;
-  readonly device: DeviceKeys;
+  readonly device: LiveDevice;
   readonly authority: LogAuthority;
   readonly state: CatalogState;
   readonly logs: LogBook;
@@ -355,7 +412,9 @@ interface SessionParts {
   readonly damage: DamageBook;
   readonly keyRecord: Uint8Array;
   readonly devices: Set<string>;
+  readonly revoked: RevokedDevices;
   readonly ownAddress: OwnAddress;
+  readonly ownCardFile: OwnCardFile;
   readonly lock: DiskLock;
   readonly desk: ProblemDesk;
 }
@@ -404,9 +463,15 @@ async function openParts(
   }
   const record = decodeKeyRecord(keyRecord);
   verifyKeyRecord(record, stored.vaultId);
-  const device = withEpochsOf(stored, keyRecord);
+  const revoked = new RevokedDevices(record.revocations);
+  if (revoked.has(stored.deviceId)) throw revokedError(revoked.sinceNs(stored.deviceId));
+  const device: LiveDevice = { ...withEpochsOf(stored, keyRecord) };
   const devices = new Set(record.certificates.map((certificate) => idKey(certificate.deviceId)));
-  const authority = { vaultId: device.vaultId, isDevice: (id: Uint8Array) => devices.has(idKey(id)) };
+  const authority: LogAuthority = {
+    vaultId: device.vaultId,
+    isDevice: (id) => devices.has(idKey(id)),
+    trustedLength: (id, logKey) => revoked.trustedLength(id, logKey),
+  };
   const state = new CatalogState(authority);
   const onProblem: LogProblem = (problem) => desk.tell({ code: 'damaged', ...problem });
   const logs = await LogBook.open({
@@ -423,7 +488,9 @@ async function openParts(
   const settings = await Settings.load(disk, home, state, desk.tell);
   const indexCache = new IndexCache({ disk, home, device, random });
   const damage = await DamageBook.load(disk, home, desk.tell);
-  const ownAddress = await OwnAddress.open({ disk, home, tempFolder: join(home, 'tmp'), device, clock });
+  const tempFolder = join(home, 'tmp');
+  const ownAddress = await OwnAddress.open({ disk, home, tempFolder, device, clock });
+  const ownCardFile = await OwnCardFile.open({ disk, home, tempFolder, identity: device.vaultId });
   const queue = new PackQueue({
     disk,
     home,
@@ -447,7 +514,9 @@ async function openParts(
     damage,
     keyRecord,
     devices,
+    revoked,
     ownAddress,
+    ownCardFile,
     lock,
     desk,
   };

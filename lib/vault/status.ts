@@ -4,6 +4,7 @@ import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
 import { friendInfos } from './friend-info.ts';
 import type { PackHealth } from './health.ts';
+import { newDevices } from './new-devices.ts';
 import { driveInfos } from './drives.ts';
 import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNeeds } from './needed.ts';
 import { prepareRead, type Prepared } from './prepare.ts';
@@ -57,6 +58,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...meteredReasons(session),
       ...openingReasons(session),
       ...(await newsOf(session)),
+      ...(await newDevices(session)),
     ],
     nextStep,
     lastComplete:
@@ -172,7 +174,7 @@ async function snapshotHealth(
 
 /** True if some holder, or some pack that isn't lost, can't be looked into now. */
 function mayBeElsewhere(session: Session, prepared: Prepared, health: HealthByPack): boolean {
-  if (prepared.away.length > 0) return true;
+  if (prepared.away.length > 0 || prepared.census.inPart.length > 0) return true;
   for (const { manifest } of session.state.packs()) {
     if (!session.index.hasPack(manifest.packId) && health.get(idKey(manifest.packId))?.lost !== true)
       return true;

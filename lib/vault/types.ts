@@ -268,6 +268,86 @@ export interface InviteMade extends InviteInfo {
   readonly text: string;
 }
 
+/** A device of this identity, as `device list` shows it. */
+export interface DeviceInfo {
+  /** 64 hex digits: its signing key. */
+  readonly id: string;
+  /** What it calls itself to the identity's other devices; until that is known here, the name in its certificate. */
+  readonly name: string;
+  /** True for the device that this is. */
+  readonly isThis: boolean;
+  readonly createdNs: bigint;
+  /** When this device last met it, ms since 1970; null if it never did. */
+  readonly lastSeenMs: number | null;
+  /** When it was revoked; null for a device that is trusted. */
+  readonly revokedNs: bigint | null;
+  readonly online: boolean;
+}
+
+export interface LinkOptions {
+  /** The 24 words. */
+  readonly phrase: string;
+  /** Where to wait; all addresses of this computer and a free port unless given. */
+  readonly listen?: { readonly host: string; readonly port: number };
+}
+
+/** A link that was made and waits for its device. */
+export interface LinkBegun {
+  /** Names it in what follows. */
+  readonly id: string;
+  /** One line, `kith:link:…`. Secret: with it somebody can ask to be let in. */
+  readonly link: string;
+  readonly expiresNs: bigint;
+}
+
+/** Who came with a link. Both screens show the words. */
+export interface LinkCame {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly words: string;
+}
+
+export interface LinkFinish {
+  /** The 24 words. */
+  readonly phrase: string;
+}
+
+export interface JoinOptions {
+  readonly home: string;
+  readonly passphrase?: string | undefined;
+  /** The line that the other device printed. */
+  readonly link: string;
+  /** What the identity's other devices call this one; the host's name unless given. */
+  readonly name?: string | undefined;
+  /** Told of the words to compare, before the other side decides. */
+  readonly onWords?: (words: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a device has become that joined an identity. */
+export interface JoinSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly deviceId: string;
+  readonly deviceName: string;
+  readonly snapshots: number;
+}
+
+export interface DeviceRevokeOptions {
+  /** The 24 words. */
+  readonly phrase: string;
+}
+
+/** What revoking a device came to. */
+export interface DeviceRevoked {
+  readonly device: DeviceInfo;
+  /** True if it was revoked before: those who hadn't heard of it were told. */
+  readonly already: boolean;
+  /** Names of holders who know of it now, and of those who will hear when they are back. */
+  readonly told: readonly string[];
+  readonly away: readonly string[];
+}
+
 export interface FriendOptions {
   readonly name?: string;
   readonly quotaBytes?: number;
@@ -467,6 +547,18 @@ export interface VaultApi {
   /** Ends the friendship here. KithError `failed` if some snapshot could then not be restored, unless forced. */
   friendRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<FriendInfo>;
   friendPing(nameOrId: string, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
+  /** This identity's devices, the oldest first, revoked ones included. */
+  deviceList(): Promise<DeviceInfo[]>;
+  /** Makes a link for one new device, which is waited for until it has come or quarter of an hour is over. */
+  deviceLinkBegin(options: LinkOptions): Promise<LinkBegun>;
+  /** Resolves when somebody has come with the link. When the signal fires the link is of no use any more. */
+  deviceLinkWait(id: string, options?: { readonly signal?: AbortSignal }): Promise<LinkCame>;
+  /** Takes the device in that came. KithError `wrong-phrase`, `failed`, `peer-unreachable`. */
+  deviceLinkFinish(id: string, options: LinkFinish): Promise<DeviceInfo>;
+  /** Sends away who came, and waits for nobody. */
+  deviceLinkCancel(id: string): Promise<void>;
+  /** Trusts another device no more, by name or the beginning of its id. KithError `wrong-phrase`, `device-unknown`, `usage`. */
+  deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked>;
   backup(options: BackupOptions): Promise<BackupSummary>;
   snapshots(filter?: {
     readonly tag?: string;

@@ -26,6 +26,7 @@ import {
   sealEpoch,
   signKeyRecord,
   verifyKeyRecord,
+  withOrigin,
 } from '../../lib/format/key-record.ts';
 import type { Envelope, KeyRecordContent } from '../../lib/format/key-record.ts';
 import {
@@ -130,6 +131,18 @@ function contentOf(seed: number): KeyRecordContent {
     certificates: [certificateOf(2), certificateOf(seed)],
     envelopes: [dummyEnvelope(seed), dummyEnvelope(seed + 1)],
   };
+}
+
+/** With a revocation and an epoch that says who began it. */
+function revokingContent(seed: number): KeyRecordContent {
+  const [first, ...others] = contentOf(seed).envelopes;
+  assert.ok(first !== undefined);
+  const begun = withOrigin(vaultId, first, device.publicKey, device.secretKey);
+  return { ...contentOf(seed), revocations: [revocation], envelopes: [begun, ...others] };
+}
+
+function revokingRecord(seed: number): Uint8Array {
+  return encodeKeyRecord(signKeyRecord(revokingContent(seed), device.publicKey, device.secretKey));
 }
 
 function signedRecord(seed: number): Uint8Array {
@@ -346,6 +359,52 @@ void describe('key record', () => {
     assert.deepEqual(openEnvelope(vaultId, own, second), epochOf(5, 1));
   });
 
+  void it('with revocations and origins comes back, merges, and is refused when any bit differs', () => {
+    const bytes = revokingRecord(9);
+    const back = decodeKeyRecord(bytes);
+    verifyKeyRecord(back, vaultId);
+    assert.deepEqual(back.revocations, [revocation]);
+    assert.equal(toHex(encodeKeyRecord(back)), toHex(bytes));
+    for (let at = 0; at < bytes.length; at++) {
+      const altered = bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+      assert.throws(
+        () => verifyKeyRecord(decodeKeyRecord(altered), vaultId),
+        (error) => isKithError(error, 'not-authentic', 'malformed', 'too-new'),
+      );
+    }
+    const plain = contentOf(9);
+    const merged = mergeKeyRecords(plain, revokingContent(9));
+    assert.deepEqual(merged, mergeKeyRecords(revokingContent(9), plain));
+    assert.ok(keyRecordCovers(merged, plain) && !keyRecordCovers(plain, merged));
+    assert.equal(merged.envelopes.filter(({ origins }) => origins !== undefined).length, 1);
+  });
+
+  void it('with a revocation or an origin that is nobody’s word is refused', () => {
+    const forged = signRevocation(revocation, stranger.secretKey);
+    const [first, ...others] = contentOf(9).envelopes;
+    assert.ok(first !== undefined);
+    for (const content of [
+      { ...contentOf(9), revocations: [forged] },
+      {
+        ...contentOf(9),
+        envelopes: [withOrigin(vaultId, first, stranger.publicKey, stranger.secretKey), ...others],
+      },
+      {
+        ...contentOf(9),
+        envelopes: [withOrigin(vaultId, first, device.publicKey, stranger.secretKey), ...others],
+      },
+    ]) {
+      const record = signKeyRecord(content, device.publicKey, device.secretKey);
+      assert.throws(() => verifyKeyRecord(record, vaultId), notAuthentic);
+    }
+  });
+
+  void it('of the second version without anything that needs it is refused', () => {
+    const bytes = signedRecord(9);
+    bytes[8] = 2;
+    assert.throws(() => decodeKeyRecord(bytes), malformed);
+  });
+
   void it('that is not in its one order is refused', () => {
     const record = signKeyRecord(contentOf(9), device.publicKey, device.secretKey);
     for (const altered of [
@@ -417,6 +476,18 @@ void describe('golden vectors of keys', () => {
     const [envelope] = found.envelopes;
     assert.ok(envelope !== undefined);
     assert.deepEqual(openEnvelope(made.vaultId, envelope, made.boxKeys), made.epochs[0]);
+  });
+
+  void it('key record with a revocation', () => {
+    const found = checkGolden(
+      file,
+      'keyRecordRevoking',
+      () => revokingRecord(5),
+      decodeKeyRecord,
+      encodeKeyRecord,
+    );
+    verifyKeyRecord(found, vaultId);
+    assert.equal(found.revocations?.length, 1);
   });
 
   void it('epoch keys and their public name', () => {
@@ -504,7 +575,7 @@ fuzzDecoder(
     (keys) => encodeEpochKeys(vaultId, keys),
   ),
 );
-fuzzDecoder('key record', [signedRecord(3)], canonical(decodeKeyRecord, encodeKeyRecord));
+fuzzDecoder('key record', [signedRecord(3), revokingRecord(3)], canonical(decodeKeyRecord, encodeKeyRecord));
 fuzzDecoder('revocation', [encodeRevocation(revocation)], canonical(decodeRevocation, encodeRevocation));
 fuzzDecoder(
   'key store',

@@ -504,3 +504,73 @@ void describe('the friends book learns', () => {
     assert.deepEqual(quiet.learned.at(-1)?.card, encodeCard(last));
   });
 });
+
+void describe('our own other devices', () => {
+  function ownBook(count: number, learned: Uint8Array[] = [], ...records: BookRecord[]): FriendsBook {
+    const book = new FriendsBook({
+      identity: me.identity,
+      deviceId: me.device(1).publicKey,
+      ownCard: () => encodeCard(me.card(count)),
+      onLearnedOwn: (card) => learned.push(card),
+      onLearned: () => undefined,
+      clock: { monotonicMs: () => 0 },
+    });
+    book.replace(records);
+    return book;
+  }
+
+  void it('are admitted and looked for, and this one is not', () => {
+    const book = ownBook(2);
+    assert.equal(book.admit(me.device(1).publicKey), undefined);
+    const second = me.device(2).publicKey;
+    assert.deepEqual(book.admit(second), { kind: 'device', identity: me.identity, deviceId: second });
+    assert.deepEqual(book.admit(me.doorstep.publicKey), { kind: 'doorstep', identities: [me.identity] });
+    assert.deepEqual(
+      book.wanted().map(({ deviceId, endpoints }) => [deviceId, endpoints.length]),
+      [[second, 1]],
+    );
+    assert.equal(book.admit(me.device(3).publicKey), undefined);
+  });
+
+  void it('are learned with their addresses, and stored once', async () => {
+    const learned: Uint8Array[] = [];
+    const book = ownBook(1, learned);
+    const third = me.device(3).publicKey;
+    assert.equal(await book.learn(me.identity, third, encodeCard(me.card(3))), true);
+    assert.equal(await book.learn(me.identity, third, encodeCard(me.card(3))), true);
+    assert.equal(learned.length, 1);
+    assert.ok(book.owns(me.identity, third));
+    book.replace([]);
+    assert.ok(book.owns(me.identity, third), 'what was learned stays while the store of it is behind');
+    const forged = { ...me.card(4), certificates: [...mallory.card(4).certificates] };
+    await assert.rejects(book.learn(me.identity, me.device(4).publicKey, encodeCard(forged)));
+  });
+
+  void it('are nobody once they are revoked, whoever still claims them', async () => {
+    const claims = mallory.card(0, {
+      certificates: [mallory.certificate(1), mallory.certificate(2, { deviceId: me.device(2).publicKey })],
+    });
+    const book = ownBook(2, [], recordOf(mallory, claims));
+    const second = me.device(2).publicKey;
+    assert.ok(book.owns(me.identity, second));
+    const shown = me.card(3, { revocations: [me.revocation(2)] });
+    assert.equal(await book.learn(me.identity, me.device(3).publicKey, encodeCard(shown)), true);
+    assert.equal(book.admit(second), undefined);
+    assert.ok(!book.owns(me.identity, second) && !book.owns(mallory.identity, second));
+  });
+
+  void it('trusted lengths of a friend’s revoked device are those of its card', async () => {
+    const book = new Book(recordOf(ada, ada.card(2)));
+    const [first] = [ada.device(1).publicKey];
+    const [log] = ada.revocation(1).logs;
+    assert.ok(log !== undefined);
+    assert.equal(book.book.trustedLength(adaHex, first, log.logKey), Number.POSITIVE_INFINITY);
+    await book.learn(ada, 2, ada.card(2, { revocations: [ada.revocation(1)] }));
+    assert.equal(book.book.trustedLength(adaHex, first, log.logKey), 7);
+    assert.equal(book.book.trustedLength(adaHex, first, new Uint8Array(32)), 0);
+    assert.equal(
+      book.book.trustedLength(adaHex, ada.device(2).publicKey, log.logKey),
+      Number.POSITIVE_INFINITY,
+    );
+  });
+});

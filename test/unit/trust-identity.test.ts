@@ -226,7 +226,7 @@ void describe('recovery', () => {
       (error) => isKithError(error, 'not-authentic'),
     );
     const newer = made.keyRecord.slice();
-    newer[8] = 2;
+    newer[8] = 3;
     assert.throws(
       () => recover(made.phrase, [made.keyRecord, newer], 26),
       (error) => isKithError(error, 'too-new'),

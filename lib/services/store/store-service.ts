@@ -61,6 +61,8 @@ export interface StoreServiceOptions {
   /** The store of an owner; undefined for one to whom nothing is granted. Asked at the start of a session and when grants change. */
   readonly storeOf: (identity: Uint8Array) => VaultStore | undefined;
   readonly check: () => Promise<Availability>;
+  /** An owner's key record was taken in, verified: it may name new devices, and revoke some. Must not throw. */
+  readonly onKeyRecord?: (identity: Uint8Array, keyRecord: Uint8Array) => void;
 }
 
 interface SharedBySessions {
@@ -285,7 +287,10 @@ class StoreHandler implements ServiceHandler {
   async #putKeyRecord(call: IncomingCall): Promise<OutgoingReply> {
     if (call.uploadBytes > keyRecordBytesMax) throw tooLarge(call.uploadBytes, keyRecordBytesMax);
     const hold = await this.#store.holdKeyRecord(call.uploadBytes);
-    await this.#intoRoom(call, hold, (bytes) => this.#store.putKeyRecord(bytes, hold.reservation));
+    await this.#intoRoom(call, hold, async (bytes) => {
+      await this.#store.putKeyRecord(bytes, hold.reservation);
+      this.#options.onKeyRecord?.(this.#owner, bytes);
+    });
     return nothing;
   }
 
