@@ -104,6 +104,8 @@ describe('writers taking turns', () => {
       'accept',
       'backup',
       'configSet',
+      'deviceLinkFinish',
+      'deviceRevoke',
       'driveAdd',
       'driveRemove',
       'friendAdd',
