@@ -10,6 +10,7 @@ const wayWords: Readonly<Record<PingStep['way'], string>> = {
   session: 'the open connection',
   direct: 'directly',
   dht: 'by their key',
+  relay: 'through a friend who relays',
 };
 
 function stepLine({ way, address, ok, ms, message }: PingStep): string {

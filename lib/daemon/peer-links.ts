@@ -4,9 +4,13 @@ import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
-import type { KeyPair } from '../net/link.ts';
+import type { KeyPair, Transport } from '../net/link.ts';
 import { Network } from '../net/network.ts';
+import { relayServiceName } from '../net/relay-codec.ts';
+import type { RelayLimits } from '../net/relay-hub.ts';
+import { RelayService } from '../net/relay-service.ts';
 import type { Service, ServiceCaller } from '../net/service.ts';
+import { systemTimers } from '../net/timers.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
@@ -30,6 +34,10 @@ export interface PeerLinksOptions {
   readonly onLearned: (identityHex: string, card: Uint8Array) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
   readonly services: readonly Service[];
+  /** What relaying for friends may cost; left out by a side that relays for nobody. */
+  readonly relaying?: RelayLimits;
+  /** Our name for a friend. */
+  readonly nameOf?: (identity: Uint8Array) => string | undefined;
   readonly random: RandomSource;
   readonly clock: Clock;
   readonly onPresence: (friendId: string, online: boolean) => void;
@@ -49,6 +57,7 @@ export class PeerLinks {
   readonly book: FriendsBook;
   readonly #options: PeerLinksOptions;
   readonly #network: Network;
+  readonly #relay: RelayService;
   readonly #mirrors = new Map<string, InventoryMirror>();
   readonly #online = new Set<string>();
   readonly #watchers = new Set<() => void>();
@@ -56,6 +65,7 @@ export class PeerLinks {
   readonly #goneMs = new Map<string, number>();
   #startedMs: number | undefined;
   #transports: Transports | undefined;
+  #relayTransport: Transport | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: PeerLinksOptions) {
@@ -69,12 +79,18 @@ export class PeerLinks {
       clock,
     });
     this.book.replace(friends());
+    const { relaying } = options;
+    this.#relay = new RelayService({
+      timers: systemTimers,
+      grants: (identity) => relaying !== undefined && this.book.allows(toHex(identity), relayServiceName),
+      limits: relaying ?? { bytesPerDay: () => 0, bytesPerSecond: () => 0 },
+    });
     this.#network = new Network({
       device,
       doorstep,
       knocks,
       directory: this.book,
-      services: options.services,
+      services: [...options.services, this.#relay],
       random,
       onChange: () => this.#changed(),
     });
@@ -93,13 +109,21 @@ export class PeerLinks {
       entries: cardEntries(this.book.wanted()),
       publicDht,
     });
+    const { RelayTransport } = await import('../net/relay-transport.ts');
+    const { nameOf } = this.#options;
+    this.#relayTransport = new RelayTransport({
+      ...this.#network.wiring,
+      service: this.#relay,
+      ...(nameOf !== undefined && { nameOf }),
+    });
     return this.#transports.listening;
   }
 
   /** Begins to dial. */
   start(): void {
     this.#startedMs = this.#options.clock.monotonicMs();
-    this.#network.start(this.#transports?.transports ?? []);
+    const relay = this.#relayTransport === undefined ? [] : [this.#relayTransport];
+    this.#network.start([...(this.#transports?.transports ?? []), ...relay]);
   }
 
   /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */

@@ -19,6 +19,7 @@ import type { RunningPlugins } from '../plugins/running-plugins.ts';
 import type { Session } from '../vault/session.ts';
 import { hostPortText } from './host-port.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
 
@@ -87,6 +88,8 @@ export class KithNode implements PeerNode, FriendNetwork {
         });
       },
       services: [this.#storeService(), ...(plugins?.services ?? [])],
+      ...(options !== undefined && { relaying: relayLimits((key) => session.settings.value(key)) }),
+      nameOf: (identity) => session.state.friend(identity)?.name,
       random,
       clock,
       onPresence: (friendId, online) => {

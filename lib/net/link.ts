@@ -39,6 +39,8 @@ export interface Link {
   close(): Promise<void>;
   /** Resolves when the link has ended, whoever ended it. */
   readonly closed: Promise<void>;
+  /** Why what carries the link cut it, in words for people; undefined where nothing is known. */
+  readonly endedBecause?: () => string | undefined;
 }
 
 /** Whom to dial, with which of our keys. */
@@ -65,7 +67,7 @@ export interface TransportOptions {
 
 /** A way to reach devices. */
 export interface Transport {
-  readonly name: 'direct' | 'dht';
+  readonly name: 'direct' | 'dht' | 'relay';
   /**
    * Opens a link to the target. KithError `peer-refused` if it answered the connection but not the handshake (it
    * doesn't know our key, or isn't who we look for), `peer-unreachable` otherwise; the signal's reason if it fires.

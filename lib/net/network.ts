@@ -16,6 +16,7 @@ import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
+import { Upgrader } from './upgrader.ts';
 
 export interface NetworkOptions {
   /** Who we are. */
@@ -47,6 +48,7 @@ export class Network {
   readonly #timers: Timers;
   readonly #sessions: SessionTable;
   readonly #dialler: Dialler;
+  readonly #upgrader: Upgrader;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
@@ -91,11 +93,17 @@ export class Network {
       onFailed: () => this.#changed(),
       onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
     });
+    const draw = (): number => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32;
     this.#dialler = new Dialler({
       timers: this.#timers,
-      random: () => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32,
+      random: draw,
       dial: (peer, attempts, signal) => this.#dial(peer, attempts, signal),
       onTried: () => this.#changed(),
+    });
+    this.#upgrader = new Upgrader({
+      timers: this.#timers,
+      random: draw,
+      dial: (deviceId, attempts, signal) => this.#dialBetter(deviceId, attempts, signal),
     });
   }
 
@@ -130,6 +138,7 @@ export class Network {
     if (this.#started) {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
+      this.#upgrader.update(wanted);
       this.#dialler.update(wanted, (deviceId) => this.#sessions.current(deviceId)?.isOpen === true);
     }
     this.#changed();
@@ -258,9 +267,9 @@ export class Network {
 
   async #close(): Promise<void> {
     // What is told to peers in goodbye goes out before their transports are closed.
-    const dials = this.#dialler.close();
+    const dials = [this.#dialler.close(), this.#upgrader.close()];
     await this.#sessions.close();
-    await dials;
+    await Promise.all(dials);
     await Promise.all(this.#transports.map((transport) => transport.close()));
     for (const waiter of this.#waiters) waiter.check();
   }
@@ -313,12 +322,23 @@ export class Network {
     throw told;
   }
 
+  /** One try over every transport but relays, to a device that is connected through one. */
+  async #dialBetter(deviceId: Uint8Array, attempts: number, signal: AbortSignal): Promise<void> {
+    const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
+    if (peer === undefined) return;
+    for (const transport of this.#transports) {
+      if (transport.name === 'relay') continue;
+      await this.#dialOver(transport, peer, attempts + 1, signal);
+      if (signal.aborted || this.#sessions.current(deviceId)?.link.via !== 'relay') return;
+    }
+  }
+
   /** With which of our keys to try, in this order; the next only where the one before was refused. */
   #pairsFor(transport: Transport, attempts: number): readonly KeyPair[] {
     const { device, doorstep, knocks = false } = this.#options;
     if (doorstep === undefined) return [device];
-    // Over the DHT a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
-    const blindly = transport.name === 'dht' && attempts % knockEvery === 1;
+    // Over the DHT, or a relay, a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
+    const blindly = transport.name !== 'direct' && attempts % knockEvery === 1;
     return knocks || blindly ? [doorstep] : [device, doorstep];
   }
 
@@ -373,6 +393,7 @@ export class Network {
     this.#troubles.delete(toHex(peer.deviceId));
     this.#refusals.delete(toHex(peer.deviceId));
     this.#dialler.opened(peer.deviceId);
+    this.#upgrader.opened(peer.deviceId, session.link.via === 'relay');
     this.#changed();
   }
 
@@ -380,6 +401,7 @@ export class Network {
     const { peer } = session;
     if (peer === undefined) return;
     this.#note(peer.deviceId, error.message);
+    this.#upgrader.ended(peer.deviceId);
     this.#dialler.ended(peer.deviceId);
   }
 

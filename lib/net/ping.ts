@@ -83,12 +83,12 @@ function waysOf({ sessions, peers, transports, target, onLink }: PingOptions): W
   return [...bySession, ...byDialling];
 }
 
-/** Direct: each address by itself. By the DHT the key is looked up, whatever addresses there are. */
+/** Direct: each address by itself. By the DHT the key is looked up, and relays are asked for it, whatever addresses there are. */
 function endpointsFor(
   transport: Transport,
   { endpoints }: WantedPeer,
 ): { readonly address: string | null; readonly endpoints: readonly Endpoint[] }[] {
-  if (transport.name === 'dht') return [{ address: null, endpoints }];
+  if (transport.name !== 'direct') return [{ address: null, endpoints }];
   return endpoints
     .filter(({ direct }) => direct)
     .map((endpoint) => ({ address: addressOf(endpoint), endpoints: [endpoint] }));

@@ -13,7 +13,7 @@ export interface PeerPresence {
 
 /** One way that was tried to reach somebody. */
 export interface PingStep {
-  readonly way: 'session' | 'direct' | 'dht';
+  readonly way: 'session' | 'direct' | 'dht' | 'relay';
   readonly address: string | null;
   readonly ok: boolean;
   readonly ms: number;

@@ -37,7 +37,7 @@ export interface Hosted {
 
 /** One way that was tried to reach a friend. */
 export interface PingStep {
-  readonly way: 'session' | 'direct' | 'dht';
+  readonly way: 'session' | 'direct' | 'dht' | 'relay';
   readonly address: string | null;
   readonly ok: boolean;
   readonly ms: number;

@@ -23,6 +23,9 @@ const durationOrAuto = (value: string): void => {
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
 };
+const sizeOrNone = (value: string): void => {
+  if (value !== 'none') parseSize(value);
+};
 const rateOrAuto = (value: string): void => {
   if (value !== 'auto' && value !== 'none') parseSize(value);
 };
@@ -80,6 +83,16 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: '',
     help: 'hours in which the limits hold (no effect in this version yet)',
     check: () => undefined,
+  },
+  'relay.budget': {
+    default: '5GB',
+    help: 'bytes that are passed on in a day for each friend who may use relay; none: no limit',
+    check: sizeOrNone,
+  },
+  'relay.rate': {
+    default: '2MB',
+    help: 'bytes a second that are passed on between friends, all together; none: no limit',
+    check: sizeOrNone,
   },
   plugins: {
     default: '',
