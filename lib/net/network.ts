@@ -37,6 +37,9 @@ export interface NetworkOptions {
 /** Of so many tries over the DHT one is a knock. */
 const knockEvery = 4;
 
+/** How long a way is tried before the next is tried as well. */
+export const headStartMs = 500;
+
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
   readonly check: () => void;
@@ -306,31 +309,53 @@ export class Network {
     return { remoteKey: peer.deviceId, endpoints: peer.endpoints, keyPair: this.#options.device };
   }
 
-  /** One try over every transport; rejects with the most telling of their errors. */
+  /**
+   * One try over every transport; rejects with the most telling of their errors. Each begins half a second after the one before it, or when
+   * those before have failed: who can be reached one way only isn't kept waiting for what doesn't answer.
+   */
   async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
-    let told: KithError | undefined;
+    const tries: Promise<KithError | undefined>[] = [];
     for (const transport of this.#transports) {
-      const error = await this.#dialOver(transport, peer, attempts, signal);
-      if (error === undefined) return;
-      if (signal.aborted) throw error;
-      if (told === undefined || isKithError(error, 'peer-refused')) told = error;
+      const before = [...tries];
+      const begin = (): Promise<KithError | undefined> => this.#dialOver(transport, peer, attempts, signal);
+      tries.push(this.#afterHeadStart(before, begin));
     }
-    told ??= new KithError('peer-unreachable', 'there is no transport that could reach it');
+    const errors = await Promise.all(tries);
+    if (errors.includes(undefined)) return;
+    const told =
+      errors.find((error) => isKithError(error, 'peer-refused')) ??
+      errors[0] ??
+      new KithError('peer-unreachable', 'there is no transport that could reach it');
+    if (signal.aborted) throw told;
     if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
     else this.#refusals.delete(toHex(peer.deviceId));
-    this.#note(peer.deviceId, told.message);
+    // What friends who relay said is worth hearing as well.
+    const relays = errors.find((error) => error !== told && error?.details['relays'] !== undefined);
+    this.#note(peer.deviceId, relays === undefined ? told.message : `${told.message}; ${relays.message}`);
     throw told;
   }
 
-  /** One try over every transport but relays, to a device that is connected through one. */
+  /** Runs `work` when all tries before it had their head start, or have failed; not at all where one has made a session. */
+  async #afterHeadStart(
+    before: readonly Promise<KithError | undefined>[],
+    work: () => Promise<KithError | undefined>,
+  ): Promise<KithError | undefined> {
+    if (before.length === 0) return work();
+    let callOff = (): void => {};
+    const isOver = new Promise<'over'>((resolve) => {
+      callOff = this.#timers.after(before.length * headStartMs, () => resolve('over'));
+    });
+    const result = await Promise.race([Promise.all(before), isOver]);
+    callOff();
+    return result !== 'over' && result.includes(undefined) ? undefined : work();
+  }
+
+  /** One try over every transport but relays, all at once, to a device that is connected through one. */
   async #dialBetter(deviceId: Uint8Array, attempts: number, signal: AbortSignal): Promise<void> {
     const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
     if (peer === undefined) return;
-    for (const transport of this.#transports) {
-      if (transport.name === 'relay') continue;
-      await this.#dialOver(transport, peer, attempts + 1, signal);
-      if (signal.aborted || this.#sessions.current(deviceId)?.link.via !== 'relay') return;
-    }
+    const better = this.#transports.filter(({ name }) => name !== 'relay');
+    await Promise.all(better.map((transport) => this.#dialOver(transport, peer, attempts + 1, signal)));
   }
 
   /** With which of our keys to try, in this order; the next only where the one before was refused. */

@@ -67,7 +67,7 @@ export class RelayTransport implements Transport {
     }
     signal.throwIfAborted();
     this.#stop.signal.throwIfAborted();
-    throw new KithError('peer-unreachable', troubles.join('; '));
+    throw new KithError('peer-unreachable', troubles.join('; '), { details: { relays: troubles.length } });
   }
 
   async close(): Promise<void> {
