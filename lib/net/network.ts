@@ -5,6 +5,7 @@ import type { RandomSource } from '../crypto/random.ts';
 import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
+import { mostTelling, tryWays, wordsOf } from './dial-ways.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hello.ts';
@@ -36,9 +37,6 @@ export interface NetworkOptions {
 
 /** Of so many tries over the DHT one is a knock. */
 const knockEvery = 4;
-
-/** How long a way is tried before the next is tried as well. */
-export const headStartMs = 500;
 
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
@@ -309,45 +307,17 @@ export class Network {
     return { remoteKey: peer.deviceId, endpoints: peer.endpoints, keyPair: this.#options.device };
   }
 
-  /**
-   * One try over every transport; rejects with the most telling of their errors. Each begins half a second after the one before it, or when
-   * those before have failed: who can be reached one way only isn't kept waiting for what doesn't answer.
-   */
+  /** One try over every transport; rejects with the most telling of their errors. */
   async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
-    const tries: Promise<KithError | undefined>[] = [];
-    for (const transport of this.#transports) {
-      const before = [...tries];
-      const begin = (): Promise<KithError | undefined> => this.#dialOver(transport, peer, attempts, signal);
-      tries.push(this.#afterHeadStart(before, begin));
-    }
-    const errors = await Promise.all(tries);
-    if (errors.includes(undefined)) return;
-    const told =
-      errors.find((error) => isKithError(error, 'peer-refused')) ??
-      errors[0] ??
-      new KithError('peer-unreachable', 'there is no transport that could reach it');
+    const ways = this.#transports.map((transport) => () => this.#dialOver(transport, peer, attempts, signal));
+    const errors = await tryWays(ways, this.#timers);
+    if (errors === undefined) return;
+    const told = mostTelling(errors);
     if (signal.aborted) throw told;
     if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
     else this.#refusals.delete(toHex(peer.deviceId));
-    // What friends who relay said is worth hearing as well.
-    const relays = errors.find((error) => error !== told && error?.details['relays'] !== undefined);
-    this.#note(peer.deviceId, relays === undefined ? told.message : `${told.message}; ${relays.message}`);
+    this.#note(peer.deviceId, wordsOf(errors));
     throw told;
-  }
-
-  /** Runs `work` when all tries before it had their head start, or have failed; not at all where one has made a session. */
-  async #afterHeadStart(
-    before: readonly Promise<KithError | undefined>[],
-    work: () => Promise<KithError | undefined>,
-  ): Promise<KithError | undefined> {
-    if (before.length === 0) return work();
-    let callOff = (): void => {};
-    const isOver = new Promise<'over'>((resolve) => {
-      callOff = this.#timers.after(before.length * headStartMs, () => resolve('over'));
-    });
-    const result = await Promise.race([Promise.all(before), isOver]);
-    callOff();
-    return result !== 'over' && result.includes(undefined) ? undefined : work();
   }
 
   /** One try over every transport but relays, all at once, to a device that is connected through one. */
@@ -355,7 +325,8 @@ export class Network {
     const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
     if (peer === undefined) return;
     const better = this.#transports.filter(({ name }) => name !== 'relay');
-    await Promise.all(better.map((transport) => this.#dialOver(transport, peer, attempts + 1, signal)));
+    // Nothing waits for it: it may take as long as a late try.
+    await Promise.all(better.map((transport) => this.#dialOver(transport, peer, attempts + 2, signal)));
   }
 
   /** With which of our keys to try, in this order; the next only where the one before was refused. */

@@ -11,8 +11,8 @@ import type { TestPeer } from './net-peers.ts';
 export interface RelayPeer extends TestPeer {
   readonly relay: RelayService;
   readonly transport: RelayTransport;
-  /** Whom it relays for; everybody unless a test says otherwise. */
-  granted: (identity: Uint8Array) => boolean;
+  /** Whom it relays for from now on; everybody unless a test says otherwise. Then `network.regrant` has to be called. */
+  grant(to: (identity: Uint8Array) => boolean): void;
 }
 
 export const noLimits: RelayLimits = {
@@ -26,8 +26,8 @@ export function relayPeer(
   limits: RelayLimits = noLimits,
   timers: FakeTimers = new FakeTimers(),
 ): RelayPeer {
-  const granted = { by: (_identity: Uint8Array) => true };
-  const relay = new RelayService({ timers, grants: (identity) => granted.by(identity), limits });
+  let granted: (identity: Uint8Array) => boolean = () => true;
+  const relay = new RelayService({ timers, grants: (identity) => granted(identity), limits });
   const echo = new EchoService();
   const peer = testPeer(number, { echo, services: [echo, relay], timers });
   const transport = new RelayTransport({
@@ -39,11 +39,8 @@ export function relayPeer(
     ...peer,
     relay,
     transport,
-    get granted() {
-      return granted.by;
-    },
-    set granted(by) {
-      granted.by = by;
+    grant: (to) => {
+      granted = to;
     },
   };
 }
