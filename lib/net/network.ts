@@ -12,6 +12,7 @@ import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hell
 import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
+import { chooses } from './session-choice.ts';
 import { identityDevicesMax, SessionTable } from './session-table.ts';
 import type { Session } from './session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
@@ -104,6 +105,7 @@ export class Network {
     this.#upgrader = new Upgrader({
       timers: this.#timers,
       random: draw,
+      goesFirst: (deviceId) => chooses(device.publicKey, deviceId),
       dial: (deviceId, attempts, signal) => this.#dialBetter(deviceId, attempts, signal),
     });
   }

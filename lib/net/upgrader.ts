@@ -5,7 +5,10 @@ import type { WantedPeer } from './directory.ts';
 import type { Timers } from './timers.ts';
 
 /** A better way is tried so long after a relayed session opened, … */
-export const upgradeDelayMs = 2_000;
+export const upgradeDelayMs = 1_000;
+
+/** … by the side that goes second so long: holes that both sides punch at the same moment get in each other's way. */
+export const secondDelayMs = 4_000;
 
 /** … then after twice as long each time, up to this: a router that lets nobody in today may do so tomorrow. */
 export const upgradeDelayMsMax: number = 5 * 60_000;
@@ -28,6 +31,8 @@ export interface UpgraderOptions {
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
+  /** True on one of the two sides. */
+  readonly goesFirst: (deviceId: Uint8Array) => boolean;
   /** Tries the ways that are better than a relay; rejects or not, the session that there is then counts. */
   readonly dial: (deviceId: Uint8Array, attempts: number, signal: AbortSignal) => Promise<void>;
 }
@@ -49,7 +54,7 @@ export class Upgrader {
     this.#forget(deviceId);
     if (!isRelayed || this.#closed) return;
     const freshAtMs = this.#options.timers.nowMs();
-    const dueAtMs = freshAtMs + upgradeDelayMs;
+    const dueAtMs = freshAtMs + (this.#options.goesFirst(deviceId) ? upgradeDelayMs : secondDelayMs);
     const fresh = { attempts: 0, dueAtMs, trying: undefined, endpoints: undefined, freshAtMs };
     this.#relayed.set(idKey(deviceId), { deviceId, ...fresh });
     this.#plan();
@@ -118,7 +123,7 @@ export class Upgrader {
     const running = dial(relayed.deviceId, attempts, trying.signal)
       .catch(() => {})
       .finally(() => {
-        const full = Math.min(upgradeDelayMsMax, upgradeDelayMs * 2 ** Math.min(attempts + 1, 16));
+        const full = Math.min(upgradeDelayMsMax, 2 * upgradeDelayMs * 2 ** Math.min(attempts + 1, 16));
         relayed.attempts++;
         relayed.dueAtMs = timers.nowMs() + Math.round(full * (0.5 + 0.5 * random()));
         relayed.trying = undefined;

@@ -30,7 +30,7 @@ export interface Outcome {
 
 /** How long a pair may take to meet at all, and a relayed one to find a better way. */
 const meetMsMax = 30_000;
-const upgradeMsMax = 12_000;
+const upgradeMsMax = 20_000;
 
 const lookMs = 50;
 
