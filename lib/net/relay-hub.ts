@@ -45,6 +45,12 @@ export class RelayHub {
     return [...this.#joints.keys()].reduce((sum, { heldBytes }) => sum + heldBytes, 0);
   }
 
+  /** Ends all pipes; nothing waits for the rate any longer. */
+  close(): void {
+    for (const joint of this.#joints.keys()) joint.cut(relayEnd.stopped);
+    this.#rate.close();
+  }
+
   /** The device may be reached through us from now on. */
   attach(server: RelayServer): void {
     this.#servers.set(server.deviceKey, server);

@@ -70,9 +70,11 @@ export class RelayTransport implements Transport {
     throw new KithError('peer-unreachable', troubles.join('; '), { details: { relays: troubles.length } });
   }
 
+  /** Ends the service with it. */
   async close(): Promise<void> {
     this.#stop.abort(new KithError('interrupted', 'the network is being closed'));
     this.#halfOpen.destroyAll();
+    this.#options.service.hub.close();
     await this.#links.closeAll();
   }
 
