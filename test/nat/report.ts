@@ -15,9 +15,14 @@ function wordsOf(outcome: Outcome | undefined): string {
   return outcome.ways.map(({ via, ms }) => `${via} ${secondsOf(ms)}`).join(', then ');
 }
 
+/** Padded as prettier would. */
 function markdown(rows: readonly (readonly string[])[]): string {
   const [head = [], ...rest] = rows;
-  return [head, head.map(() => '---'), ...rest].map((row) => `| ${row.join(' | ')} |`).join('\n');
+  const widths = head.map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const rule = widths.map((width) => '-'.repeat(width));
+  return [head, rule, ...rest].map(line).join('\n');
 }
 
 /** All pairs, with or without a common friend; each pair once. */
