@@ -132,6 +132,10 @@ const jobs = {
     return run(process.execPath, [join(root, 'dist', 'bench', 'bench.js'), ...args]);
   },
   test: () => testRun(quickTests()),
+  'test:nat': () => {
+    waitOutInterrupts();
+    return run(process.execPath, [join(root, 'dist', 'test', 'nat', 'lab.js'), ...args]);
+  },
   // What `npm test` leaves out.
   'test:all': () => testRun(testFiles('long')),
 };

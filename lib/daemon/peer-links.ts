@@ -7,11 +7,15 @@ import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
 import { EndpointHints } from '../net/endpoint-hints.ts';
 import type { LanDiscovery } from '../net/lan-discovery.ts';
-import type { KeyPair } from '../net/link.ts';
+import type { KeyPair, Transport } from '../net/link.ts';
 import { Network } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
+import { relayServiceName } from '../net/relay-codec.ts';
+import type { RelayLimits } from '../net/relay-hub.ts';
+import { RelayService } from '../net/relay-service.ts';
 import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
 import type { RateLimits } from '../net/shaper.ts';
+import { systemTimers } from '../net/timers.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendDevices, type FriendDevice } from '../services/store/friend-devices.ts';
 import { FriendHolder } from '../services/store/friend-holder.ts';
@@ -42,6 +46,10 @@ export interface PeerLinksOptions {
   readonly onInviteRefused?: (friendId: string, error: KithError) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
   readonly services: readonly Service[];
+  /** What relaying for friends may cost; left out by a side that relays for nobody. */
+  readonly relaying?: RelayLimits;
+  /** Our name for a friend. */
+  readonly nameOf?: (identity: Uint8Array) => string | undefined;
   readonly random: RandomSource;
   readonly clock: Clock;
   readonly onPresence: (friendId: string, online: boolean) => void;
@@ -73,6 +81,7 @@ export class PeerLinks {
   readonly book: FriendsBook;
   readonly #options: PeerLinksOptions;
   readonly #network: Network;
+  readonly #relay: RelayService;
   readonly #mirrors = new Map<string, InventoryMirror>();
   readonly #online = new Set<string>();
   /** Those online who say that their line is metered. */
@@ -87,6 +96,7 @@ export class PeerLinks {
   #startLan: () => Promise<void> = () => Promise.resolve();
   #lanStarted: Promise<void> | undefined;
   #transports: Transports | undefined;
+  #relayTransport: Transport | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: PeerLinksOptions) {
@@ -104,12 +114,18 @@ export class PeerLinks {
     });
     this.book.replace(friends());
     this.#hints = new EndpointHints(() => clock.monotonicMs());
+    const { relaying } = options;
+    this.#relay = new RelayService({
+      timers: systemTimers,
+      grants: (identity) => relaying !== undefined && this.book.allows(toHex(identity), relayServiceName),
+      limits: relaying ?? { bytesPerDay: () => 0, bytesPerSecond: () => 0 },
+    });
     this.#network = new Network({
       device,
       doorstep,
       knocks,
       directory: this.book,
-      services: options.services,
+      services: [...options.services, this.#relay],
       random,
       hints: this.#hints,
       onChange: () => this.#changed(),
@@ -132,6 +148,13 @@ export class PeerLinks {
       bootstrap: [...bootstrap, ...further],
       entries: this.#entries(),
       publicDht,
+    });
+    const { RelayTransport } = await import('../net/relay-transport.ts');
+    const { nameOf } = this.#options;
+    this.#relayTransport = new RelayTransport({
+      ...this.#network.wiring,
+      service: this.#relay,
+      ...(nameOf !== undefined && { nameOf }),
     });
     const { listening } = this.#transports;
     if (lan && listening !== undefined) this.#startLan = () => this.#openLan(listening, dht);
@@ -183,7 +206,8 @@ export class PeerLinks {
   /** Begins to dial. */
   start(): void {
     this.#startedMs = this.#options.clock.monotonicMs();
-    this.#network.start(this.#transports?.transports ?? []);
+    const relay = this.#relayTransport === undefined ? [] : [this.#relayTransport];
+    this.#network.start([...(this.#transports?.transports ?? []), ...relay]);
     // Friends who hear of us there dial at once, and are to be shown a card that says where we listen now.
     this.#lanStarted = this.#startLan();
   }

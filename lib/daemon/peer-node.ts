@@ -43,6 +43,7 @@ import { keepPort, keptPort } from './kept-port.ts';
 import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { NodeLimits } from './node-limits.ts';
+import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
 import { OwnDevices } from './own-devices.ts';
 import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
@@ -138,6 +139,8 @@ export class KithNode implements PeerNode, FriendNetwork {
         options === undefined ? callsCards : this.#cards.service,
         ...(plugins?.services ?? []),
       ],
+      ...(options !== undefined && { relaying: relayLimits((key) => session.settings.value(key)) }),
+      nameOf: (identity) => session.state.friend(identity)?.name,
       random,
       clock,
       onPresence: (friendId, online) => {

@@ -4,12 +4,12 @@ import { commonVersion } from './hello.ts';
 import type { ServiceOffer } from './hello.ts';
 import type { MuxChannel } from './mux.ts';
 import type { ServiceWiring } from './served-services.ts';
-import type { Service } from './service.ts';
+import type { ChannelEnd, PeerInfo, Service } from './service.ts';
 
 /** A channel on which this side calls. */
 interface OpenChannel {
   readonly version: number;
-  readonly client: CallClient;
+  readonly end: ChannelEnd;
   readonly channel: MuxChannel;
 }
 
@@ -17,58 +17,66 @@ interface OpenChannel {
 export class CalledServices {
   readonly #wiring: ServiceWiring;
   readonly #services: readonly Service[];
+  readonly #peer: () => PeerInfo | undefined;
   readonly #channels = new Map<string, OpenChannel>();
   #ended = false;
 
-  constructor(wiring: ServiceWiring, services: readonly Service[]) {
+  /** `peer` is known once offers come. */
+  constructor(wiring: ServiceWiring, services: readonly Service[], peer: () => PeerInfo | undefined) {
     this.#wiring = wiring;
+    this.#peer = peer;
     this.#services = services;
   }
 
   /** Opens what is offered and closes what no longer is; services that this side doesn't know are left aside. */
   takeOffers(offers: readonly ServiceOffer[]): void {
     if (this.#ended) return;
-    for (const { name, versions } of this.#services) {
+    for (const service of this.#services) {
+      const { name, versions } = service;
       const offer = offers.find((candidate) => candidate.name === name);
       const version = offer === undefined ? undefined : commonVersion(offer.versions, versions);
       const open = this.#channels.get(name);
       if (open?.version === version) continue;
       open?.channel.close();
-      if (version !== undefined) this.#open(name, version);
+      if (version !== undefined) this.#open(service, version);
     }
   }
 
-  /** Undefined while the other side doesn't grant the service. */
+  /** Undefined while the other side doesn't grant the service, and for one that has no calls. */
   client(name: string): CallClient | undefined {
-    return this.#channels.get(name)?.client;
+    const end = this.#channels.get(name)?.end;
+    return end instanceof CallClient ? end : undefined;
   }
 
   /** Calls under way. */
   get openCount(): number {
-    return [...this.#channels.values()].reduce((sum, { client }) => sum + client.openCount, 0);
+    return [...this.#channels.values()].reduce((sum, { end }) => sum + end.openCount, 0);
   }
 
   /** The session has ended. */
   end(error: KithError): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (const { client } of this.#channels.values()) client.end(error);
+    for (const { end } of this.#channels.values()) end.end(error);
     this.#channels.clear();
   }
 
-  #open(name: string, version: number): void {
+  #open({ name, channel: protocol }: Service, version: number): void {
+    const peer = this.#peer();
+    if (peer === undefined) throw new RangeError('offers before the hello');
     let channel: MuxChannel | undefined;
     const send = (kind: number, ...parts: Uint8Array[]): boolean => channel?.send(kind, ...parts) ?? true;
-    const client = new CallClient({ ...this.#wiring.calls, send });
+    const wiring = { ...this.#wiring.calls, send };
+    const end = protocol === undefined ? new CallClient(wiring) : protocol.caller(peer, wiring);
     channel = this.#wiring.mux.open({
       protocol: `${name}/${version}`,
       id: new Uint8Array([this.#wiring.callerRole]),
-      kinds: client.kinds,
+      kinds: end.kinds,
       onClose: () => {
-        client.end(new KithError('holder-unavailable', `the other side does not grant ${name}`));
-        if (this.#channels.get(name)?.client === client) this.#channels.delete(name);
+        end.end(new KithError('holder-unavailable', `the other side does not grant ${name}`));
+        if (this.#channels.get(name)?.end === end) this.#channels.delete(name);
       },
     });
-    if (channel !== undefined) this.#channels.set(name, { version, client, channel });
+    if (channel !== undefined) this.#channels.set(name, { version, end, channel });
   }
 }

@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
 import { boundedStream } from './bounded-stream.ts';
+import { isBehindRouter } from './inner-address.ts';
 import { listenError } from './listen-error.ts';
 
 /** Where a node of the DHT lives and whom it asks first. */
@@ -14,6 +15,11 @@ export interface DhtNodeOptions {
   readonly bootstrap: readonly HostPort[];
   /** Whether others may begin with it: it answers their searches, and claims to be reachable as it stands. */
   readonly entry: boolean;
+  /**
+   * It lives behind a router, as far as its address tells, and finds out for itself how it looks from outside. Claiming to be reachable as
+   * it stands, it would never be punched through to.
+   */
+  readonly routed?: boolean;
   /** IPv4 address that others see it under, where `host` is 0.0.0.0. */
   readonly announceHost?: string;
 }
@@ -24,13 +30,12 @@ const cacheEntriesMax = 2048;
 /** All addresses of this computer. */
 export const anyHost = '0.0.0.0';
 
-/** The address that others are told where we listen on all of them: the first that isn't loopback. */
+/** The address that others are told where we listen on all of them: one that everybody can reach before one that only neighbours can. */
 function firstAddress(): string {
-  for (const addresses of Object.values(networkInterfaces())) {
-    const found = addresses?.find(({ family, internal }) => family === 'IPv4' && !internal);
-    if (found !== undefined) return found.address;
-  }
-  return '127.0.0.1';
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const outside = all.filter(({ family, internal }) => family === 'IPv4' && !internal);
+  const found = outside.find(({ address }) => !isBehindRouter(address)) ?? outside[0];
+  return found?.address ?? '127.0.0.1';
 }
 
 /** The address that others see a node under. */
@@ -52,7 +57,8 @@ function boundStreams(dht: HyperDHT): void {
  * is always given, even where it is empty.
  */
 export async function openDhtNode(options: DhtNodeOptions): Promise<HyperDHT> {
-  const { host, port, entry } = options;
+  const { host, port } = options;
+  const entry = options.entry && options.routed !== true;
   const dht = new HyperDHT({
     host,
     port: port === 0 ? [0, 0] : port,

@@ -3,6 +3,7 @@ import type HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
 import { anyHost, knownHost, openDhtNode } from './dht-node.ts';
 import type { DhtNodeOptions } from './dht-node.ts';
+import { isBehindRouter } from './inner-address.ts';
 import { isPublicEntry } from './public-entries.ts';
 
 /** Entries that are asked first. A search asks all of them while it knows nobody nearer. */
@@ -61,7 +62,9 @@ export class DhtNodes {
   static async open(options: DhtNodesOptions): Promise<DhtNodes> {
     const fixed = options.bootstrap.filter(usable);
     const bootstrap = entryList(fixed, options.entries ?? [], options);
-    const main = await openDhtNode({ ...options, bootstrap });
+    // Connections are the main node's: it has to know of the router. Those beside it serve neighbours in the same network.
+    const routed = isBehindRouter(knownHost(options));
+    const main = await openDhtNode({ ...options, bootstrap, routed });
     const nodes = new DhtNodes(main, options);
     nodes.#fixed.set(main, fixed);
     try {
@@ -85,12 +88,15 @@ export class DhtNodes {
     return [this.main, ...this.#extra];
   }
 
-  /** The entries that others name now, in the place of those that they named before. */
-  setEntries(entries: readonly HostPort[]): void {
+  /** The entries that others name now, in the place of those that they named before. True if any of them is new. */
+  setEntries(entries: readonly HostPort[]): boolean {
+    let hasNew = false;
     for (const dht of this.all) {
       const list = entryList(this.#fixed.get(dht) ?? [], entries, this.#options);
-      dht.bootstrapNodes.splice(0, Number.POSITIVE_INFINITY, ...list);
+      const before = dht.bootstrapNodes.splice(0, Number.POSITIVE_INFINITY, ...list);
+      hasNew ||= list.some((entry) => !before.some((known) => sameNode(known, entry)));
     }
+    return hasNew;
   }
 
   /** True where nobody's card is to lead us. */

@@ -131,7 +131,8 @@ class SwarmTransport implements DhtTransport {
   }
 
   setEntries(entries: readonly HostPort[]): void {
-    this.#nodes.setEntries(entries);
+    // Those who search by way of a new entry would otherwise not find us there for minutes.
+    if (this.#nodes.setEntries(entries)) this.refresh();
   }
 
   refresh(): void {

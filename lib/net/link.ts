@@ -44,6 +44,8 @@ export interface Link {
   close(): Promise<void>;
   /** Resolves when the link has ended, whoever ended it. */
   readonly closed: Promise<void>;
+  /** Why what carries the link cut it, in words for people; undefined where nothing is known. */
+  readonly endedBecause?: () => string | undefined;
 }
 
 /** Whom to dial, with which of our keys. */

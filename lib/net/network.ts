@@ -12,6 +12,7 @@ import {
 import type { CallBudgets } from './call-server.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { DialJournal, takeStep } from './dial-steps.ts';
+import { mostTelling, tryWays, wordsOf } from './dial-ways.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
 import type { EndpointHints } from './endpoint-hints.ts';
@@ -19,6 +20,7 @@ import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hell
 import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
+import { chooses } from './session-choice.ts';
 import { identityDevicesMax, SessionTable } from './session-table.ts';
 import { SessionWatch } from './session-watch.ts';
 import { Shaper } from './shaper.ts';
@@ -28,6 +30,7 @@ import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from '.
 import { UploadMemory } from './upload-memory.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
+import { Upgrader } from './upgrader.ts';
 
 export interface NetworkOptions {
   /** Who we are. */
@@ -69,6 +72,7 @@ export class Network {
   readonly #watch: SessionWatch;
   readonly #shaper: Shaper;
   readonly #uploadMemory: UploadMemory;
+  readonly #upgrader: Upgrader;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
@@ -139,6 +143,12 @@ export class Network {
       dial: (peer, attempts, signal) => this.#dial(peer, attempts, signal),
       onTried: () => this.#changed(),
     });
+    this.#upgrader = new Upgrader({
+      timers: this.#timers,
+      random: draw,
+      goesFirst: (deviceId) => chooses(device.publicKey, deviceId),
+      dial: (deviceId, attempts, signal) => this.#dialBetter(deviceId, attempts, signal),
+    });
   }
 
   /** What transports are to be made with. */
@@ -179,6 +189,7 @@ export class Network {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
       this.#watch.keepOnly(wanted);
+      this.#upgrader.update(wanted);
       this.#lookFor(wanted);
     }
     this.#changed();
@@ -382,10 +393,10 @@ export class Network {
   async #close(): Promise<void> {
     // What is told to peers in goodbye goes out before their transports are closed.
     this.#watch.close();
-    const dials = this.#dialler.close();
+    const dials = [this.#dialler.close(), this.#upgrader.close()];
     this.#shaper.close();
     await this.#sessions.close();
-    await dials;
+    await Promise.all(dials);
     await Promise.all(this.#transports.map((transport) => transport.close()));
     this.#uploadMemory.close();
     for (const waiter of this.#waiters) waiter.check();
@@ -440,20 +451,31 @@ export class Network {
 
   /** One try over every transport; rejects with the most telling of their errors. */
   async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
-    let told: KithError | undefined;
     const journal = this.#journal.begin(peer.deviceId);
-    for (const transport of this.#transports) {
-      const error = await this.#dialOver(transport, peer, attempts, signal, journal.tell);
-      if (error === undefined) return;
-      if (signal.aborted) throw error;
-      if (told === undefined || isKithError(error, 'peer-refused')) told = error;
-    }
+    const ways = this.#transports.map(
+      (transport) => () => this.#dialOver(transport, peer, attempts, signal, journal.tell),
+    );
+    const errors = await tryWays(ways, this.#timers);
+    if (errors === undefined) return;
+    const told = mostTelling(errors);
+    if (signal.aborted) throw told;
     journal.end();
-    told ??= new KithError('peer-unreachable', 'there is no transport that could reach it');
     if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
     else this.#refusals.delete(toHex(peer.deviceId));
-    this.#note(peer.deviceId, told.message);
+    this.#note(peer.deviceId, wordsOf(errors));
     throw told;
+  }
+
+  /** One try over every transport but relays, all at once, to a device that is connected through one. */
+  async #dialBetter(deviceId: Uint8Array, attempts: number, signal: AbortSignal): Promise<void> {
+    const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
+    if (peer === undefined) return;
+    const better = this.#transports.filter(({ name }) => name !== 'relay');
+    // Nothing waits for it: it may take as long as a late try.
+    const untold = (): void => undefined;
+    await Promise.all(
+      better.map((transport) => this.#dialOver(transport, peer, attempts + 2, signal, untold)),
+    );
   }
 
   /** With which of our keys to try, in this order; the next only where the one before was refused. */
@@ -461,8 +483,8 @@ export class Network {
     const { device, doorstep, knocks = false } = this.#options;
     if (peer.oneTime !== undefined) return invitePairs(transport, peer.oneTime, device, attempts);
     if (doorstep === undefined) return [device];
-    // Over the DHT a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
-    const blindly = transport.name === 'dht' && attempts % knockEvery === 1;
+    // Over the DHT, or a relay, a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
+    const blindly = transport.name !== 'direct' && attempts % knockEvery === 1;
     return knocks || blindly ? [doorstep] : [device, doorstep];
   }
 
@@ -549,6 +571,7 @@ export class Network {
     this.#journal.forget(peer.deviceId);
     this.#dialler.opened(peer.deviceId);
     this.#watch.opened(session);
+    this.#upgrader.opened(peer.deviceId, session.link.via === 'relay');
     this.#changed();
   }
 
@@ -567,6 +590,7 @@ export class Network {
     if (peer === undefined) return;
     this.#watch.gone(session);
     this.#note(peer.deviceId, error.message);
+    this.#upgrader.ended(peer.deviceId);
     this.#dialler.ended(peer.deviceId);
   }
 

@@ -4,7 +4,7 @@ import type { CallBudgets } from './call-server.ts';
 import type { CallWiring } from './call-client.ts';
 import type { ServiceOffer } from './hello.ts';
 import type { Mux, MuxChannel } from './mux.ts';
-import type { PeerInfo, Service, ServiceHandler } from './service.ts';
+import type { ChannelEnd, PeerInfo, Service, ServiceHandler } from './service.ts';
 
 /** What a session gives to the services on it. */
 export interface ServiceWiring {
@@ -20,9 +20,9 @@ interface Granted {
   /** Made when the grant was seen, or when the channel was opened. */
   handler: ServiceHandler | undefined;
   version: number;
-  open: { readonly server: CallServer; readonly channel: MuxChannel } | undefined;
+  open: { readonly server: ChannelEnd; readonly channel: MuxChannel } | undefined;
   /** The last that the peer closed: its calls may not have ended yet. */
-  last: CallServer | undefined;
+  last: ChannelEnd | undefined;
 }
 
 /** The services that this side grants to the peer of one session, and the channels on which it answers. */
@@ -135,7 +135,10 @@ export class ServedServices {
     granted.version = version;
     let channel: MuxChannel | undefined;
     const send = (kind: number, ...parts: Uint8Array[]): boolean => channel?.send(kind, ...parts) ?? true;
-    const server = new CallServer({ ...this.#wiring.calls, send }, handler, this.#share, this.#budgets);
+    const wiring = { ...this.#wiring.calls, send };
+    const server =
+      granted.service.channel?.server(this.#peer, wiring) ??
+      new CallServer(wiring, handler, this.#share, this.#budgets);
     channel = this.#wiring.mux.open({
       protocol: `${granted.service.name}/${version}`,
       id: this.#channelId(),
@@ -146,7 +149,7 @@ export class ServedServices {
   }
 
   /** The peer closed the channel; it may open it again, for another handler. */
-  #onClose(granted: Granted, server: CallServer): void {
+  #onClose(granted: Granted, server: ChannelEnd): void {
     server.end(new KithError('holder-unavailable', 'the other side closed the channel'));
     if (granted.open?.server !== server) return;
     granted.open = undefined;

@@ -1,3 +1,5 @@
+import type { KithError } from '../base/errors.ts';
+import type { CallWiring } from './call-client.ts';
 import type { Via } from './link.ts';
 
 /** The device at the other end of a session, as its certificate showed it. */
@@ -87,6 +89,24 @@ export interface ServiceHandler {
   closed(): void;
 }
 
+/** One side's half of a service channel: what takes its messages. */
+export interface ChannelEnd {
+  /** What to do with a message of each kind. Bytes are views, valid until it returns. */
+  readonly kinds: readonly ((bytes: Uint8Array) => void)[];
+  /** What is under way. */
+  readonly openCount: number;
+  /** The channel is closed, or the session is over. */
+  end(error: KithError): void;
+}
+
+/** Makes the ends of channels that carry messages of their own instead of calls. */
+export interface ChannelProtocol {
+  /** Our end where the peer offers the service. */
+  caller(peer: PeerInfo, wiring: CallWiring): ChannelEnd;
+  /** Our end where we grant it. */
+  server(peer: PeerInfo, wiring: CallWiring): ChannelEnd;
+}
+
 /** A service that this device offers. */
 export interface Service {
   /** Such as `kith/store`. */
@@ -94,4 +114,6 @@ export interface Service {
   readonly versions: VersionRange;
   /** The handler for a peer; undefined if it isn't granted: to that peer the service doesn't exist. */
   accept(peer: PeerInfo, version: number): ServiceHandler | undefined;
+  /** Left out by a service of calls. The handler then only stands for the grant. */
+  readonly channel?: ChannelProtocol;
 }

@@ -1,8 +1,14 @@
 import { compareBytes, equalBytes } from '../base/bytes.ts';
+import type { Via } from './link.ts';
 
 /** True on the side that decides which link of two devices is the session (docs/formats/wire.md). */
 export function chooses(ownDeviceId: Uint8Array, peerDeviceId: Uint8Array): boolean {
   return compareBytes(ownDeviceId, peerDeviceId) < 0;
+}
+
+/** True if a link is worth leaving another for: one that needs nobody else's line. */
+export function isBetterWay(via: Via, than: Via): boolean {
+  return via !== 'relay' && than === 'relay';
 }
 
 /** The session there is, as the chooser knows it. */
@@ -18,6 +24,8 @@ export interface FurtherLink {
   readonly helloMoment: number;
   /** True if the chooser opened it. */
   readonly openedByChooser: boolean;
+  /** It goes a better way than the session there is. */
+  readonly isBetter: boolean;
 }
 
 /**
@@ -26,6 +34,9 @@ export interface FurtherLink {
  */
 export function takesPlace(current: CurrentLink, further: FurtherLink): boolean {
   if (!equalBytes(current.runId, further.runId)) return true;
-  if (further.openedByChooser || current.offersMoment === undefined) return false;
+  // Offers under way on two links could overtake each other.
+  if (current.offersMoment === undefined) return false;
+  if (further.isBetter) return true;
+  if (further.openedByChooser) return false;
   return further.helloMoment > current.offersMoment;
 }

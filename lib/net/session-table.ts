@@ -3,7 +3,8 @@ import type { KithError } from '../base/errors.ts';
 import type { Admission } from './directory.ts';
 import { linkCountMax, spareSession } from './link-room.ts';
 import type { Link } from './link.ts';
-import { chooses, takesPlace } from './session-choice.ts';
+import { Retiring } from './retiring.ts';
+import { chooses, isBetterWay, takesPlace } from './session-choice.ts';
 import { Session } from './session.ts';
 import type { EndCode } from './end-codes.ts';
 import type { GreetedPeer, SessionHost } from './session.ts';
@@ -33,6 +34,8 @@ export class SessionTable {
   readonly #all = new Set<Session>();
   /** The one session with each device: offered by us, or on its way to be. */
   readonly #current = new Map<string, Session>();
+  /** Relayed sessions in whose place a better one is stepping; by device. */
+  readonly #retiring = new Map<string, Retiring>();
   #closed = false;
 
   constructor(host: SessionHost, events: SessionTableEvents) {
@@ -45,7 +48,8 @@ export class SessionTable {
     const { directory, device } = this.#host;
     const admission = directory.admit(link.remoteKey);
     const known = admission !== undefined && !equalBytes(link.remoteKey, device.publicKey);
-    const needless = link.isInitiator && this.current(link.remoteKey) !== undefined;
+    const current = this.current(link.remoteKey);
+    const needless = link.isInitiator && current !== undefined && !isBetterWay(link.via, current.link.via);
     if (this.#closed || !known || needless || this.#isCrowded(link.remoteKey, admission) || this.#isFull()) {
       // Nothing was said on it; how it ends is nobody's concern.
       link.close().catch(() => {});
@@ -54,7 +58,7 @@ export class SessionTable {
     const session = new Session(link, admission, this.#host, {
       onGreeted: (greeted) => this.#onGreeted(greeted),
       onChosen: (chosen) => this.#onChosen(chosen),
-      onOpen: (open) => this.#events.onOpen(open),
+      onOpen: (open) => this.#onOpen(open),
       onOffers: (session) => this.#events.onOffers(session),
       onTrouble: (troubled, words) => this.#events.onTrouble(troubled, words),
       onEnd: (ended, error) => this.#onEnd(ended, error),
@@ -72,7 +76,13 @@ export class SessionTable {
 
   /** Sessions in which calls may be made. */
   open(): Session[] {
-    return [...this.#current.values()].filter((session) => session.isOpen);
+    const open: Session[] = [];
+    for (const [key, session] of this.#current) {
+      // Until the better link is agreed on, calls go over the one before.
+      const usable = session.isOpen ? session : this.#retiring.get(key)?.session;
+      if (usable?.isOpen === true) open.push(usable);
+    }
+    return open;
   }
 
   /** Ends what is no longer admitted at once, and asks the services anew about the rest. */
@@ -157,6 +167,7 @@ export class SessionTable {
         runId: peer.runId,
         helloMoment: peer.helloMoment,
         openedByChooser: session.link.isInitiator,
+        isBetter: isBetterWay(session.link.via, current.link.via),
       };
       if (!takesPlace({ runId, offersMoment: current.offersMoment }, further)) {
         this.#end(session, 'superseded', 'there is a session already');
@@ -174,10 +185,31 @@ export class SessionTable {
   #adopt(session: Session): void {
     const { peer } = session;
     if (peer === undefined || session.ended) return;
-    const old = this.current(peer.deviceId);
-    this.#current.set(idKey(peer.deviceId), session);
-    if (old !== undefined && old !== session) this.#end(old, 'superseded', 'another session took its place');
+    const key = idKey(peer.deviceId);
+    const old = this.#current.get(key);
+    this.#current.set(key, session);
+    if (old !== undefined && old !== session) this.#replaced(key, old, session);
     session.offer();
+  }
+
+  #replaced(key: string, old: Session, session: Session): void {
+    const isUpgrade = old.isOpen && isBetterWay(session.link.via, old.link.via);
+    const isSameRun =
+      old.peer !== undefined && session.peer !== undefined && equalBytes(old.peer.runId, session.peer.runId);
+    if (!isUpgrade || !isSameRun) {
+      this.#end(old, 'superseded', 'another session took its place');
+      return;
+    }
+    const before = this.#retiring.get(key);
+    before?.callOff();
+    if (before !== undefined) this.#end(before.session, 'superseded', 'another session took its place');
+    this.#retiring.set(key, new Retiring(old, this.#host.timers));
+  }
+
+  #onOpen(session: Session): void {
+    const { peer } = session;
+    if (peer !== undefined) this.#retiring.get(idKey(peer.deviceId))?.begin();
+    this.#events.onOpen(session);
   }
 
   #end(session: Session, code: EndCode, words: string): void {
@@ -192,7 +224,20 @@ export class SessionTable {
       return;
     }
     const key = idKey(peer.deviceId);
+    const retiring = this.#retiring.get(key);
+    if (retiring?.session === session) {
+      retiring.callOff();
+      this.#retiring.delete(key);
+    }
     if (this.#current.get(key) !== session) return;
+    if (retiring !== undefined && retiring.session.isOpen) {
+      // The better link came to nothing: the one before goes on.
+      retiring.callOff();
+      this.#retiring.delete(key);
+      this.#current.set(key, retiring.session);
+      this.#events.onOpen(retiring.session);
+      return;
+    }
     this.#current.delete(key);
     this.#events.onGone(session, error);
   }

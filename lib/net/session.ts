@@ -130,7 +130,8 @@ export class Session {
       },
       onClose: () => this.#lost(),
     });
-    this.#called = new CalledServices({ ...this.#wiring(), callerRole: this.#role }, host.services);
+    const wiring = { ...this.#wiring(), callerRole: this.#role };
+    this.#called = new CalledServices(wiring, host.services, () => this.#peer);
     this.#callOffDeadline = host.timers.after(helloMsMax, () =>
       this.end('silent', `it did not finish its hello within ${helloMsMax / 1000} s`),
     );
@@ -381,7 +382,8 @@ export class Session {
   #lost(): void {
     const goodbye = this.#goodbye;
     if (goodbye === undefined) {
-      this.#end(new KithError('holder-unavailable', 'the connection ended'), undefined);
+      const words = this.link.endedBecause?.() ?? 'the connection ended';
+      this.#end(new KithError('holder-unavailable', words), undefined);
       return;
     }
     const words = plainText(goodbye.words, 1024);

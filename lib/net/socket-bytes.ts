@@ -1,11 +1,11 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { KithError } from '../base/errors.ts';
 
 /**
- * Takes exactly `count` bytes from a socket that nobody else reads; what follows stays in it. A fresh copy. KithError
- * `peer-refused` if the other side ends first; the signal's reason if it fires.
+ * Takes exactly `count` bytes from a socket, or another stream of bytes, that nobody else reads; what follows stays in it. A fresh copy.
+ * KithError `peer-refused` if the other side ends first; the signal's reason if it fires.
  */
-export function readExactly(socket: Socket, count: number, signal: AbortSignal): Promise<Uint8Array> {
+export function readExactly(socket: Duplex, count: number, signal: AbortSignal): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const settle = (act: () => void): void => {
       socket.off('readable', look);

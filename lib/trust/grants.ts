@@ -1,7 +1,7 @@
 import { KithError } from '../base/errors.ts';
 
 /** What one friend may use here, by name. The service `kith/store` needs the grant `store`. */
-export const grantNames = ['store', 'cards'] as const;
+export const grantNames = ['store', 'cards', 'relay'] as const;
 
 /** What a friend may use when nothing else is said. */
 export const grantsOfNewFriend: readonly string[] = ['cards', 'store'];

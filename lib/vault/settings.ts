@@ -26,6 +26,9 @@ const durationOrAuto = (value: string): void => {
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
 };
+const sizeOrNone = (value: string): void => {
+  if (value !== 'none') parseSize(value);
+};
 
 /** Every setting, its default and what it means. */
 const rules: Readonly<Record<string, SettingRule>> = {
@@ -80,6 +83,16 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: '',
     help: 'other limits at some hours: mon-fri 08:00-18:00 upload=500KB; sat,sun upload=none',
     check: (value) => void parseSchedule(value),
+  },
+  'relay.budget': {
+    default: '5GB',
+    help: 'bytes that are passed on in a day for each friend who may use relay; none: no limit',
+    check: sizeOrNone,
+  },
+  'relay.rate': {
+    default: '2MB',
+    help: 'bytes a second that are passed on between friends, all together; none: no limit',
+    check: sizeOrNone,
   },
   plugins: {
     default: '',

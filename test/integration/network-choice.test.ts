@@ -44,6 +44,16 @@ async function agree(a: TestPeer, b: TestPeer, wires: readonly MemoryWire[]): Pr
   assert.deepEqual((await b.network.caller(a.identity, 'kith/echo').call(0, utf8('y'))).body, utf8('y'));
 }
 
+/** Lets relayed sessions whose place was taken come to their end. */
+async function retire(a: TestPeer, b: TestPeer, wires: readonly MemoryWire[], seeded: Seeded): Promise<void> {
+  for (let second = 0; second < 4; second++) {
+    a.timers.advance(1_000);
+    b.timers.advance(1_000);
+    await deliverInAnyOrder(wires, seeded);
+    await turns(3);
+  }
+}
+
 void describe('two devices with more than one link', () => {
   void it('agree on one when both dial at once, whatever arrives first', async () => {
     for (let seed = 0; seed < 150; seed++) {
@@ -77,6 +87,61 @@ void describe('two devices with more than one link', () => {
       await agree(a, b, wires).catch((error: unknown) => {
         throw new Error(`seed ${seed}`, { cause: error });
       });
+      await closeAll(a, b);
+    }
+  });
+
+  void it('agree on one when some links go through a relay, and on a better one when there is one later', async () => {
+    for (let seed = 0; seed < 100; seed++) {
+      const [a, b] = await pair();
+      const seeded = new Seeded(3000 + seed);
+      const wires: MemoryWire[] = [];
+      for (let i = 0; i < 4; i++) {
+        const via = seeded.coin() ? 'relay' : 'direct';
+        wires.push(seeded.coin() ? connect(a, b, false, via) : connect(b, a, false, via));
+        await turns(2);
+        for (let steps = seeded.below(8); steps > 0; steps--) {
+          const wire = wires[seeded.below(wires.length)];
+          wire?.deliver(seeded.coin() ? 'initiator' : 'responder');
+          await turns(2);
+        }
+      }
+      await deliverInAnyOrder(wires, seeded);
+      await retire(a, b, wires, seeded);
+      await agree(a, b, wires).catch((error: unknown) => {
+        throw new Error(`seed ${seed}`, { cause: error });
+      });
+      wires.push(seeded.coin() ? connect(a, b) : connect(b, a));
+      const viaOf = (peer: TestPeer): string | undefined => peer.network.peers()[0]?.via;
+      await until(() => viaOf(a) === 'direct' && viaOf(b) === 'direct', `seed ${seed}: the direct one`);
+      await retire(a, b, wires, seeded);
+      await agree(a, b, wires).catch((error: unknown) => {
+        throw new Error(`seed ${seed}, later`, { cause: error });
+      });
+      await closeAll(a, b);
+    }
+  });
+
+  void it('go on with the relayed session when the better link breaks before it is agreed on', async () => {
+    for (const breaksAfter of [0, 1, 2, 3, 4]) {
+      const [a, b] = await pair();
+      const relayed = connect(a, b, true, 'relay');
+      await until(() => a.network.peers().length === 1 && b.network.peers().length === 1);
+      const hanging = a.network.caller(b.identity, 'kith/echo').call(2, new Uint8Array(0));
+      hanging.catch(() => {});
+      await until(() => b.echo.calls.length === 1, 'the call');
+      const better = connect(b, a, false);
+      for (let message = 0; message < breaksAfter; message++) {
+        await turns(3);
+        better.deliver(message % 2 === 0 ? 'initiator' : 'responder');
+        assert.equal(a.network.peers().length, 1, 'there is no moment without a session');
+        assert.equal(b.network.peers().length, 1, 'there is no moment without a session');
+      }
+      better.cut();
+      await until(() => better.over);
+      await turns();
+      assert.equal(b.echo.calls[0]?.signal.aborted, false);
+      await agree(a, b, [relayed, better]);
       await closeAll(a, b);
     }
   });

@@ -198,13 +198,27 @@ export function befriend(a: TestPeer, b: TestPeer): void {
 let wireCount = 0;
 
 /** A link between two devices, not yet handed to them. */
-export function wireBetween(from: KeyPair, to: KeyPair, automatic = true): MemoryWire {
-  return new MemoryWire(from, to, { handshakeHash: new Seeded(7000 + wireCount++).bytes(64), automatic });
+export function wireBetween(
+  from: KeyPair,
+  to: KeyPair,
+  automatic = true,
+  via: Link['via'] = 'direct',
+): MemoryWire {
+  return new MemoryWire(from, to, {
+    handshakeHash: new Seeded(7000 + wireCount++).bytes(64),
+    automatic,
+    via,
+  });
 }
 
 /** Links two devices, as if the first had dialled. */
-export function connect(from: TestPeer, to: TestPeer, automatic = true): MemoryWire {
-  const wire = wireBetween(from.keys, to.keys, automatic);
+export function connect(
+  from: TestPeer,
+  to: TestPeer,
+  automatic = true,
+  via: Link['via'] = 'direct',
+): MemoryWire {
+  const wire = wireBetween(from.keys, to.keys, automatic, via);
   from.network.accept(wire.initiator);
   to.network.accept(wire.responder);
   return wire;
