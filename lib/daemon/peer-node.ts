@@ -40,6 +40,7 @@ import { hostPortText } from './host-port.ts';
 import { friendLimits } from './friend-limits.ts';
 import { chosenMeetingPoints, Finding } from './finding.ts';
 import { keepPort, keptPort } from './kept-port.ts';
+import { InviteLetters } from './invite-letters.ts';
 import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { NodeLimits } from './node-limits.ts';
@@ -79,6 +80,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** Records that the network has brought about. */
   readonly #writing = new TaskSet();
   readonly #cards: CardsNode;
+  readonly #inviteLetters: InviteLetters;
   readonly #ownDevices: OwnDevices;
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
@@ -109,6 +111,12 @@ export class KithNode implements PeerNode, FriendNetwork {
       ownCard: () => encodeCard(ownCardOf(session)),
       box: options === undefined ? undefined : letterBoxOf(session),
       onOvertaken: () => this.#publishAgain(),
+    });
+    this.#inviteLetters = new InviteLetters({
+      session,
+      letters: this.#cards.letters,
+      isOnline: (id) => this.#links.presence(id).online,
+      note,
     });
     this.#ownDevices = new OwnDevices(session, (service, id) => this.#links.ownDevice(service, id));
     this.#links = new PeerLinks({
@@ -144,7 +152,10 @@ export class KithNode implements PeerNode, FriendNetwork {
       random,
       clock,
       onPresence: (friendId, online) => {
-        if (online) this.#noted(inviteCompleted(session, friendId));
+        if (online) {
+          this.#noted(inviteCompleted(session, friendId));
+          this.#writing.add(this.#inviteLetters.send());
+        }
         plugins?.presence(friendId, online);
         this.#finding?.presence(friendId, online);
         this.#onPresence(friendId, online);
@@ -368,6 +379,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#links.refresh();
     this.#limits.apply();
     this.#cards.refresh();
+    this.#writing.add(this.#inviteLetters.send());
   }
 
   settingsChanged(): void {

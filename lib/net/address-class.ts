@@ -35,3 +35,9 @@ export function addressClass(host: string): AddressClass | undefined {
 export function hostOf(address: string): string {
   return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }
+
+/** True for an address that means nothing beyond the router. Loopback isn't one: there is none. */
+export function isBehindRouter(address: string): boolean {
+  const kind = addressClass(address);
+  return kind === 'link' || kind === 'private' || kind === 'shared';
+}

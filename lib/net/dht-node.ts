@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os';
 import HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
 import { boundedStream } from './bounded-stream.ts';
-import { isBehindRouter } from './inner-address.ts';
+import { isBehindRouter } from './address-class.ts';
 import { listenError } from './listen-error.ts';
 
 /** Where a node of the DHT lives and whom it asks first. */

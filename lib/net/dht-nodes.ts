@@ -3,7 +3,7 @@ import type HyperDHT from 'hyperdht';
 import type { HostPort } from 'hyperdht';
 import { anyHost, knownHost, openDhtNode } from './dht-node.ts';
 import type { DhtNodeOptions } from './dht-node.ts';
-import { isBehindRouter } from './inner-address.ts';
+import { isBehindRouter } from './address-class.ts';
 import { isPublicEntry } from './public-entries.ts';
 
 /** Entries that are asked first. A search asks all of them while it knows nobody nearer. */

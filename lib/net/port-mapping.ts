@@ -46,7 +46,7 @@ interface Granted extends OpenPort {
   readonly release: (signal: AbortSignal) => Promise<void>;
 }
 
-/** Has the router pass one port on, as long as it isn't closed; asks again before the router forgets (docs/decisions/0037). */
+/** Has the router pass one port on, as long as it isn't closed; asks again before the router forgets (docs/decisions/0038). */
 export class PortMapping {
   readonly #options: PortMappingOptions;
   readonly #stop = new AbortController();

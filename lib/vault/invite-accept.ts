@@ -7,13 +7,13 @@ import { decodeInviteText } from '../format/invite-text.ts';
 import { decodeInvite, oneTimePair, verifyInvite, type Invite } from '../format/invite.ts';
 import { pendingStateNumbers, type PendingStateNumber } from '../format/invite-records.ts';
 import type { KeyPair } from '../net/link.ts';
-import { ownCard } from '../trust/card.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo } from './friend-info.ts';
 import { writeFriend } from './friend-records.ts';
 import { changeFriend, findFriend, lineOf } from './friends.ts';
 import { nowMs } from './invite-welcome.ts';
 import { pendingOf, withoutPending, withPending } from './pending-invite.ts';
+import { ownCardOf } from './own-card.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo, FriendOptions } from './types.ts';
 
@@ -146,12 +146,5 @@ export function acceptanceFor(session: Session, identity: Uint8Array): Uint8Arra
   const record = session.state.friend(identity);
   const oneTime = record?.state === friendStateNumbers.active ? oneTimeOf(record) : undefined;
   if (oneTime === undefined) return undefined;
-  const { device, keyRecord, ownAddress } = session;
-  const card = ownCard({
-    identity: device.vaultId,
-    certificate: device.certificate,
-    keyRecord,
-    address: ownAddress.record,
-  });
-  return copyBytes(encodeAcceptance(signAcceptance(oneTime, encodeCard(card))));
+  return copyBytes(encodeAcceptance(signAcceptance(oneTime, encodeCard(ownCardOf(session)))));
 }

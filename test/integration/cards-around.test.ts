@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
@@ -23,6 +23,14 @@ async function three(test: TestContext): Promise<Three> {
 /** Where `one` believes that `other` is. */
 async function addressesOf(one: LiveFriend, other: LiveFriend): Promise<readonly string[]> {
   return (await one.vault.friendShow(other.id)).addresses;
+}
+
+/** Letters that somebody keeps for others. */
+async function lettersAt({ home }: LiveFriend): Promise<number> {
+  const entries = await readdir(join(home, 'letters'), { withFileTypes: true, recursive: true }).catch(
+    () => [],
+  );
+  return entries.filter((entry) => entry.isFile()).length;
 }
 
 async function knows(one: LiveFriend, other: LiveFriend): Promise<void> {
@@ -148,5 +156,30 @@ describe('friends who moved', { skip: process.platform === 'win32' }, () => {
     });
     assert.deepEqual(summary.friendsFound.toSorted(), ['ben', 'cleo']);
     assert.equal(summary.witnesses, 2);
+  });
+});
+
+describe('an invite that is accepted while its maker is off', { skip: process.platform === 'win32' }, () => {
+  it('is completed by a friend of both who carries the answer', async (test) => {
+    const [anna, ben, cleo] = await three(test);
+    await ben.vault.friendRemove('anna', { force: true });
+    await anna.vault.friendRemove('ben', { force: true });
+    const { text, id } = await anna.vault.invite({ quotaBytes: 7e9 });
+    await anna.down();
+    await ben.vault.accept(text);
+    await poll('cleo keeps the answer', async () => (await lettersAt(cleo)) > 0);
+    // From now on the two are never up together.
+    await ben.down();
+    await anna.up();
+    const used = await poll('the invite is used', async () => {
+      const invite = (await anna.vault.inviteList()).find((each) => each.id === id);
+      return invite?.state === 'used' ? invite : undefined;
+    });
+    assert.equal(used.usedBy, ben.id);
+    assert.equal((await anna.vault.friendShow(ben.id)).quotaGiven, 7e9);
+    await poll('cleo keeps it no longer', async () => (await lettersAt(cleo)) === 0);
+    await ben.up();
+    await Promise.all([anna.sees(ben), ben.sees(anna)]);
+    assert.equal((await ben.vault.friendShow(anna.id)).invite, null);
   });
 });

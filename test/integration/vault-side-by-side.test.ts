@@ -163,10 +163,8 @@ test('exchanges of one session take turns', async (t) => {
 });
 
 test('every method says whether it reads or writes', () => {
-  const kinds = Object.entries(operationKinds);
+  const kinds = Object.values(operationKinds);
   assert.ok(kinds.length >= 19);
-  assert.deepEqual(
-    kinds.filter(([, kind]) => kind === 'write').map(([name]) => name),
-    ['driveAdd', 'driveRemove', 'friendAdd', 'friendSet', 'friendRemove', 'backup', 'repair', 'configSet'],
-  );
+  // test/unit/daemon-operations.test.ts has the names of those that write.
+  assert.ok(kinds.every((kind) => kind === 'read' || kind === 'write'));
 });
