@@ -52,12 +52,15 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
   }
   // Of a friend with another computer that is away only what was listed is known.
   const here = new Set(census.wholeHolders.map((keeper) => keeper.id));
+  const inPart = new Set(census.inPart.map((keeper) => keeper.id));
   for (const [index, ids] of hints) {
     if (index >= manifest.roots.length) continue;
     for (const id of ids) {
       if (session.damage.has(id, manifest.packId, index)) continue;
       const keeper = here.has(id) ? undefined : session.holder(id);
-      if (keeper === undefined || census.lists(manifest.packId, index, keeper)) continue;
+      if (keeper === undefined) continue;
+      // One that went away altogether after it was listed lists nothing any more.
+      if (inPart.has(id) && census.lists(manifest.packId, index, keeper)) continue;
       away.add(index);
       if (inSpread(keeper)) placed.add(index);
       shards.push({ index, holder: keeper.name, holderId: id, kind: keeper.kind, state: 'suspect' });
