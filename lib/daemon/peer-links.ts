@@ -340,14 +340,17 @@ export class PeerLinks {
     return this.#network.caller(identityOf(id), service, deviceId);
   }
 
-  /** The devices with which there is a session now. */
+  /** The devices of friends with which there is a session now. */
   peers(): PeerInfo[] {
-    return this.#network.peers();
+    return this.#network.peers().filter(({ identity }) => !equalBytes(identity, this.#options.vaultId));
   }
 
   /** Friends that sessions are wanted with, and whether each was dialled in vain since it was last there. */
   sought(): ReadonlyMap<string, boolean> {
-    return this.#network.sought();
+    const sought = this.#network.sought();
+    // Devices of our own are looked for as well, and no friends.
+    sought.delete(toHex(this.#options.vaultId));
+    return sought;
   }
 
   /** Calls `check` whenever somebody comes, goes or was tried; what it gives ends that. */
