@@ -1,5 +1,5 @@
 import { equalBytes, idKey, toHex } from '../base/bytes.ts';
-import { isKithError, KithError, messageOf } from '../base/errors.ts';
+import { KithError } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import {
@@ -10,14 +10,12 @@ import {
   uploadBudgetBytesPerPeer,
 } from './bulk-budget.ts';
 import type { CallBudgets } from './call-server.ts';
-import { dialLimitMs } from './dial-schedule.ts';
-import { DialJournal, takeStep } from './dial-steps.ts';
-import { mostTelling, tryWays, wordsOf } from './dial-ways.ts';
+import { DeviceDials } from './device-dials.ts';
 import { Dialler } from './dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
 import type { EndpointHints } from './endpoint-hints.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hello.ts';
-import type { DialTarget, KeyPair, Link, Transport, TransportOptions } from './link.ts';
+import type { KeyPair, Link, Transport, TransportOptions } from './link.ts';
 import { pingPeer } from './ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
 import { chooses } from './session-choice.ts';
@@ -52,9 +50,6 @@ export interface NetworkOptions {
   readonly onInviteRefused?: (peer: WantedPeer, error: KithError) => void;
 }
 
-/** Of so many tries over the DHT one is a knock. */
-const knockEvery = 4;
-
 /** Addresses that peers came from, which are remembered to tell whether we can be dialled. */
 const cameInMax = 16;
 
@@ -77,11 +72,7 @@ export class Network {
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
   readonly #troubles = new Map<string, string>();
-  /** Hex of the devices that answered the last try and didn't want us. Only of those wanted. */
-  readonly #refusals = new Set<string>();
-  /** Hex of the devices whose addresses neither answered nor refused at the last try. Only of those wanted. */
-  readonly #slow = new Set<string>();
-  readonly #journal = new DialJournal();
+  readonly #dials: DeviceDials;
   readonly #cameIn = new Set<string>();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
@@ -137,17 +128,27 @@ export class Network {
         for (const transport of this.#transports) transport.refresh?.();
       },
     });
+    this.#dials = new DeviceDials({
+      ...options,
+      timers: this.#timers,
+      sessions: this.#sessions,
+      misses: (deviceId) => this.#watch.misses(deviceId),
+      onFailed: ({ deviceId }, words) => this.#note(deviceId, words),
+    });
     this.#dialler = new Dialler({
       timers: this.#timers,
       random: draw,
-      dial: (peer, attempts, signal) => this.#dial(peer, attempts, signal),
+      dial: (peer, attempts, signal) => this.#dials.dial(peer, attempts, signal),
       onTried: () => this.#changed(),
     });
     this.#upgrader = new Upgrader({
       timers: this.#timers,
       random: draw,
       goesFirst: (deviceId) => chooses(device.publicKey, deviceId),
-      dial: (deviceId, attempts, signal) => this.#dialBetter(deviceId, attempts, signal),
+      dial: async (deviceId, attempts, signal) => {
+        const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
+        if (peer !== undefined) await this.#dials.dialBetter(peer, attempts, signal);
+      },
     });
   }
 
@@ -166,6 +167,7 @@ export class Network {
     if (this.#started) throw new RangeError('a network starts once');
     this.#started = true;
     this.#transports = transports;
+    this.#dials.transports = transports;
     this.#revision = undefined;
     this.refresh();
   }
@@ -306,7 +308,7 @@ export class Network {
     const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
-    const steps = devices.flatMap(({ deviceId }) => this.#journal.of(deviceId));
+    const steps = devices.flatMap(({ deviceId }) => this.#dials.stepsOf(deviceId));
     return { online: false, via: null, address: null, mutual, trouble, steps, metered: false };
   }
 
@@ -328,7 +330,7 @@ export class Network {
   /** True if somebody answered for the identity at the last try, and didn't know us. */
   refusedBy(identity: Uint8Array): boolean {
     return this.#wanted().some(
-      (peer) => equalBytes(peer.identity, identity) && this.#refusals.has(toHex(peer.deviceId)),
+      (peer) => equalBytes(peer.identity, identity) && this.#dials.refused(peer.deviceId),
     );
   }
 
@@ -338,7 +340,7 @@ export class Network {
       sessions: this.#sessionsOf(identity),
       peers: this.#wanted().filter((peer) => equalBytes(peer.identity, identity)),
       transports: this.#transports,
-      target: (peer) => this.#target(peer),
+      target: (peer) => this.#dials.target(peer),
       // A link that works is used, if there is no session yet.
       onLink: (link) => this.accept(link),
       timers: this.#timers,
@@ -438,126 +440,7 @@ export class Network {
 
   /** Who didn't answer in the little time of a first try may only be slow. */
   #triedDevice({ deviceId }: WantedPeer): boolean {
-    return this.#dialler.tried(deviceId, this.#slow.has(toHex(deviceId)) ? 2 : 1);
-  }
-
-  #target(peer: WantedPeer): DialTarget {
-    return {
-      remoteKey: peer.deviceId,
-      endpoints: peer.endpoints,
-      keyPair: peer.oneTime ?? this.#options.device,
-    };
-  }
-
-  /** One try over every transport; rejects with the most telling of their errors. */
-  async #dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
-    const journal = this.#journal.begin(peer.deviceId);
-    const ways = this.#transports.map(
-      (transport) => () => this.#dialOver(transport, peer, attempts, signal, journal.tell),
-    );
-    const errors = await tryWays(ways, this.#timers);
-    if (errors === undefined) return;
-    const told = mostTelling(errors);
-    if (signal.aborted) throw told;
-    journal.end();
-    if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
-    else this.#refusals.delete(toHex(peer.deviceId));
-    this.#note(peer.deviceId, wordsOf(errors));
-    throw told;
-  }
-
-  /** One try over every transport but relays, all at once, to a device that is connected through one. */
-  async #dialBetter(deviceId: Uint8Array, attempts: number, signal: AbortSignal): Promise<void> {
-    const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
-    if (peer === undefined) return;
-    const better = this.#transports.filter(({ name }) => name !== 'relay');
-    // Nothing waits for it: it may take as long as a late try.
-    const untold = (): void => undefined;
-    await Promise.all(
-      better.map((transport) => this.#dialOver(transport, peer, attempts + 2, signal, untold)),
-    );
-  }
-
-  /** With which of our keys to try, in this order; the next only where the one before was refused. */
-  #pairsFor(transport: Transport, peer: WantedPeer, attempts: number): readonly KeyPair[] {
-    const { device, doorstep, knocks = false } = this.#options;
-    if (peer.oneTime !== undefined) return invitePairs(transport, peer.oneTime, device, attempts);
-    if (doorstep === undefined) return [device];
-    // Over the DHT, or a relay, a refusal can't be told from silence, so that there is no second try: now and then it is a knock.
-    const blindly = transport.name !== 'direct' && attempts % knockEvery === 1;
-    return knocks || blindly ? [doorstep] : [device, doorstep];
-  }
-
-  /** Undefined if there is a session now. Where our device key is refused, the doorstep key knocks once. */
-  async #dialOver(
-    transport: Transport,
-    peer: WantedPeer,
-    attempts: number,
-    signal: AbortSignal,
-    tell: (step: PingStep) => void,
-  ): Promise<KithError | undefined> {
-    let last: KithError | undefined;
-    for (const keyPair of this.#pairsFor(transport, peer, attempts)) {
-      const limit = this.#limit(dialLimitMs(attempts, this.#watch.misses(peer.deviceId)), signal);
-      try {
-        const link = await this.#dialWith(transport, { ...this.#target(peer), keyPair }, limit.signal, tell);
-        const session = this.#sessions.add(link);
-        // Not taken: there is a session by now.
-        const error = await session?.opened;
-        if (error === undefined || this.#sessions.current(peer.deviceId) !== undefined) return undefined;
-        if (isKithError(error, 'invite-used', 'invite-expired', 'invite-refused')) {
-          this.#options.onInviteRefused?.(peer, error);
-        }
-        return error;
-      } catch (error) {
-        last = isKithError(error)
-          ? error
-          : new KithError('peer-unreachable', messageOf(error), { cause: error });
-        if (transport.name === 'direct' || !peer.endpoints.some(({ direct }) => direct)) {
-          if (limit.isOver()) this.#slow.add(toHex(peer.deviceId));
-          else this.#slow.delete(toHex(peer.deviceId));
-        }
-        if (!isKithError(error, 'peer-refused')) return last;
-      } finally {
-        limit.end();
-      }
-    }
-    return last;
-  }
-
-  /** One dial, and a step told of it where the transport told none itself. */
-  async #dialWith(
-    transport: Transport,
-    target: DialTarget,
-    signal: AbortSignal,
-    tell: (step: PingStep) => void,
-  ): Promise<Link> {
-    let told = false;
-    const onStep = (step: PingStep): void => {
-      told = true;
-      tell(step);
-    };
-    const unlessTold = (step: PingStep): void => {
-      if (!told) tell(step);
-    };
-    const whole = { way: transport.name, address: null };
-    return await takeStep(
-      whole,
-      () => this.#timers.nowMs(),
-      unlessTold,
-      () => transport.dial({ ...target, onStep }, signal),
-    );
-  }
-
-  #limit(
-    ms: number,
-    signal: AbortSignal,
-  ): { readonly signal: AbortSignal; readonly isOver: () => boolean; readonly end: () => void } {
-    const over = new AbortController();
-    const end = this.#timers.after(ms, () =>
-      over.abort(new KithError('peer-unreachable', `no answer within ${ms / 1000} s`)),
-    );
-    return { signal: AbortSignal.any([signal, over.signal]), isOver: () => over.signal.aborted, end };
+    return this.#dialler.tried(deviceId, this.#dials.wasSlow(deviceId) ? 2 : 1);
   }
 
   #onOpen(session: Session): void {
@@ -567,8 +450,7 @@ export class Network {
     if (!session.link.isInitiator && session.link.via === 'direct')
       this.#remember(session.link.remoteAddress);
     this.#troubles.delete(toHex(peer.deviceId));
-    this.#refusals.delete(toHex(peer.deviceId));
-    this.#journal.forget(peer.deviceId);
+    this.#dials.opened(peer.deviceId);
     this.#dialler.opened(peer.deviceId);
     this.#watch.opened(session);
     this.#upgrader.opened(peer.deviceId, session.link.via === 'relay');
@@ -602,30 +484,14 @@ export class Network {
 
   #forgetTroubles(wanted: readonly WantedPeer[]): void {
     const kept = new Set(wanted.map(({ deviceId }) => toHex(deviceId)));
-    this.#journal.keep(kept);
+    this.#dials.keepOnly(kept);
     for (const device of this.#troubles.keys()) if (!kept.has(device)) this.#troubles.delete(device);
-    for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
-    for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);
   }
 
   #changed(): void {
     for (const waiter of this.#waiters) waiter.check();
     this.#options.onChange?.();
   }
-}
-
-/**
- * While an invite is pending: its pair first, then the device's, since they may know us by now. Over the DHT, where a refusal looks like
- * silence, by turns.
- */
-function invitePairs(
-  transport: Transport,
-  oneTime: KeyPair,
-  device: KeyPair,
-  attempts: number,
-): readonly KeyPair[] {
-  if (transport.name !== 'dht') return [oneTime, device];
-  return attempts % 2 === 0 ? [oneTime] : [device];
 }
 
 /** A programmer's mistakes, found when the process starts. */
