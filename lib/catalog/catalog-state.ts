@@ -72,6 +72,7 @@ export class CatalogState {
     this.#settings = other.#settings;
     this.#holders = other.#holders;
     this.#friends = other.#friends;
+    this.#invites = other.#invites;
     this.#packs = other.#packs;
     this.#indexRefs = other.#indexRefs;
     this.#removedIndex = other.#removedIndex;

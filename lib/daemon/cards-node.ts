@@ -213,9 +213,18 @@ export class CardsNode {
     this.#giveHeads(given, caller);
     const keys = contactKeysForRecord(session.device.epochs, record);
     const contact = toHex(encodeContactKeys(keys));
-    if (given.contact === contact) return;
+    if (given.contact === contact || session.keepsContacts) return;
     given.contact = contact;
-    this.#run(caller.contact(keys));
+    this.#run(this.#give(caller, keys));
+  }
+
+  /**
+   * Where a device was revoked, what it gave in our name goes first: it may have given keys of an epoch that would pass for a later one
+   * for ever.
+   */
+  async #give(caller: CardsCaller, keys: readonly ContactKey[]): Promise<void> {
+    if (this.#options.session.revoked.size > 0 && keys.length > 0) await caller.contact([]);
+    await caller.contact(keys);
   }
 
   #giveHeads(given: Given, caller: CardsCaller): void {
@@ -278,9 +287,14 @@ export class CardsNode {
 
   #contactOf(id: string): readonly ContactKey[] {
     const inMemory = this.#contacts.get(id);
-    if (inMemory !== undefined) return inMemory;
     const record = this.#options.session.state.friend(identityOf(id));
-    return record === undefined ? [] : storedContactKeys(record.extensions);
+    const stored = record === undefined ? [] : storedContactKeys(record.extensions);
+    if (inMemory === undefined) return stored;
+    const [newest, newestStored] = [inMemory.at(-1), stored.at(-1)];
+    // Another device of ours may have been told of a later epoch. What was taken back in this session stays so.
+    const isOlder =
+      newest !== undefined && newestStored !== undefined && compareContactKeys(newest, newestStored) < 0;
+    return isOlder ? stored : inMemory;
   }
 
   *#subjects(): Generator<Subject> {

@@ -7,8 +7,11 @@ import type { Session } from '../vault/session.ts';
 import type { Note } from './home-port.ts';
 import type { Letters } from './letters.ts';
 
-/** A word that friends keep for somebody is given anew no sooner than that: those who keep it may be gone. */
-const againMs: number = 60 * 60_000;
+/** A word that friends keep for somebody is given anew no sooner than that: those who keep it may be gone, and each is one letter more in their boxes. */
+const againMs: number = 3 * 24 * 60 * 60_000;
+
+/** Where nobody took it, it isn't tried more often: friends come and go by the second. */
+const tryAgainMs = 60_000;
 
 export interface InviteLettersOptions {
   readonly session: Session;
@@ -20,8 +23,8 @@ export interface InviteLettersOptions {
 /** Acceptances of invites by letter: where whoever invited is away, a common friend carries our word, and theirs to us. */
 export class InviteLetters {
   readonly #options: InviteLettersOptions;
-  /** When friends last took our word for somebody, by the monotonic clock. */
-  readonly #takenMs = new Map<string, number>();
+  /** When our word for somebody may be given to friends again, by the monotonic clock. */
+  readonly #dueMs = new Map<string, number>();
   #sending: Promise<void> | undefined;
 
   constructor(options: InviteLettersOptions) {
@@ -43,10 +46,11 @@ export class InviteLetters {
     for (const { identity } of session.state.friends()) {
       const id = toHex(identity);
       const acceptance = isOnline(id) ? undefined : acceptanceFor(session, identity);
-      if (acceptance === undefined || nowMs - (this.#takenMs.get(id) ?? -againMs) < againMs) continue;
+      if (acceptance === undefined || nowMs < (this.#dueMs.get(id) ?? nowMs)) continue;
+      this.#dueMs.set(id, nowMs + tryAgainMs);
       try {
-        if ((await letters.send(identity, letterKinds.acceptance, acceptance)) > 0)
-          this.#takenMs.set(id, nowMs);
+        const taken = await letters.send(identity, letterKinds.acceptance, acceptance);
+        if (taken > 0) this.#dueMs.set(id, nowMs + againMs);
       } catch (error) {
         // A card that is too long for a letter, say: it goes the straight way when they are online.
         if (!isKithError(error)) throw error;

@@ -56,7 +56,10 @@ export class OwnDevices {
       keyRecord: () => session.keyRecord,
       onNews: (deviceId) => this.#read(deviceId),
       takeKeyRecord: async (bytes) => {
-        await session.changeKeyRecord((device, keyRecord) => adoptKeyRecord(device, keyRecord, bytes));
+        const taking = session.changeKeyRecord((device, keyRecord) =>
+          adoptKeyRecord(device, keyRecord, bytes),
+        );
+        await this.#tracked(taking.then(() => undefined));
       },
     });
   }
@@ -92,6 +95,14 @@ export class OwnDevices {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.idle();
+  }
+
+  /** Counts as under way until it has ended. */
+  async #tracked(work: Promise<void>): Promise<void> {
+    const run = work.catch(() => undefined);
+    this.#running.add(run);
+    void run.then(() => this.#running.delete(run));
+    await work;
   }
 
   #read(deviceId: string): void {

@@ -127,13 +127,14 @@ export class KithNode implements PeerNode, FriendNetwork {
       ownCard: () => encodeCard(ownCardOf(session)),
       onLearned: (identityHex, card) => {
         this.#cards.friendChanged(identityHex);
-        session.learnFriendCard(identityHex, card).catch((error: unknown) => {
+        const learning = session.learnFriendCard(identityHex, card).catch((error: unknown) => {
           session.problem({
             item: identityHex.slice(0, 16),
             message: `what a friend's computer says of itself could not be kept: ${messageOf(error)}`,
             code: isKithError(error) ? error.code : 'internal',
           });
         });
+        this.#writing.add(learning.then(() => undefined));
       },
       invites: this.#invites(note),
       meetingPoints: () => pendingMeetingPoints(session),
@@ -202,13 +203,14 @@ export class KithNode implements PeerNode, FriendNetwork {
   }
 
   #learnOwn(card: Uint8Array): void {
-    learnOwnCard(this.#session, card).catch((error: unknown) => {
+    const learning = learnOwnCard(this.#session, card).catch((error: unknown) => {
       this.#session.problem({
         item: 'the own card',
         message: `what another device of yours says could not be kept: ${messageOf(error)}`,
         code: isKithError(error) ? error.code : 'internal',
       });
     });
+    this.#writing.add(learning);
   }
 
   farewell(deviceId: Uint8Array): Promise<void> {
@@ -281,13 +283,13 @@ export class KithNode implements PeerNode, FriendNetwork {
     finding.begin(this.#links, {
       listening,
       note: this.#note,
-      onMapping: () => void this.#republish(),
+      onMapping: () => this.#writing.add(this.#republish()),
     });
     this.#links.start();
     await this.#cards.start();
     this.#isStarted = true;
     this.settled().catch(() => undefined);
-    this.#endWatch = watchAddresses((addresses) => void this.#republish(addresses));
+    this.#endWatch = watchAddresses((addresses) => this.#writing.add(this.#republish(addresses)));
   }
 
   settled(signal?: AbortSignal): Promise<void> {
@@ -325,7 +327,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       this.#listening === undefined
         ? ownAddress.publish(name, ownAddress.endpoints).then(() => this.#cards.ownCardChanged())
         : this.#publish();
-    published.catch((error: unknown) => this.#cardTrouble(error));
+    this.#writing.add(published.catch((error: unknown) => this.#cardTrouble(error)));
   }
 
   #cardTrouble(error: unknown): void {
@@ -436,6 +438,8 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#session.onNews = () => undefined;
     await this.#ownDevices.close();
     await this.#links.close();
+    // What came in by the last session may still be being written: the home is let go after it.
+    await this.#ownDevices.idle();
     await this.#writing.allEnded();
     await this.#cards.ended();
     await this.#plugins?.close();

@@ -9,7 +9,7 @@ import {
   encodeContactKeys,
   type ContactKey,
 } from '../format/contact-keys.ts';
-import type { EpochKeys } from '../format/epoch-keys.ts';
+import { compareEpochs, type EpochKeys } from '../format/epoch-keys.ts';
 import { extensionOf, withExtension, type Extension } from '../format/extensions.ts';
 import { visibilityOf, type Visibility } from './visibility.ts';
 
@@ -27,7 +27,11 @@ export function contactPairOf(epoch: Pick<EpochKeys, 'contactSeed'>): BoxKeyPair
 /** What a friend of that visibility is given of our epochs, which ascend; a key costs some 50 µs. */
 export function contactKeysFor(epochs: readonly EpochKeys[], visibility: Visibility): ContactKey[] {
   if (visibility === 'no') return [];
-  const keys = epochs.slice(-contactKeysMax).map((epoch) => {
+  const current = epochs.at(-1);
+  if (current === undefined) return [];
+  // The current one is the last, whatever its number: one with a higher number is a thief's, from before the thief was revoked.
+  const sound = epochs.filter((epoch) => compareEpochs(epoch, current) <= 0);
+  const keys = sound.slice(-contactKeysMax).map((epoch) => {
     const { publicKey, secretKey } = contactPairOf(epoch);
     const { keyEpoch, createdNs } = epoch;
     return { keyEpoch, createdNs, publicKey, secretKey: visibility === 'yes' ? secretKey : undefined };

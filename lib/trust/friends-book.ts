@@ -132,6 +132,12 @@ function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return a.size === b.size && [...a].every((member) => b.has(member));
 }
 
+/** The pair that was known where it is the same: an unchanged friend is then known as one. */
+function samePair(before: KeyPair | undefined, now: KeyPair | undefined): KeyPair | undefined {
+  const isSame = before !== undefined && now !== undefined && equalBytes(before.publicKey, now.publicKey);
+  return isSame ? before : now;
+}
+
 function sameCard(a: Card | undefined, b: Card | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return equalBytes(encodeCard(a), encodeCard(b));
@@ -226,7 +232,7 @@ export class FriendsBook implements Directory {
     const { identity, grants, card } = record;
     const identityHex = toHex(identity);
     const before = this.#friends.get(identityHex);
-    const oneTime = this.#options.invites?.oneTimeOf(record);
+    const oneTime = samePair(before?.oneTime, this.#options.invites?.oneTimeOf(record));
     if (before !== undefined && equalBytes(before.stored, card)) {
       return { ...before, grants: [...grants], oneTime };
     }

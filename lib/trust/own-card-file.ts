@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { equalBytes } from '../base/bytes.ts';
 import { Semaphore } from '../base/concurrency.ts';
-import { isKithError } from '../base/errors.ts';
+import { isKithError, KithError } from '../base/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import { cardBytesMax, decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
@@ -67,7 +67,8 @@ export class OwnCardFile {
 
 function read(bytes: Uint8Array, identity: Uint8Array): Card {
   const card = decodeCard(bytes.slice());
-  if (!equalBytes(card.identity, identity)) throw new RangeError('a card of another identity');
+  if (!equalBytes(card.identity, identity))
+    throw new KithError('not-authentic', 'the card is of another identity');
   verifyCard(card);
   return card;
 }

@@ -33,6 +33,7 @@ export async function publish(
   plan: IndexPlan | undefined,
 ): Promise<number> {
   known.addUsed(store.newPacks.map(({ packId }) => packId));
+  known.checkStillThere();
   const waiting = waitingAmong(session, known.usedPacks);
   if (waiting.length > 0) {
     await savePending(session, bytes, waiting);

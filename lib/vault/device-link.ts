@@ -113,7 +113,9 @@ export async function linkCancel(session: Session, id: string): Promise<void> {
 export async function linkFinish(session: Session, id: string, { phrase }: LinkFinish): Promise<DeviceInfo> {
   const root = rootOfThis(session, phrase);
   try {
-    const { newcomer } = waitingOf(session, id);
+    const { newcomer, expiry } = waitingOf(session, id);
+    // From now on it takes as long as it takes.
+    clearTimeout(expiry);
     if (newcomer === undefined) throw new KithError('failed', 'nobody has come with the link yet');
     const certificate = certify(session, root, newcomer);
     const { blobIdKey, cutKey } = session.device;

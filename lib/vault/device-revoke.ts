@@ -66,8 +66,11 @@ async function tell(session: Session): Promise<Pick<DeviceRevoked, 'told' | 'awa
   const { here, away } = await session.reachable();
   await session.exchangeLogs(here.map(({ holder }) => holder));
   const has = await mapLimited(here, holdersAtOnce, async ({ holder }) => {
-    const theirs = await holder.getKeyRecord().catch(() => undefined);
-    return theirs !== undefined && equalBytes(theirs, session.keyRecord);
+    const computers = holder.computers?.() ?? [holder];
+    const theirs = await mapLimited(computers, holdersAtOnce, (each) =>
+      each.getKeyRecord().catch(() => undefined),
+    );
+    return theirs.every((bytes) => bytes !== undefined && equalBytes(bytes, session.keyRecord));
   });
   return {
     told: here.filter((_, i) => has[i]).map(({ name }) => name),

@@ -195,17 +195,20 @@ export async function friendRemove(session: Session, nameOrId: string, force: bo
   const friend = findFriend(session, nameOrId);
   const info = await friendInfo(session, friend);
   if (!force) await refuseIfNeeded(session, friend);
-  // First: what dies in between has begun an epoch for nothing, and nothing else.
   const { random, clock } = session.surroundings;
-  await session.changeKeyRecord((device, keyRecord) =>
-    beginEpoch(device, keyRecord, { random, nowNs: () => clock.nowNs() }),
-  );
-  await writeFriend(session, friend.record.identity, (before) => ({
-    ...(before ?? friend.record),
-    state: friendStateNumbers.removed,
-    // An invite of theirs that is pending is given up with them.
-    extensions: withoutPending(friend.record.extensions),
-  }));
+  // Until the record says that it is no friend any more nobody is given the keys of the new epoch.
+  await session.keepingContacts(async () => {
+    // First: what dies in between has begun an epoch for nothing, and nothing else.
+    await session.changeKeyRecord((device, keyRecord) =>
+      beginEpoch(device, keyRecord, { random, nowNs: () => clock.nowNs() }),
+    );
+    await writeFriend(session, friend.record.identity, (before) => ({
+      ...(before ?? friend.record),
+      state: friendStateNumbers.removed,
+      // An invite of theirs that is pending is given up with them.
+      extensions: withoutPending((before ?? friend.record).extensions),
+    }));
+  });
   session.loadHolders();
   session.network.refresh();
   await exchangeWithAll(session);

@@ -1,4 +1,5 @@
 import { idKey, idOfKey } from '../base/bytes.ts';
+import { KithError } from '../base/errors.ts';
 import { SharedClaims } from '../workers/shared-claims.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { Session } from './session.ts';
@@ -14,6 +15,8 @@ export class KnownBlobs {
   /** Blobs that the main thread has stored. */
   readonly #claimed = new Set<string>();
   readonly #usedPacks = new Set<string>();
+  /** Of the catalog's state when the backup began. */
+  readonly #generation: number;
 
   /**
    * `keptOnce` are packs, by id key, without a single part to spare, from when there were fewer disks: what they hold
@@ -21,6 +24,7 @@ export class KnownBlobs {
    */
   constructor(session: Session, reader: BlobReader, keptOnce: ReadonlyMap<string, Uint8Array>) {
     this.#session = session;
+    this.#generation = session.state.generation;
     this.#reader = reader;
     this.#keptOnce = keptOnce;
   }
@@ -28,6 +32,23 @@ export class KnownBlobs {
   /** Id keys of the packs that the snapshot needs, as far as is known. */
   get usedPacks(): ReadonlySet<string> {
     return this.#usedPacks;
+  }
+
+  /**
+   * KithError `failed` where a pack that the snapshot needs has left the vault since the backup began: a device was revoked meanwhile, and what
+   * it had stored counts no more.
+   */
+  checkStillThere(): void {
+    const { state, queue } = this.#session;
+    if (state.generation === this.#generation) return;
+    for (const key of this.#usedPacks) {
+      const packId = idOfKey(key);
+      if (state.pack(packId) !== undefined || queue.has(packId)) continue;
+      throw new KithError(
+        'failed',
+        'one of your devices was revoked while this backup was at work, and it had stored some of what would be used. Run the same command again.',
+      );
+    }
   }
 
   /** Adds packs that this backup filled. */

@@ -90,16 +90,19 @@ export class LogExchange {
     return await this.#lock.run(async () => {
       const { heard, gone } = await this.#hear(holders, options.signal);
       if (heard.length > 0) await this.#options.onHeard();
-      const lost = new Set(gone);
-      let reached = 0;
+      const there = new Set<string>();
+      const reached = new Set<string>();
       await forEachLimited(heard, givenAtOnce, async ({ holder, heard: one }) => {
         throwIfAborted(options.signal);
         const prompt = promptLogs(holder, answerMsMax, options.signal);
-        await this.#passing(holder, lost, async () => {
-          if (await this.#options.logCopies.give(prompt, one, options)) reached++;
+        const isThere = await this.#passing(holder, async () => {
+          if (await this.#options.logCopies.give(prompt, one, options)) reached.add(holder.id);
         });
+        if (isThere) there.add(holder.id);
       });
-      return { reached, gone: lost };
+      // Of a friend with two computers one is enough to be there, and to have the logs.
+      const lost = heard.map(({ holder }) => holder.id).filter((id) => !there.has(id));
+      return { reached: reached.size, gone: new Set([...gone, ...lost]) };
     });
   }
 
@@ -134,31 +137,36 @@ export class LogExchange {
   async #hear(holders: readonly Holder[], signal: AbortSignal | undefined): Promise<HeardAll> {
     const all: { holder: Holder; heard: Heard }[] = [];
     const gone = new Set<string>();
+    const there = new Set<string>();
     for (const holder of holders.flatMap((each) => each.computers?.() ?? [each])) {
       throwIfAborted(signal);
       const prompt = promptLogs(holder, answerMsMax, signal);
-      await this.#passing(holder, gone, () => this.#exchangeKeyRecord(prompt));
-      if (gone.has(holder.id)) continue;
-      await this.#passing(holder, gone, async () => {
-        all.push({ holder, heard: await this.#options.logCopies.hear(prompt) });
-      });
+      const isThere =
+        (await this.#passing(holder, () => this.#exchangeKeyRecord(prompt))) &&
+        (await this.#passing(holder, async () => {
+          all.push({ holder, heard: await this.#options.logCopies.hear(prompt) });
+        }));
+      (isThere ? there : gone).add(holder.id);
     }
+    // One computer of a friend that fails says nothing of the other.
+    for (const id of there) gone.delete(id);
     return { heard: all, gone };
   }
 
-  /** Does something with a holder; what goes wrong there is reported, and others go on. */
-  async #passing(holder: Holder, gone: Set<string>, work: () => Promise<void>): Promise<void> {
+  /** Does something with a holder; what goes wrong there is reported, and others go on. False where it can't be reached. */
+  async #passing(holder: Holder, work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
       if (!isKithError(error) || error === this.#options.logs.stop || error.code === 'interrupted')
         throw error;
-      if (error.code === 'holder-unavailable') gone.add(holder.id);
       this.#options.onProblem({
         item: holder.name,
         message: `its copy of the logs was not brought up to date: ${messageOf(error)}`,
         code: error.code,
       });
+      return error.code !== 'holder-unavailable';
     }
   }
 

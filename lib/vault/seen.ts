@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { textOf, utf8 } from '../base/bytes.ts';
+import { Semaphore } from '../base/concurrency.ts';
 import { writeDurably } from '../disk/write-durably.ts';
 import type { KnownHolder, Session } from './session.ts';
 
@@ -8,6 +9,19 @@ const seenBytesMax = 1024 * 1024;
 
 /** After a start friends get so long to be found before their absence from before counts; less where the grace is shorter. */
 const lookedMsMin: number = 15 * 60 * 1000;
+
+const locks = new WeakMap<Session, Semaphore>();
+
+/** Reads the notes, changes them and writes them, while nobody else does. */
+async function changeSeen(session: Session, change: (seen: Map<string, number>) => void): Promise<void> {
+  const lock = locks.get(session) ?? new Semaphore(1);
+  locks.set(session, lock);
+  await lock.run(async () => {
+    const seen = await load(session);
+    change(seen);
+    await save(session, seen);
+  });
+}
 
 function pathOf(session: Session): string {
   return join(session.home, 'seen');
@@ -32,12 +46,12 @@ function nowMs(session: Session): number {
  * reason to make more copies, so one clock will do.
  */
 export async function noteSeen(session: Session, here: readonly KnownHolder[]): Promise<void> {
-  const seen = await load(session);
   const now = nowMs(session);
-  // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that holder ends one day.
-  for (const keeper of session.holders()) seen.set(keeper.id, Math.min(seen.get(keeper.id) ?? now, now));
-  for (const { id, holder } of here) if (holder.partAway?.() === undefined) seen.set(id, now);
-  await save(session, seen);
+  await changeSeen(session, (seen) => {
+    // A time that lies ahead was noted by a wrong clock: as good as now, so that the wait for that holder ends one day.
+    for (const keeper of session.holders()) seen.set(keeper.id, Math.min(seen.get(keeper.id) ?? now, now));
+    for (const { id, holder } of here) if (holder.partAway?.() === undefined) seen.set(id, now);
+  });
 }
 
 async function save(session: Session, seen: ReadonlyMap<string, number>): Promise<void> {
@@ -52,9 +66,7 @@ async function save(session: Session, seen: ReadonlyMap<string, number>): Promis
 
 /** Notes that another device of this identity is here now, by its id in hex. */
 export async function noteDeviceSeen(session: Session, deviceId: string): Promise<void> {
-  const seen = await load(session);
-  seen.set(deviceId, nowMs(session));
-  await save(session, seen);
+  await changeSeen(session, (seen) => void seen.set(deviceId, nowMs(session)));
 }
 
 /** When devices of this identity (ids in hex) were last met by this one, ms since 1970; those that never were are left out. */

@@ -107,6 +107,7 @@ export class Session {
   readonly #heldBack = new Set<string>();
   #network: FriendNetwork = noNetwork;
   #holdsRefresh = false;
+  #keepingContacts = 0;
 
   private constructor(parts: SessionParts) {
     this.surroundings = parts.surroundings;
@@ -280,6 +281,21 @@ export class Session {
     }
   }
 
+  /** True while friends are given no contact keys: the epoch may be newer than what is known of who is a friend. */
+  get keepsContacts(): boolean {
+    return this.#keepingContacts > 0;
+  }
+
+  /** Does something while friends are given no contact keys; what may be given then, the next `network.refresh` gives. */
+  async keepingContacts<T>(work: () => Promise<T>): Promise<T> {
+    this.#keepingContacts++;
+    try {
+      return await work();
+    } finally {
+      this.#keepingContacts--;
+    }
+  }
+
   #keysGrown({ certificates, voided }: GrownKeys): void {
     const { deviceId } = this.device;
     if (this.revoked.has(deviceId)) this.logs.stopWith(revokedError(this.revoked.sinceNs(deviceId)));
@@ -361,12 +377,13 @@ export class Session {
     holders: readonly Holder[],
     options: ExchangeOptions = {},
   ): Promise<{ readonly reached: number; readonly gone: ReadonlySet<string> }> {
-    return this.#exchange.exchange(holders, options);
+    // A key record is heard before the logs, in which a friend may be one no longer.
+    return this.keepingContacts(() => this.#exchange.exchange(holders, options));
   }
 
   /** The first half of an exchange: takes what holders know, and says what each of them had that could be heard. */
   hearLogs(holders: readonly Holder[], signal?: AbortSignal): Promise<HeardAll> {
-    return this.#exchange.hear(holders, signal);
+    return this.keepingContacts(() => this.#exchange.hear(holders, signal));
   }
 
   /** Directories of all packs that the ledger or the queue know, as far as this home has them cached. */

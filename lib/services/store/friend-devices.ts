@@ -118,10 +118,7 @@ export class FriendDevices implements Holder {
   }
 
   verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
-    return this.#anywhere(
-      (holder) => holder.verify(ref),
-      (result) => result !== 'missing',
-    );
+    return this.#best((holder) => holder.verify(ref), ['good', 'damaged', 'missing']);
   }
 
   /** What those that are here list, one after the other; `partAway` says whether that is all. */
@@ -195,6 +192,24 @@ export class FriendDevices implements Holder {
     const why = this.partAway();
     if (absent === undefined || why !== undefined) throw this.#away(why ?? this.#options.whyAway());
     return absent.answer;
+  }
+
+  /** The best answer of any, by this order; the last one says that something is absent, which all of them must say. */
+  async #best<T>(ask: (holder: Holder) => Promise<T>, order: readonly T[]): Promise<T> {
+    const answers = new Set<T>();
+    const answer = await this.#anywhere(
+      async (holder) => {
+        const one = await ask(holder);
+        answers.add(one);
+        return one;
+      },
+      (one) => one === order[0],
+    ).catch((error: unknown) => {
+      const found = order.slice(0, -1).find((each) => answers.has(each));
+      if (found === undefined) throw error;
+      return found;
+    });
+    return order.find((each) => answers.has(each)) ?? answer;
   }
 
   #away(why: string): KithError {
