@@ -57,6 +57,12 @@ export class NodeLimits {
     return this.#rates;
   }
 
+  /** Bytes a second that were given as a number, both ways; infinity for none and for `auto`. */
+  get numbers(): { readonly upload: number; readonly download: number } {
+    const numberOf = (rate: Rates['upload']): number => (rate === 'auto' ? Number.POSITIVE_INFINITY : rate);
+    return { upload: numberOf(this.#rates.upload), download: numberOf(this.#rates.download) };
+  }
+
   /** Settings or friends have changed. */
   apply(): void {
     const { friends, set } = this.#options;

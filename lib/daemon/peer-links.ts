@@ -82,6 +82,7 @@ export class PeerLinks {
   readonly #options: PeerLinksOptions;
   readonly #network: Network;
   readonly #relay: RelayService;
+  #isMetered = false;
   readonly #mirrors = new Map<string, InventoryMirror>();
   readonly #online = new Set<string>();
   /** Those online who say that their line is metered. */
@@ -92,6 +93,7 @@ export class PeerLinks {
   #startedMs: number | undefined;
   readonly #hints: EndpointHints;
   #remembered: readonly HostPort[] = [];
+  #publicDht = false;
   #lan: LanDiscovery | undefined;
   #startLan: () => Promise<void> = () => Promise.resolve();
   #lanStarted: Promise<void> | undefined;
@@ -117,7 +119,9 @@ export class PeerLinks {
     const { relaying } = options;
     this.#relay = new RelayService({
       timers: systemTimers,
-      grants: (identity) => relaying !== undefined && this.book.allows(toHex(identity), relayServiceName),
+      // On a line that costs by the byte nothing is passed on for others.
+      grants: (identity) =>
+        relaying !== undefined && !this.#isMetered && this.book.allows(toHex(identity), relayServiceName),
       limits: relaying ?? { bytesPerDay: () => 0, bytesPerSecond: () => 0 },
     });
     this.#network = new Network({
@@ -137,6 +141,7 @@ export class PeerLinks {
   async open(options: OpenLinksOptions): Promise<HostPort | undefined> {
     const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6, remembered = [] } = options;
     this.#remembered = remembered;
+    this.#publicDht = publicDht;
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
@@ -162,8 +167,12 @@ export class PeerLinks {
   }
 
   #entries(): HostPort[] {
+    // The public DHT and that of friends are kept apart: else friends would learn of public nodes from us, and these of friends.
+    if (this.#publicDht) return [];
     const meetingPoints = this.#options.meetingPoints?.() ?? [];
-    return [...cardEntries(this.book.wanted()), ...meetingPoints, ...this.#remembered];
+    // What was remembered is for a start: those that live are known by now.
+    const hasJoined = (this.#transports?.neighbours().length ?? 0) > 0;
+    return [...cardEntries(this.book.wanted()), ...meetingPoints, ...(hasJoined ? [] : this.#remembered)];
   }
 
   async #openLan(listening: HostPort, dht: boolean): Promise<void> {
@@ -248,7 +257,9 @@ export class PeerLinks {
 
   /** Tells friends whether our line is metered. */
   setMetered(isMetered: boolean): void {
+    this.#isMetered = isMetered;
     this.#network.setMetered(isMetered);
+    this.#network.regrant();
   }
 
   /** As Network.setLimits. */
@@ -376,7 +387,7 @@ export class PeerLinks {
     const { revision } = this.book;
     await learn();
     if (this.book.revision === revision || this.#closing !== undefined) return false;
-    this.#transports?.setEntries(cardEntries(this.book.wanted()));
+    this.#transports?.setEntries(this.#entries());
     this.#network.refresh();
     return true;
   }
@@ -473,8 +484,9 @@ export class PeerLinks {
 
   #noteMetered(online: ReadonlySet<string>): void {
     let isFree = false;
+    const metered = this.#network.metered();
     for (const id of online) {
-      if (this.#network.presence(id).metered) this.#metered.add(id);
+      if (metered.has(id)) this.#metered.add(id);
       else isFree = this.#metered.delete(id) || isFree;
     }
     for (const id of this.#metered) if (!online.has(id)) this.#metered.delete(id);

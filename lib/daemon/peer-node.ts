@@ -148,7 +148,12 @@ export class KithNode implements PeerNode, FriendNetwork {
         options === undefined ? callsCards : this.#cards.service,
         ...(plugins?.services ?? []),
       ],
-      ...(options !== undefined && { relaying: relayLimits((key) => session.settings.value(key)) }),
+      ...(options !== undefined && {
+        relaying: relayLimits(
+          (key) => session.settings.value(key),
+          () => this.#limits.numbers,
+        ),
+      }),
       nameOf: (identity) => session.state.friend(identity)?.name,
       random,
       clock,
@@ -311,11 +316,15 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** Says in the card where we listen now. */
   async #publish(): Promise<void> {
     if (this.#listening === undefined || this.#options === undefined) return;
-    const { direct, dht } = this.#options;
+    const { direct, publicDht } = this.#options;
+    // Who takes part in the public DHT is no entry of that of friends.
+    const dht = this.#options.dht && !publicDht;
     const six = { host: '::', port: this.#listening.port, direct, dht: false };
     const listening = [{ ...this.#listening, direct, dht }, ...(this.#links.listensIPv6 ? [six] : [])];
     const own = listenEndpoints(listening, networkInterfaces());
-    const endpoints = [...(this.#finding?.outside ?? []), ...own].slice(0, endpointCountMax);
+    const outside = (this.#finding?.outside ?? []).filter((each) => each.direct || !publicDht);
+    const mapped = outside.map((each) => ({ ...each, dht: each.dht && !publicDht }));
+    const endpoints = [...mapped, ...own].slice(0, endpointCountMax);
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
     this.#cards.ownCardChanged();
   }

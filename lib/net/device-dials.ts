@@ -4,6 +4,7 @@ import { dialLimitMs } from './dial-schedule.ts';
 import { DialJournal, takeStep } from './dial-steps.ts';
 import { mostTelling, tryWays, wordsOf } from './dial-ways.ts';
 import type { WantedPeer } from './directory.ts';
+import type { EndpointHints } from './endpoint-hints.ts';
 import type { DialTarget, KeyPair, Link, Transport } from './link.ts';
 import type { PingStep } from './presence.ts';
 import type { SessionTable } from './session-table.ts';
@@ -19,6 +20,8 @@ export interface DeviceDialsOptions {
   readonly doorstep?: KeyPair | undefined;
   /** True for a device that nobody can know yet: it always knocks with the doorstep pair. */
   readonly knocks?: boolean;
+  /** Where devices were seen just now. */
+  readonly hints?: EndpointHints;
   readonly timers: Timers;
   readonly sessions: SessionTable;
   /** True for a device that fell silent and isn't back yet: dials to it are short. */
@@ -72,6 +75,11 @@ export class DeviceDials {
     for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);
   }
 
+  /** The device with the places where it was seen just now before those of its card. */
+  placed(peer: WantedPeer): WantedPeer {
+    return this.#options.hints?.merged(peer) ?? peer;
+  }
+
   /** Whom to dial, with the key that is tried first. */
   target(peer: WantedPeer): DialTarget {
     return {
@@ -82,7 +90,8 @@ export class DeviceDials {
   }
 
   /** One try over every transport; rejects with the most telling of their errors. */
-  async dial(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
+  async dial(wanted: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
+    const peer = this.placed(wanted);
     const journal = this.#journal.begin(peer.deviceId);
     const ways = this.transports.map(
       (transport) => () => this.#dialOver(transport, peer, attempts, signal, journal.tell),
@@ -99,7 +108,8 @@ export class DeviceDials {
   }
 
   /** One try over every transport but relays, all at once, to a device that is connected through one. */
-  async dialBetter(peer: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
+  async dialBetter(wanted: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
+    const peer = this.placed(wanted);
     const better = this.transports.filter(({ name }) => name !== 'relay');
     // Nothing waits for it: it may take as long as a late try.
     const untold = (): void => undefined;

@@ -15,6 +15,8 @@ export interface DhtNodeOptions {
   readonly bootstrap: readonly HostPort[];
   /** Whether others may begin with it: it answers their searches, and claims to be reachable as it stands. */
   readonly entry: boolean;
+  /** In the public DHT: it answers nobody's searches there, whatever `entry` says. */
+  readonly publicDht?: boolean;
   /**
    * It lives behind a router, as far as its address tells, and finds out for itself how it looks from outside. Claiming to be reachable as
    * it stands, it would never be punched through to.
@@ -58,7 +60,7 @@ function boundStreams(dht: HyperDHT): void {
  */
 export async function openDhtNode(options: DhtNodeOptions): Promise<HyperDHT> {
   const { host, port } = options;
-  const entry = options.entry && options.routed !== true;
+  const entry = options.entry && options.routed !== true && options.publicDht !== true;
   const dht = new HyperDHT({
     host,
     port: port === 0 ? [0, 0] : port,
@@ -66,6 +68,7 @@ export async function openDhtNode(options: DhtNodeOptions): Promise<HyperDHT> {
     bootstrap: options.bootstrap.map((node) => ({ host: node.host, port: node.port })),
     maxSize: cacheEntriesMax,
     ...(entry ? { ephemeral: false, firewalled: false } : {}),
+    ...(options.publicDht === true ? { ephemeral: true } : {}),
   });
   boundStreams(dht);
   if (host !== anyHost) {

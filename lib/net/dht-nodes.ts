@@ -41,8 +41,6 @@ function entryList(
 export interface DhtNodesOptions extends DhtNodeOptions {
   /** Entries that others named, in their cards, say. */
   readonly entries?: readonly HostPort[];
-  /** Whether others may name public ones. */
-  readonly publicDht?: boolean;
 }
 
 /** The nodes that one device runs: one, or three where it is an entry for others. */
@@ -68,7 +66,7 @@ export class DhtNodes {
     const nodes = new DhtNodes(main, options);
     nodes.#fixed.set(main, fixed);
     try {
-      for (let i = 0; options.entry && i < extraNodeCount; i++) {
+      for (let i = 0; options.entry && options.publicDht !== true && i < extraNodeCount; i++) {
         const host = options.host === anyHost ? knownHost(options) : options.host;
         const own = { host, port: main.io.serverSocket.address().port };
         const dht = await openDhtNode({ ...options, port: 0, bootstrap: [own, ...bootstrap] });
@@ -109,13 +107,18 @@ export class DhtNodes {
     return this.main.toArray().length <= extraNodeCount;
   }
 
-  /** Whom they know, each once, entries first: other devices' nodes. */
+  /** Whom searches begin with: entries of our own choice, then those that others named. */
+  get entries(): readonly HostPort[] {
+    return this.main.bootstrapNodes.map(({ host, port }) => ({ host, port }));
+  }
+
+  /** Whom they know, each once: other devices' nodes that have answered. */
   neighbours(): HostPort[] {
     const { host } = this.#options;
     const own = host === anyHost ? knownHost(this.#options) : host;
     const ownPorts = new Set(this.all.map((dht) => dht.io.serverSocket.address().port));
     const found = new Map<string, HostPort>();
-    for (const node of this.all.flatMap((dht) => [...dht.bootstrapNodes, ...dht.toArray()])) {
+    for (const node of this.all.flatMap((dht) => dht.toArray())) {
       if (node.host === own && ownPorts.has(node.port)) continue;
       found.set(`${node.host}:${node.port}`, { host: node.host, port: node.port });
     }

@@ -41,7 +41,9 @@ export interface DhtTransport extends Transport {
   setEntries(entries: readonly HostPort[]): void;
   /** After an outage or a change of address: finds the others and is found again within seconds, not minutes. */
   refresh(): void;
-  /** Whom it knows: entries first, then neighbours; not our own nodes. */
+  /** Whom its searches begin with. */
+  readonly entries: readonly HostPort[];
+  /** Whom it knows: those that have answered; not our own nodes. */
   neighbours(): readonly HostPort[];
   /** The IPv4 address that others see us under, where they agree. */
   readonly seenAs: string | null;
@@ -143,6 +145,10 @@ class SwarmTransport implements DhtTransport {
 
   get seenAs(): string | null {
     return this.#nodes.main.host;
+  }
+
+  get entries(): readonly HostPort[] {
+    return this.#nodes.entries;
   }
 
   neighbours(): readonly HostPort[] {
@@ -248,6 +254,8 @@ class SwarmTransport implements DhtTransport {
   /** Makes the target's DHT endpoints known to our node, so that a device whose DHT we haven't joined is found. */
   async #hear(endpoints: readonly Endpoint[], signal: AbortSignal): Promise<HostPort[]> {
     const known: HostPort[] = [];
+    // Among strangers it is nobody's business where friends are.
+    if (this.#options.publicDht === true) return known;
     for (const { host, port } of endpoints.filter(({ dht }) => dht).slice(0, endpointCountMax)) {
       const address = isIPv4(host) ? host : await orAborted(addressOf(host), signal);
       if (address === undefined || this.#nodes.refuses(address) || port < 1 || port > 65535) continue;

@@ -108,7 +108,9 @@ async function ask<T>(
         tries++;
       };
       socket.on('error', reject);
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      const abort = (): void => reject(signal.reason as Error);
+      signal.addEventListener('abort', abort, { once: true });
+      socket.once('close', () => signal.removeEventListener('abort', abort));
       socket.on('message', (bytes, from) => {
         if (from.address !== gateway.host || from.port !== gateway.port) return;
         try {

@@ -42,7 +42,7 @@ export interface NetworkOptions {
   readonly timers?: Timers;
   readonly random?: RandomSource;
   readonly budgets?: Partial<CallBudgets>;
-  /** Where devices were seen just now; `refresh` after it has changed. */
+  /** Where devices were seen just now: asked at each dial. */
   readonly hints?: EndpointHints;
   /** Somebody came or went, or the last try to reach somebody came to something else. */
   readonly onChange?: () => void;
@@ -192,13 +192,9 @@ export class Network {
       this.#forgetTroubles(wanted);
       this.#watch.keepOnly(wanted);
       this.#upgrader.update(wanted);
-      this.#lookFor(wanted);
+      this.#dialler.update(wanted, (deviceId) => this.isConnected(deviceId));
     }
     this.#changed();
-  }
-
-  #lookFor(wanted: readonly WantedPeer[]): void {
-    this.#dialler.update(wanted, (deviceId) => this.isConnected(deviceId));
   }
 
   /**
@@ -217,7 +213,6 @@ export class Network {
 
   /** A device showed itself just now, at what `hints` say: it is dialled at once, if there is no session. */
   showed(deviceId: Uint8Array): void {
-    if (this.#started) this.#lookFor(this.#wanted());
     this.#dialler.probe(deviceId);
   }
 
@@ -283,6 +278,15 @@ export class Network {
     };
   }
 
+  /** Hex of the identities that say that their line is metered. One pass over all. */
+  metered(): Set<string> {
+    const found = new Set<string>();
+    for (const session of this.#sessions.open()) {
+      if (session.metered && session.peer !== undefined) found.add(toHex(session.peer.identity));
+    }
+    return found;
+  }
+
   /** Ends all sessions of an identity, as after a broken rule of the wire: an answer of it was a lie. */
   drop(identity: Uint8Array, words: string): void {
     for (const session of this.#sessionsOf(identity)) session.end('broken', words);
@@ -338,7 +342,9 @@ export class Network {
   async ping(identity: Uint8Array, signal?: AbortSignal): Promise<PingStep[]> {
     return await pingPeer({
       sessions: this.#sessionsOf(identity),
-      peers: this.#wanted().filter((peer) => equalBytes(peer.identity, identity)),
+      peers: this.#wanted()
+        .filter((peer) => equalBytes(peer.identity, identity))
+        .map((peer) => this.#dials.placed(peer)),
       transports: this.#transports,
       target: (peer) => this.#dials.target(peer),
       // A link that works is used, if there is no session yet.
@@ -404,13 +410,11 @@ export class Network {
     for (const waiter of this.#waiters) waiter.check();
   }
 
-  /** The directory is asked once for each of its revisions; hints come and go without one. */
+  /** The directory is asked once for each of its revisions. */
   #wanted(): readonly WantedPeer[] {
-    const { directory, hints } = this.#options;
-    const { revision } = directory;
+    const { revision } = this.#options.directory;
     if (this.#asked?.revision !== revision) this.#asked = { revision, peers: this.#askWanted() };
-    const { peers } = this.#asked;
-    return hints === undefined ? peers : peers.map((peer) => hints.merged(peer));
+    return this.#asked.peers;
   }
 
   #askWanted(): WantedPeer[] {

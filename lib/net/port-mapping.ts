@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { KithError, messageOf } from '../base/errors.ts';
 import { addressClass } from './address-class.ts';
@@ -119,18 +120,22 @@ export class PortMapping {
       try {
         const host = await askExternalAddress(gateway, signal);
         const mappings: Mapping[] = [];
-        for (const protocol of protocols) {
-          const wanted = { protocol, internalPort: port, externalPort: port, lifetime: lifetimeS };
-          mappings.push(await askMapping(gateway, wanted, signal));
-        }
-        return {
-          ...openPort(host, mappings),
-          release: async (end) => {
-            for (const { protocol } of mappings) {
-              await askMapping(gateway, { protocol, internalPort: port, externalPort: 0, lifetime: 0 }, end);
-            }
-          },
+        const release = async (end: AbortSignal): Promise<void> => {
+          for (const { protocol } of mappings) {
+            await askMapping(gateway, { protocol, internalPort: port, externalPort: 0, lifetime: 0 }, end);
+          }
         };
+        try {
+          for (const protocol of protocols) {
+            const wanted = { protocol, internalPort: port, externalPort: port, lifetime: lifetimeS };
+            mappings.push(await askMapping(gateway, wanted, signal));
+          }
+          return { ...openPort(host, mappings), release };
+        } catch (error) {
+          // What was granted by halves isn't left open.
+          await release(signal).catch(() => undefined);
+          throw error;
+        }
       } catch (error) {
         signal.throwIfAborted();
         trouble = error;
@@ -168,8 +173,8 @@ export class PortMapping {
 
 /** KithError `malformed` for a router that doesn't know its own address. */
 function openPort(host: string, mappings: readonly Mapping[]): OpenPort & { readonly lifetimeMs: number } {
-  const kind = addressClass(host);
-  if (kind === undefined || kind === 'loopback' || host === '0.0.0.0')
+  // Of IPv4 only: another form has no place in a card.
+  if (!isIPv4(host) || addressClass(host) === 'loopback' || host === '0.0.0.0')
     throw new KithError('malformed', 'the router names no address of its own outside');
   const portOf = (protocol: Mapping['protocol']): number | null => {
     const port = mappings.find((mapping) => mapping.protocol === protocol)?.externalPort ?? 0;

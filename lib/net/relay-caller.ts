@@ -82,7 +82,7 @@ export class RelayCaller implements ChannelEnd {
     const { send, gate } = this.#wiring;
     const pipe: RelayPipe = new RelayPipe({
       sendData: (bytes, wanted) =>
-        gate.send(() => (wanted() ? send(relayKind.data, encodeRelayDataHead(number), bytes) : true)),
+        gate.send(() => (wanted() ? send(relayKind.data, encodeRelayDataHead(number), bytes) : true), 'bulk'),
       sendCredit: (bytes) => void send(relayKind.credit, encodeRelayCredit({ pipe: number, bytes })),
       sendEnd: () => void send(relayKind.end, encodeRelayEnd({ pipe: number, reason: relayEnd.closed })),
       onOver: () => void this.#pipes.delete(number),

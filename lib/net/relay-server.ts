@@ -91,7 +91,7 @@ export class RelayServer implements ChannelEnd {
     return {
       identityHex: this.identityHex,
       sendData: (bytes, wanted) =>
-        gate.send(() => (wanted() ? send(relayKind.data, encodeRelayDataHead(number), bytes) : true)),
+        gate.send(() => (wanted() ? send(relayKind.data, encodeRelayDataHead(number), bytes) : true), 'bulk'),
       sendCredit: (bytes) => void send(relayKind.credit, encodeRelayCredit({ pipe: number, bytes })),
       sendEnd: (reason) => {
         this.#pipes.delete(number);

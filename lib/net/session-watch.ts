@@ -31,6 +31,8 @@ export class SessionWatch {
   readonly #asking = new Map<Session, Set<AbortController>>();
   /** Devices that were given up for their silence, the least lately tried first. */
   readonly #silent = new Map<string, Uint8Array>();
+  /** Sessions that are just being ended for their silence, and when that was decided. */
+  readonly #givenUp = new Map<Session, number>();
   #silentSinceMs = 0;
   #callOffLook: (() => void) | undefined;
   #callOffProbe: (() => void) | undefined;
@@ -59,6 +61,12 @@ export class SessionWatch {
     this.#dog.remove(session);
     for (const over of this.#asking.get(session) ?? []) over.abort(ended);
     if (this.#dog.count === 0) this.#endLooks();
+    const nowMs = this.#givenUp.get(session);
+    const deviceId = session.peer?.deviceId;
+    if (nowMs === undefined || deviceId === undefined) return;
+    if (this.#silent.size === 0) this.#silentSinceMs = nowMs;
+    this.#silent.set(idKey(deviceId), deviceId);
+    this.#planProbe();
   }
 
   /** True for a device that fell silent and isn't back yet. */
@@ -110,6 +118,7 @@ export class SessionWatch {
     if (this.#closed || this.#callOffLook !== undefined || this.#dog.count === 0) return;
     const before = this.#clocks();
     this.#callOffLook = this.#options.timers.after(watchStepMs, () => {
+      this.#callOffLook = undefined;
       const kind = delayKind(before, this.#clocks(), watchStepMs);
       void this.#look(kind);
     });
@@ -119,7 +128,6 @@ export class SessionWatch {
   async #look(kind: ReturnType<typeof delayKind>): Promise<void> {
     // What has come in meanwhile is read before anybody is judged.
     await nextTurn();
-    this.#callOffLook = undefined;
     if (this.#closed) return;
     const nowMs = this.#options.timers.nowMs();
     if (kind !== 'none') this.#dog.excuse(nowMs);
@@ -151,13 +159,10 @@ export class SessionWatch {
   }
 
   #giveUp(session: Session, nowMs: number): void {
-    const deviceId = session.peer?.deviceId;
-    if (deviceId !== undefined) {
-      if (this.#silent.size === 0) this.#silentSinceMs = nowMs;
-      this.#silent.set(idKey(deviceId), deviceId);
-    }
+    // Of a session that was about to give way to a better one `gone` isn't told: then its device is there.
+    this.#givenUp.set(session, nowMs);
     session.end('silent', 'it does not answer any longer');
-    this.#planProbe();
+    this.#givenUp.delete(session);
   }
 
   #planProbe(): void {

@@ -13,6 +13,9 @@ export const secondDelayMs = 4_000;
 /** … then after twice as long each time, up to this: a router that lets nobody in today may do so tomorrow. */
 export const upgradeDelayMsMax: number = 5 * 60_000;
 
+/** A better way that was lost sooner counts as a try that failed. */
+export const betterLastsMs: number = 5 * 60_000;
+
 /** Tries under way at a time. */
 const triesAtOnce = 2;
 
@@ -41,6 +44,8 @@ export interface UpgraderOptions {
 export class Upgrader {
   readonly #options: UpgraderOptions;
   readonly #relayed = new Map<string, Relayed>();
+  /** Devices that a better way was found to: after how many tries, and when. */
+  readonly #left = new Map<string, { readonly attempts: number; readonly atMs: number }>();
   readonly #running = new Set<Promise<void>>();
   #callOff: () => void = () => {};
   #closed = false;
@@ -51,17 +56,29 @@ export class Upgrader {
 
   /** There is a session with the device, by a relay or not. */
   opened(deviceId: Uint8Array, isRelayed: boolean): void {
+    const key = idKey(deviceId);
+    const before = this.#relayed.get(key);
+    const nowMs = this.#options.timers.nowMs();
     this.#forget(deviceId);
-    if (!isRelayed || this.#closed) return;
-    const freshAtMs = this.#options.timers.nowMs();
-    const dueAtMs = freshAtMs + (this.#options.goesFirst(deviceId) ? upgradeDelayMs : secondDelayMs);
-    const fresh = { attempts: 0, dueAtMs, trying: undefined, endpoints: undefined, freshAtMs };
-    this.#relayed.set(idKey(deviceId), { deviceId, ...fresh });
+    if (this.#closed) return;
+    if (!isRelayed) {
+      if (before !== undefined) this.#left.set(key, { attempts: before.attempts, atMs: nowMs });
+      return;
+    }
+    const left = this.#left.get(key);
+    this.#left.delete(key);
+    // A better way that didn't last is no reason to try it again at once.
+    const attempts = left !== undefined && nowMs - left.atMs < betterLastsMs ? left.attempts + 1 : 0;
+    const firstMs = this.#options.goesFirst(deviceId) ? upgradeDelayMs : secondDelayMs;
+    const dueAtMs = nowMs + (attempts === 0 ? firstMs : this.#delayMs(attempts));
+    const fresh = { attempts, dueAtMs, trying: undefined, endpoints: undefined, freshAtMs: nowMs };
+    this.#relayed.set(key, { deviceId, ...fresh });
     this.#plan();
   }
 
   /** The session is over. */
   ended(deviceId: Uint8Array): void {
+    this.#left.delete(idKey(deviceId));
     this.#forget(deviceId);
     this.#plan();
   }
@@ -115,17 +132,21 @@ export class Upgrader {
     this.#callOff = timers.after(Math.max(0, next.dueAtMs - nowMs), () => this.#plan());
   }
 
+  #delayMs(attempts: number): number {
+    const full = Math.min(upgradeDelayMsMax, 2 * upgradeDelayMs * 2 ** Math.min(attempts, 16));
+    return Math.round(full * (0.5 + 0.5 * this.#options.random()));
+  }
+
   #try(relayed: Relayed): void {
-    const { timers, random, dial } = this.#options;
+    const { timers, dial } = this.#options;
     const trying = new AbortController();
     relayed.trying = trying;
     const { attempts } = relayed;
     const running = dial(relayed.deviceId, attempts, trying.signal)
       .catch(() => {})
       .finally(() => {
-        const full = Math.min(upgradeDelayMsMax, 2 * upgradeDelayMs * 2 ** Math.min(attempts + 1, 16));
         relayed.attempts++;
-        relayed.dueAtMs = timers.nowMs() + Math.round(full * (0.5 + 0.5 * random()));
+        relayed.dueAtMs = timers.nowMs() + this.#delayMs(relayed.attempts);
         relayed.trying = undefined;
         this.#running.delete(running);
         this.#plan();

@@ -55,7 +55,7 @@ export function gatewayOf(description: string, location: URL): UpnpGateway | und
 
 /** The text of one element; undefined where it isn't there. */
 export function elementOf(body: string, name: string): string | undefined {
-  return new RegExp(`<${name}[^>]{0,256}>\\s*([^<]{0,256}?)\\s*</${name}>`, 'i').exec(body)?.[1];
+  return new RegExp(`<${name}[^>]{0,256}>([^<]{0,256})</${name}>`, 'i').exec(body)?.[1]?.trim();
 }
 
 interface Search {
@@ -76,6 +76,7 @@ async function search({ group = ssdpGroup, address }: Search, signal: AbortSigna
       resolve();
     };
     signal.addEventListener('abort', end, { once: true });
+    socket.once('close', () => signal.removeEventListener('abort', end));
     socket.on('error', end);
     socket.on('message', (bytes, from) => {
       const url = locationOf(bytes.toString('latin1', 0, 2048), from.address);

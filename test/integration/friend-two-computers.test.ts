@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fromHex } from '../../lib/base/bytes.ts';
+import { KithError } from '../../lib/base/errors.ts';
 import { systemRandom } from '../../lib/crypto/random.ts';
 import { initDrive, openDrive } from '../../lib/holders/drive.ts';
 import type { Holder } from '../../lib/holders/holder.ts';
@@ -159,13 +160,13 @@ test('a shard is absent only where all computers were asked', async (t) => {
   assert.equal(await composite.verify(ref), 'missing');
   assert.equal(composite.partAway(), undefined);
   here(2);
-  for (const asked of [
-    composite.get(ref, 0, 1),
-    composite.verify(ref),
-    composite.manifest(ref),
-    composite.stat(ref),
+  for (const ask of [
+    () => composite.get(ref, 0, 1),
+    () => composite.verify(ref),
+    () => composite.manifest(ref),
+    () => composite.stat(ref),
   ])
-    assert.equal((await failure(asked)).code, 'holder-unavailable');
+    assert.equal((await failure(Promise.resolve(ask()))).code, 'holder-unavailable');
   assert.match(composite.partAway() ?? '', /another computer/);
   here();
   assert.equal(composite.partAway(), undefined, 'all of it is away');
@@ -181,4 +182,28 @@ test('logs and the key record go to each computer that is here', async (t) => {
   assert.equal(lists.length, 2);
   assert.deepEqual(item(lists, 0), item(lists, 1));
   for (const computer of composite.computers()) assert.ok((await computer.getKeyRecord()) !== undefined);
+});
+
+test('one computer that fails says nothing of the other: what that one knows is heard, and it has the logs', async (t) => {
+  const { fixture, composite, here } = await twoComputers(t, 0);
+  here(1, 2);
+  await fixture.backup({ spread: { k: 1, n: 1 } });
+  const [first, second] = composite.computers();
+  assert.ok(first instanceof FaultHolder && second !== undefined);
+  await fixture.session(async (session) => {
+    first.before = () => {
+      throw new KithError('holder-unavailable', 'it fell silent');
+    };
+    const { heard, gone } = await session.hearLogs([composite]);
+    assert.deepEqual(
+      heard.map(({ holder }) => holder),
+      [second],
+    );
+    assert.deepEqual([...gone], []);
+    const given = await session.exchangeLogs([composite]);
+    assert.equal(given.reached, 1);
+    assert.deepEqual([...given.gone], []);
+    first.before = () => undefined;
+    assert.equal((await session.exchangeLogs([composite])).reached, 1, 'a friend is one holder');
+  });
 });

@@ -131,6 +131,8 @@ void describe('who is asked for a port', () => {
     assert.equal(gatewayOf('<service>'.repeat(5000), new URL('http://192.168.7.1/')), undefined);
     assert.equal(elementOf('<a><b x="1"> 7 </b></a>', 'b'), '7');
     assert.equal(elementOf('<a></a>', 'b'), undefined);
+    // Read in one pass, however it is made.
+    assert.equal(elementOf(`<b>${' '.repeat(120_000)}`.repeat(1), 'b'), undefined);
   });
 
   void it('is believed only in answers to the question', () => {

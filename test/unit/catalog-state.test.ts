@@ -4,6 +4,7 @@ import { toHex } from '../../lib/base/bytes.ts';
 import { CatalogState } from '../../lib/catalog/catalog-state.ts';
 import { encodeHolderRecord, encodeSetting, holderStateNumbers } from '../../lib/format/catalog-records.ts';
 import { encodePackRecord, encodePlacementRecord, type Placement } from '../../lib/format/ledger-records.ts';
+import { encodeInviteRecord, inviteStateNumbers } from '../../lib/format/invite-records.ts';
 import { recordKinds } from '../../lib/format/log-kinds.ts';
 import { decodeManifest, encodeManifest, packIdOf, viewManifest } from '../../lib/format/manifest.ts';
 import { Seeded } from '../support/seeded.ts';
@@ -170,4 +171,27 @@ test('a time to write is later than what is known, and never more than fits', ()
     state.apply(recordKinds.setting, encodeSetting({ key: 'spread', value: '1/2', atNs: at }));
     assert.equal(state.settingTimeNs('spread', 5n), expected);
   }
+});
+
+test('a state that becomes another one says nothing that only it said, of invites either', () => {
+  const invite = {
+    inviteId: seeded.bytes(32),
+    deviceId: device.publicKey,
+    madeMs: 1,
+    expiresMs: 2,
+    quotaBytes: 3,
+    name: '',
+    usedBy: new Uint8Array(32),
+    atNs: 1n,
+    extensions: [],
+  };
+  const open = encodeInviteRecord({ ...invite, state: inviteStateNumbers.open });
+  const used = encodeInviteRecord({ ...invite, state: inviteStateNumbers.used, usedBy: seeded.bytes(32) });
+  const [state, fresh] = [new CatalogState(authority), new CatalogState(authority)];
+  state.apply(recordKinds.invite, open);
+  state.apply(recordKinds.invite, used);
+  fresh.apply(recordKinds.invite, open);
+  assert.equal(state.invite(invite.inviteId)?.state, inviteStateNumbers.used);
+  state.become(fresh);
+  assert.equal(state.invite(invite.inviteId)?.state, inviteStateNumbers.open);
 });

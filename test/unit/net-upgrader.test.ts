@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { secondDelayMs, upgradeDelayMs, upgradeDelayMsMax, Upgrader } from '../../lib/net/upgrader.ts';
+import {
+  betterLastsMs,
+  secondDelayMs,
+  upgradeDelayMs,
+  upgradeDelayMsMax,
+  Upgrader,
+} from '../../lib/net/upgrader.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { noAnswer, turns } from '../support/net-peers.ts';
 import { noise } from '../support/noise.ts';
@@ -43,6 +49,27 @@ void describe('the search for a better way than a relay', () => {
     await pass(upgradeDelayMsMax * 2, 10_000);
     assert.equal(triedAtMs.length, count);
     assert.equal(timers.pending, 0);
+    await made.close();
+  });
+
+  void it('does not go back at once to a better way that did not last', async () => {
+    const { made, triedAtMs, pass } = upgrader();
+    // A way that opens and dies after nine seconds, again and again.
+    for (let flap = 0; flap < 60; flap++) {
+      made.opened(device, true);
+      const before = triedAtMs.length;
+      for (let waited = 0; waited < 40 && triedAtMs.length === before; waited++) await pass(1_000);
+      made.opened(device, false);
+      await pass(9_000);
+    }
+    assert.ok(triedAtMs.length < 20, `${triedAtMs.length} tries`);
+    // One that lasted is worth a try at once.
+    made.opened(device, false);
+    await pass(betterLastsMs, 10_000);
+    const count = triedAtMs.length;
+    made.opened(device, true);
+    await pass(upgradeDelayMs);
+    assert.equal(triedAtMs.length, count + 1);
     await made.close();
   });
 

@@ -52,6 +52,29 @@ describe('contact keys', () => {
     assert.deepEqual(contactKeysFor(epochs, 'no'), []);
   });
 
+  it('of a number above the current one are a thief’s, and given to nobody', () => {
+    // A revoked device had begun an epoch of a very high number: it stands before the sound ones.
+    const given = contactKeysFor([epoch(4_000_000_000), epoch(1), epoch(2)], 'yes');
+    assert.deepEqual(
+      given.map(({ keyEpoch }) => keyEpoch),
+      [1, 2],
+    );
+    assert.deepEqual(
+      contactKeysFor([epoch(1), epoch(4_000_000_000), epoch(2)], 'yes').map(({ keyEpoch }) => keyEpoch),
+      [1, 2],
+    );
+    assert.deepEqual(contactKeysFor([], 'yes'), []);
+  });
+
+  it('that are taken back make room for sound ones of a lower number', () => {
+    const thief = withContactKeys([], contactKeysFor([epoch(4_000_000_000)], 'yes')) ?? [];
+    const sound = contactKeysFor(epochs, 'yes');
+    assert.equal(withContactKeys(thief, sound), undefined);
+    const cleared = withContactKeys(thief, []);
+    assert.deepEqual(cleared, []);
+    assert.equal(storedContactKeys(withContactKeys([], sound) ?? []).at(-1)?.keyEpoch, 2);
+  });
+
   it('are not the seed that they are made from', () => {
     assert.notDeepEqual(contactPairOf(epoch(2)).secretKey, epoch(2).contactSeed);
   });
