@@ -73,7 +73,8 @@ function resultLines(friend: FriendInfo): string[] {
           `Safety words: ${friend.safetyWords}`,
           `Ask ${name}, by telephone say, whether they see the same six. If they don't, somebody sits between you: kith friend remove ${name}`,
         ];
-  if (friend.invite === null) return [`You and "${name}" are friends now.`, ...words];
+  if (friend.invite === null)
+    return [`You and "${name}" are friends now.`, ...words, 'Next: kith backup PATH'];
   return [
     `"${name}" can't be reached now: the invite is accepted and pending. It completes by itself when they are online, as long as kith is up here (kith up --detach).`,
     ...words,
@@ -98,7 +99,10 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const friend = await acceptAndWait(context, line, options);
   const refusal = friend.invite === null ? undefined : refusals[friend.invite];
   if (refusal !== undefined) {
-    throw new KithError(refusal, `"${friend.name}" did not take you in: ${friend.reason ?? refusal}.`);
+    throw new KithError(
+      refusal,
+      `"${friend.name}" did not take you in: ${friend.reason ?? refusal}. Ask for a new invite and accept it, or forget about it: kith friend remove ${shown(friend.name)}`,
+    );
   }
   output.document({
     state: friend.invite === null ? 'friends' : 'pending',

@@ -65,8 +65,9 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   }
   output.say(
     '',
-    'Next: give kith all the disks you have for it, then back up a folder:',
+    'Next: give kith all the disks you have for it, or invite a friend; then back up a folder:',
     '  kith drive add /path/to/disk     (once for each disk)',
+    '  kith up --detach && kith invite  (the friend: kith accept, and the invite)',
     '  kith backup ~/Documents',
   );
   if (fileError === undefined || file === undefined) return undefined;

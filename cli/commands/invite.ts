@@ -5,6 +5,7 @@ import { withVault } from '../context.ts';
 import { writeSecretFile } from '../invite-files.ts';
 import { openInvite } from '../invite-input.ts';
 import { endedLines, inviteJson, inviteTable } from '../invite-table.ts';
+import { reachabilityLines } from '../reachability-words.ts';
 import { localTime, shown } from '../words.ts';
 import type { InviteMade, InviteOptions, VaultApi } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
@@ -63,6 +64,7 @@ async function show(context: Context, made: InviteMade, files: Files, qr: boolea
     `Good for one person, until ${localTime(BigInt(made.expiresMs) * 1_000_000n)}, with ${formatSize(made.quotaBytes)} of room here. ` +
       'Whoever has it can use it: send it by a way that only your friend reads.',
   );
+  output.note('Your friend types: kith accept, and the invite behind it.');
   if (addresses === 0) {
     output.note(
       'No address is in it yet: nobody can answer it before kith is up here. Better make it after: kith up --detach',
@@ -80,6 +82,15 @@ async function requireUp(home: string): Promise<void> {
   );
 }
 
+/** Told before an invite goes out: only this computer answers it. */
+async function noteIfDown({ home, output }: Context): Promise<void> {
+  const { findSocket } = await import('../../lib/api/socket-path.ts');
+  if ((await findSocket(home)) === undefined)
+    output.note(
+      'kith is not up here: nobody can use the invite before it is. Start it with: kith up --detach',
+    );
+}
+
 async function make(context: Context, args: Args): Promise<void> {
   const { output, signal } = context;
   const [out, page] = ['out', 'page'].map((option) => {
@@ -89,9 +100,14 @@ async function make(context: Context, args: Args): Promise<void> {
   const options = inviteOptions(args);
   if (args.flag('wait')) await requireUp(context.home);
   await withVault(context, async (vault) => {
+    // Whether whoever gets it can reach us at all: said before it goes out, until something was chosen.
+    const reachability = await vault.reachability();
+    if (reachability.choices.length > 0)
+      for (const each of reachabilityLines(reachability)) output.note(each);
     const made = await vault.invite(options);
     await writeFiles(vault, made, { out, page });
     await show(context, made, { out, page }, args.flag('qr'));
+    await noteIfDown(context);
     if (!args.flag('wait')) return;
     output.note('Waiting until somebody has accepted. Ctrl-C ends the waiting; the invite stays good.');
     const ended = await vault.inviteWait(made.id, { signal });

@@ -260,7 +260,8 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** Where we are found is where whoever accepts must begin to look. */
   get inviteHints(): InviteHints {
     const { bootstrap = [], publicDht = false } = this.#options ?? {};
-    const sound = bootstrap.filter(({ host, port }) => validHost(host) && port > 0);
+    const all = [...bootstrap, ...chosenMeetingPoints(this.#session)];
+    const sound = all.filter(({ host, port }) => validHost(host) && port > 0);
     return { meetingPoints: sound.slice(0, meetingPointsMax), publicDht };
   }
 

@@ -61,7 +61,7 @@ async function refuseFriend(session: Session, identity: Uint8Array): Promise<voi
   if (friend === undefined || !session.network.presence(friend.id).online) return;
   throw new KithError(
     'friend-exists',
-    `you and "${friend.name}" are friends already; the invite stays unused.`,
+    `you and "${friend.name}" are friends already: nothing is to be done, and this invite was not asked for anything.`,
   );
 }
 

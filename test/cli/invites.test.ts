@@ -78,6 +78,12 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
       return Promise.resolve(value());
     };
   const methods: Partial<VaultApi> = {
+    reachability: () =>
+      Promise.resolve({
+        state: 'behind-router' as const,
+        words: 'Your router lets nobody in.',
+        choices: [{ id: 'meeting-point' as const, words: 'a friend as meeting point', command: null }],
+      }),
     invite: note('invite', () => ({ ...open, text })),
     inviteList: note('list', () => [open, used]),
     inviteWithdraw: note('withdraw', () => ({ ...open, state: 'withdrawn' as const })),
@@ -108,6 +114,8 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
   it('gives an invite as a line, with what to heed beside it', async () => {
     const made = await world.ok(['invite', '--expires', '12h', '--give', '20GB', '--name', 'ben']);
     assert.equal(made.stdout, `${text}\n`);
+    assert.match(made.stderr, /Your router lets nobody in\. Choose:\n.*- a friend as meeting point/);
+    assert.match(made.stderr, /Your friend types: kith accept/);
     assert.match(
       made.stderr,
       /Good for one person, until 2025-10-09 08:53, with 50\.0 GB.*only your friend reads/s,
