@@ -16,6 +16,7 @@ import { nodeDisk } from '../lib/disk/node-disk.ts';
 import type { ShardToPut } from '../lib/holders/holder.ts';
 import type { Directory } from '../lib/net/directory.ts';
 import { openDirectTransport } from '../lib/net/direct-transport.ts';
+import { freeMessage } from '../lib/net/free-message.ts';
 import type { DialTarget, KeyPair, Link } from '../lib/net/link.ts';
 import { Network } from '../lib/net/network.ts';
 import { bulkMessageBytes, type Service } from '../lib/net/service.ts';
@@ -152,11 +153,12 @@ async function keeper(folder: string): Promise<Taker> {
 }
 
 /** A friend on a bare link. It answers each shard's worth with a byte. */
-async function rawFriend(keys: KeyPair, takerOf: () => Promise<Taker>): Promise<void> {
+async function rawFriend(keys: KeyPair, isThrown: boolean, takerOf: () => Promise<Taker>): Promise<void> {
   const take = await takerOf();
   const onLink = (link: Link): void => {
     link.stream.on('data', (bytes: Uint8Array) => {
       take(bytes, () => void link.stream.write(Buffer.from('k')));
+      if (isThrown) freeMessage(bytes);
     });
   };
   const listen = { host: '127.0.0.1', port: 0 };
@@ -198,8 +200,8 @@ async function friend(kind: string, index: number, folder: string): Promise<void
     if (line === 'end') tell({ cpuMs: cpuMs() - before });
     if (line === 'leave') process.exit(0);
   });
-  if (kind === 'raw') await rawFriend(keys, async () => thrower());
-  else if (kind === 'kept') await rawFriend(keys, () => keeper(folder));
+  if (kind === 'raw') await rawFriend(keys, true, async () => thrower());
+  else if (kind === 'kept') await rawFriend(keys, false, () => keeper(folder));
   else await storingFriend(keys, folder);
 }
 

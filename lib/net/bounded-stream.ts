@@ -1,12 +1,12 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import NoiseSecretStream from '@hyperswarm/secret-stream';
 import type { SecretStreamOptions } from '@hyperswarm/secret-stream';
 import { KithError } from '../base/errors.ts';
+import { freeBytes } from '../base/free-bytes.ts';
+import { sealHeadBytes, sealTailBytes } from './free-message.ts';
 import { MessageHeads } from './message-heads.ts';
 import { messageBytesMax } from './mux-guard.ts';
-
-/** What encryption adds to a message. */
-const sealBytes = 17;
 
 /**
  * A secret stream that ends when the other side announces a message that is too long. By itself it takes memory for
@@ -19,14 +19,36 @@ export function boundedStream(
 ): NoiseSecretStream & { readonly bytesIn: number } {
   const plain = new NoiseSecretStream(isInitiator, null, { ...options, autoStart: false });
   const stream = Object.assign(plain, { bytesIn: 0 });
-  const heads = new MessageHeads(messageBytesMax + sealBytes);
+  const heads = new MessageHeads(messageBytesMax + sealHeadBytes + sealTailBytes);
   const take = stream._onrawdata.bind(stream);
   stream._onrawdata = (bytes) => {
     if (stream.destroying) return;
     stream.bytesIn += bytes.length;
-    if (heads.take(bytes)) take(bytes);
-    else stream.destroy(new KithError('malformed', 'the other side announced a message that is too long'));
+    if (!heads.take(bytes)) {
+      stream.destroy(new KithError('malformed', 'the other side announced a message that is too long'));
+      return;
+    }
+    take(bytes);
+    // Nothing but parts of messages, of which the stream has taken copies.
+    if (!heads.hasWhole && isAllOfIt(bytes)) freeBytes(bytes);
   };
+  if (rawStream instanceof Socket) freeWritten(rawStream);
   if (options.autoStart !== false) stream.start(rawStream, options);
   return stream;
+}
+
+function isAllOfIt(bytes: Uint8Array): boolean {
+  return bytes.length === bytes.buffer.byteLength;
+}
+
+/** Frees what the secret stream writes, which is in memory of its own, as soon as the system has taken it. */
+function freeWritten(socket: Socket): void {
+  const write = socket.write.bind(socket) as (
+    bytes: Uint8Array,
+    done: (error?: Error | null) => void,
+  ) => boolean;
+  socket.write = (bytes: Uint8Array) =>
+    write(bytes, (error) => {
+      if ((error === undefined || error === null) && isAllOfIt(bytes)) freeBytes(bytes);
+    });
 }

@@ -16,6 +16,7 @@ import {
   encodeDataParts,
   encodePace,
 } from './call-codec.ts';
+import { freeMessage } from './free-message.ts';
 import type { SendGate } from './send-gate.ts';
 import { bulkBytesMax, callBodyBytesMax } from './service.ts';
 import type { CallOptions, CallReply } from './service.ts';
@@ -316,6 +317,7 @@ export class CallClient {
     const call = this.#known(data.id);
     if (call.reply === undefined) this.#unexpected('bulk bytes before their reply');
     call.reply.inbox.add(data.bytes);
+    freeMessage(bytes);
     this.#moved(call);
     this.#finishIfComplete(call);
   }

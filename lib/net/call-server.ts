@@ -19,6 +19,7 @@ import {
   encodeReply,
 } from './call-codec.ts';
 import type { CallMessage } from './call-codec.ts';
+import { freeMessage } from './free-message.ts';
 import { replyBodyBytesMax } from './service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
 import { lentBytesMin } from './upload-memory.ts';
@@ -173,12 +174,14 @@ export class CallServer {
     const leftover = this.#leftovers.get(data.id);
     if (leftover !== undefined) {
       leftover.add(data.bytes);
+      freeMessage(bytes);
       if (leftover.owedBytes === 0) this.#leftovers.delete(data.id);
       return;
     }
     const call = this.#calls.get(data.id);
     if (call?.inbox === undefined || call.cancelled) this.#unexpected('bulk bytes without credit');
     call.inbox.add(data.bytes);
+    freeMessage(bytes);
     if (call.signal.aborted) return;
     if (!call.inbox.complete) {
       // While we give no credit there is nothing that could come.
