@@ -10,7 +10,8 @@ import { messageBytesMax } from './mux-guard.ts';
 
 /**
  * A secret stream that ends when the other side announces a message that is too long. By itself it takes memory for
- * 16 MiB at a word, before the message has come and anybody can look at it. It counts the bytes that come in.
+ * 16 MiB at a word, before the message has come and anybody can look at it. It counts the bytes that come in. Memory that the raw stream
+ * hands over is the stream's own from then on: it is freed once it has been copied.
  */
 export function boundedStream(
   isInitiator: boolean,

@@ -144,8 +144,10 @@ export class RelayPipe extends Duplex {
     while (this.#wanting) {
       const bytes = this.#inbox.shift();
       if (bytes === undefined) break;
+      // Whoever reads them may give their memory back at once.
+      const { length } = bytes;
       this.#wanting = this.push(bytes);
-      this.#taken += bytes.length;
+      this.#taken += length;
     }
     if (this.#isOver) {
       if (this.#reason === relayEnd.closed) this.#finishReading();
