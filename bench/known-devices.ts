@@ -5,6 +5,8 @@ import type { Directory } from '../lib/net/directory.ts';
 export interface KnownDevice {
   readonly deviceId: Uint8Array;
   readonly port: number;
+  /** Loopback unless given. */
+  readonly host?: string;
 }
 
 /** Everybody who is named is a friend, each an identity of its own that is its device key, and nothing is learned. */
@@ -29,10 +31,10 @@ export class KnownDevices implements Directory {
   }
 
   wanted(): ReturnType<Directory['wanted']> {
-    return this.#known.map(({ deviceId, port }) => ({
+    return this.#known.map(({ deviceId, port, host = '127.0.0.1' }) => ({
       identity: deviceId,
       deviceId,
-      endpoints: port === 0 ? [] : [{ host: '127.0.0.1', port, direct: true, dht: false }],
+      endpoints: port === 0 ? [] : [{ host, port, direct: true, dht: false }],
     }));
   }
 

@@ -82,6 +82,25 @@ export class RoutedPair {
     inside(names.right, 'ip', 'neigh', 'flush', 'dev', 'eth0');
   }
 
+  /**
+   * The router's way out is a line of so many Mbit/s from now on, before which as much waits as takes `queueMs`. It sends copies, without
+   * NAT: of packets that are still the sender's own its kernel would know that they wait, as it never does of packets in a real router. Needs tc.
+   */
+  narrow(megabits: number, queueMs: number): void {
+    const line = `qdisc replace dev right root tbf rate ${megabits}mbit burst 16kb latency ${queueMs}ms`;
+    inside(names.router, 'tc', ...line.split(' '));
+    for (const rule of [
+      'add table ip line',
+      'add chain ip line in { type filter hook prerouting priority -300; }',
+      `add rule ip line in iifname "left" ip daddr ${rightHost} dup to ${rightHost} device "right" drop`,
+    ]) {
+      inside(names.router, 'nft', ...rule.split(' '));
+    }
+    // Cubic as most home computers have it, whatever this one has.
+    inside(names.right, 'ip', 'route', 'add', '192.0.2.0/24', 'via', wanHosts[0], 'congctl', 'cubic');
+    inside(names.left, 'ip', 'route', 'replace', 'default', 'via', '192.0.2.1', 'congctl', 'cubic');
+  }
+
   /** The left computer gets another address. */
   changeLeft(): void {
     const before = this.#host;
