@@ -166,7 +166,7 @@ async function row(pair: RoutedPair, name: string, limit: string | undefined, ot
     other: other ? new Part(pair, 'left', 'other') : undefined,
   };
   try {
-    await Promise.all(Object.values(parts).map((part) => part?.ready()));
+    for (const part of Object.values(parts)) await part?.ready();
     await wait(settleMs);
     const sinceMs = performance.now();
     await wait(seconds * 1000);
@@ -183,7 +183,7 @@ async function row(pair: RoutedPair, name: string, limit: string | undefined, ot
         `packets there and back: median ${at(0.5)} ms, 95 of 100 within ${at(0.95)} ms, ${lost.toFixed(0)} % lost\n`,
     );
   } finally {
-    await Promise.all(Object.values(parts).map((part) => part?.end()));
+    for (const part of Object.values(parts)) await part?.end();
   }
 }
 
