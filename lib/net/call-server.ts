@@ -1,4 +1,5 @@
 import { KithError } from '../base/errors.ts';
+import { freeBytes } from '../base/free-bytes.ts';
 import { BrokenPeer } from './broken-peer.ts';
 import type { BulkBudget } from './bulk-budget.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
@@ -242,7 +243,7 @@ export class CallServer {
     this.#finish(call);
   }
 
-  async #answer(call: ServedCall, { body, download = [] }: OutgoingReply): Promise<void> {
+  async #answer(call: ServedCall, { body, download = [], owned = [] }: OutgoingReply): Promise<void> {
     const { gate } = this.#wiring;
     const { id } = call.message;
     const downloadBytes = bytesOf(download);
@@ -254,6 +255,7 @@ export class CallServer {
     this.#flow.sent(body.length);
     if (downloadBytes === 0) return;
     await this.#sendDownload(call, download, downloadBytes);
+    for (const part of owned) freeBytes(part);
   }
 
   async #sendDownload(

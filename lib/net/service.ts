@@ -79,6 +79,8 @@ export interface OutgoingReply {
   readonly body: Uint8Array;
   /** Sent piece by piece as the connection takes it; borrowed until then. */
   readonly download?: readonly Uint8Array[];
+  /** Parts of it that nobody else looks at: their memory is freed once they have gone out. */
+  readonly owned?: readonly Uint8Array[];
 }
 
 /** One side's half of a service in one session. */

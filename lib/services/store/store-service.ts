@@ -245,7 +245,11 @@ class StoreHandler implements ServiceHandler {
       this.#store.get({ packId, index }, firstLeaf, leafCount),
     );
     if (range === undefined) return { body: encodeFound(undefined) };
-    return { body: encodeFound(range.proof.length), download: [range.bytes, range.proof] };
+    return {
+      body: encodeFound(range.proof.length),
+      download: [range.bytes, range.proof],
+      owned: [range.bytes],
+    };
   }
 
   async #stat(body: Uint8Array): Promise<OutgoingReply> {
