@@ -33,21 +33,15 @@ export class RememberedLeaves {
 
   /** A range: from what is remembered, and what lies between that, which is fetched. Only to be read. Errors are those of `fetch`. */
   async range(shard: string, firstLeaf: number, leafCount: number, fetch: FetchLeaves): Promise<Uint8Array> {
+    const untilLeaf = firstLeaf + leafCount;
     const runs = this.#runsFor(shard, firstLeaf, leafCount, fetch);
     const [only] = runs;
-    if (runs.length === 1 && only !== undefined) {
-      const from = (firstLeaf - only.firstLeaf) * leafBytes;
-      return (await only.bytes).subarray(from, from + leafCount * leafBytes);
-    }
+    if (runs.length === 1 && only !== undefined) return await partOf(only, firstLeaf, untilLeaf, fetch);
     const joined = new Uint8Array(leafCount * leafBytes);
     for (const run of runs) {
       const from = Math.max(firstLeaf, run.firstLeaf);
-      const until = Math.min(firstLeaf + leafCount, run.firstLeaf + run.leafCount);
-      const part = (await run.bytes).subarray(
-        (from - run.firstLeaf) * leafBytes,
-        (until - run.firstLeaf) * leafBytes,
-      );
-      joined.set(part, (from - firstLeaf) * leafBytes);
+      const until = Math.min(untilLeaf, run.firstLeaf + run.leafCount);
+      joined.set(await partOf(run, from, until, fetch), (from - firstLeaf) * leafBytes);
     }
     return joined;
   }
@@ -108,5 +102,19 @@ export class RememberedLeaves {
       if (this.#leaves <= leavesMax) break;
       forget(oldest);
     }
+  }
+}
+
+/**
+ * Some leaves of a run, up to `until` without it. A run that was on its way for somebody else may fail for leaves that aren't asked for here: then these are
+ * fetched alone.
+ */
+async function partOf(run: LeafRun, from: number, until: number, fetch: FetchLeaves): Promise<Uint8Array> {
+  try {
+    const at = (from - run.firstLeaf) * leafBytes;
+    return (await run.bytes).subarray(at, at + (until - from) * leafBytes);
+  } catch (error) {
+    if (from === run.firstLeaf && until === run.firstLeaf + run.leafCount) throw error;
+    return await fetch(from, until - from);
   }
 }

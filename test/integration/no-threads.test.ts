@@ -15,7 +15,7 @@ const modules = {
 async function vaultOf(t: TestContext, threadModule?: URL): Promise<VaultFixture> {
   const files = {
     // Several stretches, several batches, several packs.
-    big: noise(1, 40 * mebi),
+    big: noise(1, 33 * mebi),
     ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`middle/${i}`, noise(i + 2, 3_000_000)])),
     ...Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`small/${i}`, `${i} `.repeat(i)])),
   };

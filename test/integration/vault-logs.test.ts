@@ -50,21 +50,29 @@ async function segmentsOf(folder: string, role: number): Promise<string[]> {
 }
 
 test('joining two branches is done again after a crash at any write of it', async (t) => {
+  const faulty = new PartlyFullDisk();
+  const fixture = await VaultFixture.create(t, { drives: 2, spread, disk: faulty.disk });
+  await fixture.backup({ tags: ['before'] });
+  await keepHome(fixture);
+  await fixture.write('two', '2');
+  await fixture.backup({ tags: ['on the drives'] });
+  await putBack(fixture);
+  await fixture.unplug(0, 1);
+  await fixture.use((vault) => vault.configSet('trash.keep', '9d'));
+  await fixture.plugIn(0, 1);
+  // Every cut begins with the same home and the same drives.
+  const branched = [fixture.home, fixture.drive(0), fixture.drive(1)];
+  const copy = { recursive: true, preserveTimestamps: true };
+  for (const folder of branched) await cp(folder, `${folder}.branched`, copy);
+  const onWrite = faulty.onWrite;
   let cuts = 0;
   for (let cut = 1; ; cut++) {
-    const faulty = new PartlyFullDisk();
-    const fixture = await VaultFixture.create(t, { drives: 2, spread, disk: faulty.disk });
-    await fixture.backup({ tags: ['before'] });
-    await keepHome(fixture);
-    await fixture.write('two', '2');
-    await fixture.backup({ tags: ['on the drives'] });
-    await putBack(fixture);
-    await fixture.unplug(0, 1);
-    await fixture.use((vault) => vault.configSet('trash.keep', '9d'));
-    await fixture.plugIn(0, 1);
+    for (const folder of [...branched, join(fixture.root, 'bare')]) {
+      await rm(folder, { recursive: true, force: true });
+    }
+    for (const folder of branched) await cp(`${folder}.branched`, folder, copy);
     let count = 0;
     let died = false;
-    const onWrite = faulty.onWrite;
     faulty.onWrite = (path) => {
       if (!path.startsWith(join(fixture.home, 'tmp')) || ++count < cut) return;
       died = true;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { KithError } from '../../lib/base/errors.ts';
+import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { classBytes, leafBytes } from '../../lib/base/limits.ts';
 import { leafHashes, merkleRoot, rangeProof } from '../../lib/crypto/merkle.ts';
 import { packIdOf, type Manifest } from '../../lib/format/manifest.ts';
@@ -100,8 +100,10 @@ class Friend {
   }
 }
 
+const pack = codedPack();
+
 function readerOfFour({ isBack = false } = {}) {
-  const { manifest, rows } = codedPack();
+  const { manifest, rows } = pack;
   const friends = rows.map((bytes, row) => new Friend(row, bytes));
   const time = new FakeTime();
   const problems: string[] = [];
@@ -335,6 +337,34 @@ void describe('a range that has to be made from others', () => {
     // The whole range once each; then each leaf with what is known of row 1 and one other row.
     assert.equal(questions()[1], 1);
     assert.deepEqual(questions(), [5, 1, 2, 1]);
+  });
+
+  void it('is had wherever each of its leaves is in its own row or in k others, whatever else is bad', async () => {
+    const seeded = new Seeded(5);
+    const answers = { given: 0, refused: 0 };
+    for (let run = 0; run < 300; run++) {
+      const { manifest, rows, friends, reader } = readerOfFour();
+      const [share = 0, row = 0, ...bits] = seeded.bytes(2 + 4 * leaves);
+      for (const [at, bit] of bits.entries()) if (bit < share) friends[at % 4]?.bad.add(Math.floor(at / 4));
+      const goodRows = (leaf: number): Friend[] => friends.filter(({ bad }) => !bad.has(leaf));
+      const isThere = (leaf: number): boolean =>
+        goodRows(leaf).length >= k || goodRows(leaf).some((friend) => friend.row === row % 4);
+      const [first, count] = [run % leaves, 1 + ((run >> 2) % leaves)];
+      if (first + count > leaves) continue;
+      const wanted = Array.from({ length: count }, (_, i) => first + i);
+      const found = await reader.leaves(manifest, row % 4, first, count).catch((error: unknown) => {
+        assert.ok(isKithError(error, 'not-restorable'));
+        return undefined;
+      });
+      const expected = wanted.every(isThere) ? leavesOf(rows[row % 4], first, count) : undefined;
+      assert.deepEqual(
+        found,
+        expected,
+        `run ${run}: leaves ${first} to ${first + count - 1} of row ${row % 4}`,
+      );
+      answers[found === undefined ? 'refused' : 'given']++;
+    }
+    assert.ok(answers.given > 20 && answers.refused > 20, JSON.stringify(answers));
   });
 
   void it('of one leaf is asked for again where a holder failed the first time', async () => {

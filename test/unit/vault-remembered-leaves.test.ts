@@ -45,6 +45,37 @@ test('who asks while leaves are on their way shares them; what failed is fetched
   assert.deepEqual(await remembered.range('b', 0, 1, fetch), leavesOf(0, 1));
 });
 
+test('who shares leaves on their way that fail for others than its own has its own fetched alone', async () => {
+  const remembered = new RememberedLeaves(8);
+  const fetched: [number, number][] = [];
+  const withoutLeaf3: FetchLeaves = async (first, count) => {
+    fetched.push([first, count]);
+    await Promise.resolve();
+    if (first <= 3 && 3 < first + count) throw new Error('leaf 3 is gone');
+    return leavesOf(first, count);
+  };
+  const [long, inside, beyond, same] = await Promise.allSettled([
+    remembered.range('a', 2, 4, withoutLeaf3),
+    remembered.range('a', 4, 2, withoutLeaf3),
+    remembered.range('a', 5, 3, withoutLeaf3),
+    remembered.range('a', 3, 1, withoutLeaf3),
+  ]);
+  assert.equal(long?.status, 'rejected');
+  assert.deepEqual(inside, { status: 'fulfilled', value: leavesOf(4, 2) });
+  assert.deepEqual(beyond, { status: 'fulfilled', value: leavesOf(5, 3) });
+  assert.equal(same?.status, 'rejected');
+  assert.deepEqual(
+    fetched.sort(([a], [b]) => a - b),
+    [
+      [2, 4],
+      [3, 1],
+      [4, 2],
+      [5, 1],
+      [6, 2],
+    ],
+  );
+});
+
 test('a range is found only where one run has all of it, and the oldest are forgotten beyond 48 MiB', async () => {
   const { fetch } = source();
   const remembered = new RememberedLeaves(8);
