@@ -14,6 +14,10 @@ export interface VaultFacts extends HolderCounts {
   /** What the policy of the packs asks (n − k); null without packs. */
   readonly wanted: number | null;
   readonly shardsMissing: number;
+  /** The published snapshots that fare worst, in words, where others fare better; the oldest first. */
+  readonly weakest: readonly string[];
+  /** How many losses the spread in force would allow what is stored now. */
+  readonly inForce: number;
 }
 
 /** A verdict in words. `sentence` goes behind it: "Safe: any 2 …". */
@@ -49,6 +53,25 @@ function addHolders(facts: VaultFacts): string {
   return facts.drives > 0 && facts.friends === 0
     ? 'kith drive add PATH, or kith friend add CARD'
     : 'kith friend add CARD, or kith drive add PATH';
+}
+
+/** Snapshots that a sentence names; of more it says how many. */
+const namedMax = 3;
+
+/** `snapshot 3f9a1c22 of 2026-11-22`, `the snapshots …, … and 4 more`. */
+function snapshotsNamed(names: readonly string[]): string {
+  if (names.length === 1) return `snapshot ${names[0] ?? ''}`;
+  const more = names.length - namedMax;
+  return `the snapshots ${listOf([...names.slice(0, namedMax), ...(more > 0 ? [`${more} more`] : [])], 'and')}`;
+}
+
+/** What helps where all that a backup asks for is in its place, and the loss of that place loses it. */
+function secondPlace(facts: VaultFacts): string {
+  const elsewhere = `${addHolders(facts)}, under another roof (--household HOME says under which), then kith backup PATH`;
+  if (facts.wanted !== 0) return elsewhere;
+  if (facts.drives + facts.friends > 1 && facts.inForce === 0)
+    return 'kith config set spread auto, then kith repair: it puts a second copy elsewhere';
+  return `${addHolders(facts)}, then kith repair: it puts a second copy there`;
 }
 
 function awayReasons(away: readonly NamedHolder[]): string[] {
@@ -94,9 +117,10 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
   if (facts.snapshotCount === 0) return nothingYet(facts, reasons);
   if (facts.notRestorableNow > 0 || facts.tolerates === null) {
     const now = facts.friends === 0 ? 'that are here now' : 'that can be reached now';
+    const what = facts.weakest.length === 0 ? 'not everything' : `all but ${snapshotsNamed(facts.weakest)}`;
     return {
       verdict: 'At risk',
-      sentence: `not everything can be restored with the ${allHolders(facts)} ${now}.`,
+      sentence: `${what} can be restored with the ${allHolders(facts)} ${now}.`,
       reasons,
       nextStep: facts.away.length > 0 ? reconnect(facts.away) : 'kith repair',
     };
@@ -104,18 +128,19 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
   const repair =
     facts.shardsMissing > 0 ? 'kith repair' : facts.away.length > 0 ? reconnect(facts.away) : null;
   if (facts.tolerates === 0) {
-    const more = `${addHolders(facts)}, then kith backup PATH: what was kept once is stored again as soon as there are two ${noun.many}`;
+    const it = facts.weakest.length === 0 ? 'it' : snapshotsNamed(facts.weakest);
     return {
       verdict: 'At risk',
-      sentence: `everything can be restored now, but the loss of one more ${noun.one} may lose it.`,
+      sentence: `everything can be restored now, but the loss of one more ${noun.one} may lose ${it}.`,
       reasons,
-      nextStep: repair ?? (facts.wanted === 0 ? more : 'kith repair'),
+      nextStep: repair ?? secondPlace(facts),
     };
   }
   const lost = countOf(facts.tolerates, noun.one, noun.many);
   const sentence = `everything can be restored, and any ${lost} may be lost.`;
+  const weakest = facts.weakest.length === 0 ? [] : [`Least safe: ${snapshotsNamed(facts.weakest)}.`];
   if (facts.wanted !== null && facts.tolerates < facts.wanted)
-    return { verdict: 'Thin', sentence, reasons, nextStep: repair };
+    return { verdict: 'Thin', sentence, reasons: [...reasons, ...weakest], nextStep: repair };
   if (facts.pendingCount > 0) {
     return {
       verdict: 'Waiting',

@@ -10,6 +10,7 @@ import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNe
 import { prepareRead, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
 import { allSnapshots, type FoundSnapshot } from './snapshots.ts';
+import { spreadInForce } from './spread-in-force.ts';
 import type { StatusResult } from './types.ts';
 
 /** How a snapshot stands, and what it needs; undefined for one that waits. */
@@ -36,6 +37,7 @@ export async function status(session: Session): Promise<StatusResult> {
   const tolerates = least(all.map((pack) => pack.tolerates));
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
   const waitingBytes = await session.queue.usedBytes();
+  const inForce = spreadInForce(session);
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     ...counts,
     away: away.map(({ keeper }) => keeper),
@@ -44,7 +46,9 @@ export async function status(session: Session): Promise<StatusResult> {
     notRestorableNow: published.filter(({ shown }) => !shown.restorable).length,
     lost: published.filter((snapshot) => snapshot.lost).length,
     tolerates,
-    wanted: least(all.map((pack) => pack.place.spread.n - pack.place.spread.k)),
+    wanted: least(all.map((pack) => pack.rows - pack.place.spread.k)),
+    weakest: weakestOf(published.map(({ shown }) => shown)),
+    inForce: inForce.n - inForce.k,
     shardsMissing: all.reduce((sum, pack) => sum + pack.missing.length, 0),
   });
   const survivesHomeLoss = published.length > 0 && offsite !== null;
@@ -77,6 +81,21 @@ export async function status(session: Session): Promise<StatusResult> {
     waitingPacks: session.queue.size,
     waitingBytes,
   };
+}
+
+/** Published snapshots that survive less than some other does, in words: `3f9a1c22 of 2026-11-22`. */
+function weakestOf(snapshots: readonly SnapshotHealth['shown'][]): string[] {
+  const grade = ({ restorable, tolerates }: SnapshotHealth['shown']): number =>
+    restorable ? (tolerates ?? 0) : -1;
+  const worst = Math.min(...snapshots.map(grade));
+  const weakest = snapshots.filter((snapshot) => grade(snapshot) === worst);
+  if (weakest.length === snapshots.length) return [];
+  return weakest.map(({ id, timeNs }) => {
+    const date = new Date(Number(timeNs / 1_000_000n));
+    return Number.isNaN(date.getTime())
+      ? id.slice(0, 8)
+      : `${id.slice(0, 8)} of ${date.toISOString().slice(0, 10)}`;
+  });
 }
 
 function homeReasons(published: number, survives: boolean): string[] {
