@@ -53,12 +53,16 @@ async function show(context: Context, made: InviteMade, files: Files, qr: boolea
   const addresses = await addressesIn(made.text);
   const { out = null, page = null } = files;
   output.document({ invite: made.text, file: out, page, addresses, ...inviteJson(made) });
-  if (qr && !output.json) {
-    const { qrOfLine } = await import('../qr.ts');
-    output.print(
-      ...qrOfLine(made.text, 'invite', { color: process.stdout.isTTY }).replace(/\n$/, '').split('\n'),
-    );
-  } else if (out === null && page === null) output.print(made.text);
+  const code =
+    qr && !output.json
+      ? (await import('../qr.ts')).qrForTerminal(made.text, 'invite', process.stdout)
+      : undefined;
+  if (code !== undefined && code.tooWide === undefined) output.print(...code.lines);
+  else if (out === null && page === null) output.print(made.text);
+  if (code?.tooWide !== undefined && page === null) {
+    const instead = out === null ? ' Above is the line instead; it is good as it stands.' : '';
+    output.note(`${code.tooWide}; or have the picture on a page: kith invite --page FILE.html.${instead}`);
+  }
   for (const path of [out, page]) if (path !== null) output.say(`Your invite is in ${shown(path)}.`);
   output.note(
     `Good for one person, until ${localTime(BigInt(made.expiresMs) * 1_000_000n)}, with ${formatSize(made.quotaBytes)} of room here. ` +

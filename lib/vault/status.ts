@@ -1,5 +1,6 @@
 import { idKey } from '../base/bytes.ts';
-import { countOf, formatSize } from '../base/units.ts';
+import { countOf, formatSize, listOf } from '../base/units.ts';
+import { saysNotOurs } from '../base/refusals.ts';
 import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
 import { friendInfos } from './friend-info.ts';
@@ -56,6 +57,7 @@ export async function status(session: Session): Promise<StatusResult> {
     verdict,
     sentence,
     reasons: [
+      ...notOursReasons(friends),
       ...reasons,
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes, counts),
@@ -96,6 +98,17 @@ function weakestOf(snapshots: readonly SnapshotHealth['shown'][]): string[] {
       ? id.slice(0, 8)
       : `${id.slice(0, 8)} of ${date.toISOString().slice(0, 10)}`;
   });
+}
+
+/** Friends who take this computer for none of ours any more: whoever revoked it may not have reached it. */
+function notOursReasons(friends: StatusResult['friends']): string[] {
+  const names = friends
+    .filter(({ reason }) => reason !== null && saysNotOurs(reason))
+    .map(({ name }) => `"${name}"`);
+  if (names.length === 0) return [];
+  return [
+    `${listOf(names, 'and')} no longer ${names.length === 1 ? 'takes' : 'take'} this computer for one of yours: it was probably revoked. On another computer of yours, kith device list says whether it was.`,
+  ];
 }
 
 function homeReasons(published: number, survives: boolean): string[] {

@@ -1,0 +1,8 @@
+/** What the other side is told as its session ends since it is no device of a friend, or no longer. */
+export const notOneOfIts = 'the card does not show that this device belongs to its identity';
+export const notWanted = 'this device is not wanted here any longer';
+
+/** True for words of `Presence.trouble` by which a friend takes this device for none of its identity's. */
+export function saysNotOurs(trouble: string): boolean {
+  return trouble.includes(notOneOfIts) || trouble.includes(notWanted);
+}
