@@ -69,11 +69,16 @@ async function show(context: Context, made: InviteMade, files: Files, qr: boolea
       'Whoever has it can use it: send it by a way that only your friend reads.',
   );
   output.note('Your friend types: kith accept, and the invite behind it.');
-  if (addresses === 0) {
+  const { invite } = await openInvite(made.text);
+  const { meetingPoints, publicDht } = invite.hints;
+  if (addresses === 0 && meetingPoints.length === 0 && !publicDht) {
     output.note(
-      'No address is in it yet: nobody can answer it before kith is up here. Better make it after: kith up --detach',
+      'It says nowhere where this computer is, since kith is not up here: your friend can accept it, and will find you only through a friend of both. ' +
+        `Better make another: kith up --detach, then kith invite; and take this one back: kith invite withdraw ${made.id.slice(0, 8)}`,
     );
+    return;
   }
+  await noteIfDown(context);
 }
 
 /** KithError `failed` where no daemon runs: nobody could come while we wait. */
@@ -111,7 +116,6 @@ async function make(context: Context, args: Args): Promise<void> {
     const made = await vault.invite(options);
     await writeFiles(vault, made, { out, page });
     await show(context, made, { out, page }, args.flag('qr'));
-    await noteIfDown(context);
     if (!args.flag('wait')) return;
     output.note('Waiting until somebody has accepted. Ctrl-C ends the waiting; the invite stays good.');
     const ended = await vault.inviteWait(made.id, { signal });

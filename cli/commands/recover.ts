@@ -41,6 +41,17 @@ function foundLines(summary: RecoverSummary): string[] {
   return lines;
 }
 
+/** What was lost is trusted until somebody says otherwise. */
+function lostLines(names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const [only] = names;
+  const which = names.length === 1 && only !== undefined ? shown(only) : 'NAME';
+  return [
+    `${names.map((name) => `"${shown(name)}"`).join(', ')} still ${names.length === 1 ? 'counts' : 'count'} as yours (kith device list). If that is the computer you lost: kith device revoke ${which} --phrase-file FILE`,
+    'Until then whoever has it reads what you back up from now on, and can write in your name.',
+  ];
+}
+
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
   const cards: string[] = [];
@@ -73,12 +84,14 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     drives_away: summary.drivesAway,
     friends_found: summary.friendsFound,
     friends_away: summary.friendsAway,
+    other_devices: summary.otherDevices,
   });
   output.print(
     `Welcome back, "${shown(summary.name)}". Your identity is here again, with ${countOf(summary.snapshots, 'snapshot')}.`,
   );
   output.say(...foundLines(summary));
   if (summary.latest !== null) output.say('Next: kith restore latest --target DIR');
+  output.say(...lostLines(summary.otherDevices));
   return undefined;
 }
 

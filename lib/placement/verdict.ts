@@ -51,8 +51,8 @@ function reconnect(away: readonly NamedHolder[]): string {
 /** More places to put a backup. */
 function addHolders(facts: VaultFacts): string {
   return facts.drives > 0 && facts.friends === 0
-    ? 'kith drive add PATH, or kith friend add CARD'
-    : 'kith friend add CARD, or kith drive add PATH';
+    ? 'kith drive add PATH, or kith invite (a friend)'
+    : 'kith invite (a friend), or kith drive add PATH';
 }
 
 /** Snapshots that a sentence names; of more it says how many. */

@@ -76,7 +76,7 @@ class BackupRun {
     if (session.holders().length === 0) {
       throw new KithError(
         'no-holders',
-        'there is nowhere to put a backup yet. Add a friend: kith friend add CARD; or a disk: kith drive add PATH',
+        'there is nowhere to put a backup yet. Add a friend: kith invite; or a disk: kith drive add PATH',
       );
     }
     warnOfLinks(this.#options.paths, this.#onProblem);

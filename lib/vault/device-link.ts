@@ -18,6 +18,7 @@ import { deviceNameKey } from './device-names.ts';
 import { findDevice } from './devices.ts';
 import { exchangeWithAll } from './exchange.ts';
 import type { LinkDoor, NewcomerDevice } from './link-door.ts';
+import { knowDevice } from './new-devices.ts';
 import { ownCardOf } from './own-card.ts';
 import type { Session } from './session.ts';
 import type { DeviceInfo, LinkBegun, LinkCame, LinkFinish, LinkOptions } from './types.ts';
@@ -136,6 +137,8 @@ export async function linkFinish(session: Session, id: string, { phrase }: LinkF
       keyRecord: grown.keyRecord,
       segments: segmentsOf(session),
     });
+    // First, since the change tells all who listen.
+    await knowDevice(session, toHex(newcomer.deviceId));
     await session.changeKeyRecord((device, keyRecord) =>
       growKeyRecord(device, keyRecord, { certificates: [certificate] }),
     );

@@ -33,7 +33,10 @@ async function linkHome(desktop: RunningHome, fixture: VaultFixture, home: strin
   assert.equal(came.name, home);
   assert.deepEqual(shown, [came.words]);
   assert.equal(came.words.split(' ').length, 5);
+  await vault.status();
   const device = await vault.deviceLinkFinish(id, { phrase });
+  const { reasons } = await vault.status();
+  assert.ok(!reasons.some((reason) => reason.includes('new device')), 'nobody is warned of what they did');
   assert.equal(device.id, came.deviceId);
   assert.equal(device.name, home, 'the name is known at once');
   return await joined;

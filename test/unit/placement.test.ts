@@ -235,7 +235,7 @@ const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp 
     'nobody at all',
     { drives: 0, friends: 0, snapshotCount: 0, tolerates: null, wanted: null },
     'Waiting',
-    /^kith friend add CARD, or kith drive add PATH$/,
+    /^kith invite \(a friend\), or kith drive add PATH$/,
   ],
   ['no loss may happen', { tolerates: 0, shardsMissing: 8 }, 'At risk', /kith repair/],
   [

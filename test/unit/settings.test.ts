@@ -67,8 +67,15 @@ const wrong: Readonly<Record<string, RegExp>> = {
   'free.floor = "-1"': /free\.floor/,
   'repair.grace = "soon"': /repair\.grace.*soon/,
   'audit.interval = 5': /audit\.interval/,
-  'spread = ': /kith\.toml/,
-  'spread = "3/5"\nspread = "2/3"': /kith\.toml/,
+  'spread = ': /kith\.toml, line 1: the value must stand in quotation marks/,
+  'spread = 2/3': /kith\.toml, line 1: the value must stand in quotation marks\.\n {2}spread = 2\/3\n/,
+  'spread = “3/5”': /line 1: the quotation marks must be plain ones/,
+  '# mine\nspread "3/5"': /line 2: there must be = between/,
+  'spread = "3/5': /line 1: a quotation mark " is missing.* such as: spread = "3\/5"/s,
+  '# mine\n\nspread = "5/3"': /kith\.toml, line 3: spread: /,
+  '[limits]\nupload = "x"': /line 2: limits\.upload/,
+  'spread = "3/5"\nspread = "2/3"': /line 2: it sets something that the lines above have set already/,
+  'a = \u001b': /^[^\u001b]*$/,
 };
 
 for (const [text, message] of Object.entries(wrong)) {
@@ -78,6 +85,7 @@ for (const [text, message] of Object.entries(wrong)) {
       assert.equal(error.code, 'usage');
       assert.match(error.message, message);
       assert.match(error.message, /kith\.toml/);
+      assert.doesNotMatch(error.message, /TOML document/);
       return true;
     });
   });
