@@ -64,6 +64,10 @@ async function show(context: Context, made: InviteMade, files: Files, qr: boolea
     output.note(`${code.tooWide}; or have the picture on a page: kith invite --page FILE.html.${instead}`);
   }
   for (const path of [out, page]) if (path !== null) output.say(`Your invite is in ${shown(path)}.`);
+  if (page !== null)
+    output.note(
+      'The page tells your friend to ask you for kith itself: send them its folder, or a link to it, as well.',
+    );
   output.note(
     `Good for one person, until ${localTime(BigInt(made.expiresMs) * 1_000_000n)}, with ${formatSize(made.quotaBytes)} of room here. ` +
       'Whoever has it can use it: send it by a way that only your friend reads.',
