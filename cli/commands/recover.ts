@@ -42,12 +42,15 @@ function foundLines(summary: RecoverSummary): string[] {
 }
 
 /** What was lost is trusted until somebody says otherwise. */
-function lostLines(names: readonly string[]): string[] {
-  if (names.length === 0) return [];
-  const [only] = names;
-  const which = names.length === 1 && only !== undefined ? shown(only) : 'NAME';
+function lostLines(devices: RecoverSummary['otherDevices']): string[] {
+  const [only] = devices;
+  if (only === undefined) return [];
+  const one = devices.length === 1;
+  const names = devices.map(({ id, name }) => `"${shown(name)}" (${id.slice(0, 8)})`).join(', ');
+  // By its id: the new computer may well be called as the lost one is.
+  const which = one ? only.id.slice(0, 8) : 'ID';
   return [
-    `${names.map((name) => `"${shown(name)}"`).join(', ')} still ${names.length === 1 ? 'counts' : 'count'} as yours (kith device list). If that is the computer you lost: kith device revoke ${which} --phrase-file FILE`,
+    `${names} still ${one ? 'counts' : 'count'} as yours. If ${one ? 'that' : 'one of them'} is the computer you lost: kith device revoke ${which} --phrase-file FILE`,
     'Until then whoever has it reads what you back up from now on, and can write in your name.',
   ];
 }

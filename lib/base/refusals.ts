@@ -2,7 +2,10 @@
 export const notOneOfIts = 'the card does not show that this device belongs to its identity';
 export const notWanted = 'this device is not wanted here any longer';
 
-/** True for words of `Presence.trouble` by which a friend takes this device for none of its identity's. */
+/**
+ * True for words of `Presence.trouble` by which a friend knows our identity and takes this device for none of its. (`notWanted` may as well mean
+ * that the friendship has ended.)
+ */
 export function saysNotOurs(trouble: string): boolean {
-  return trouble.includes(notOneOfIts) || trouble.includes(notWanted);
+  return trouble.includes(notOneOfIts);
 }

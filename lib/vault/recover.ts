@@ -285,7 +285,7 @@ class Recovery {
         friendsAway: names('friend', false),
         otherDevices: (await deviceList(session))
           .filter(({ isThis, revokedNs }) => !isThis && revokedNs === null)
-          .map(({ name }) => name),
+          .map(({ id, name }) => ({ id, name })),
       };
     });
   }

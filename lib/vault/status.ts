@@ -39,6 +39,7 @@ export async function status(session: Session): Promise<StatusResult> {
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
   const waitingBytes = await session.queue.usedBytes();
   const inForce = spreadInForce(session);
+  const disowning = whoDisowns(friends);
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     ...counts,
     away: away.map(({ keeper }) => keeper),
@@ -57,7 +58,7 @@ export async function status(session: Session): Promise<StatusResult> {
     verdict,
     sentence,
     reasons: [
-      ...notOursReasons(friends),
+      ...disownedReasons(disowning),
       ...reasons,
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes, counts),
@@ -66,7 +67,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...(await newsOf(session)),
       ...(await newDevices(session)),
     ],
-    nextStep,
+    nextStep: disowning.length > 0 ? disownedStep : nextStep,
     lastComplete:
       found.filter(({ pending, snapshot }) => !pending && !snapshot.partial).at(-1)?.snapshot.timeNs ?? null,
     lastDrill: null,
@@ -100,16 +101,23 @@ function weakestOf(snapshots: readonly SnapshotHealth['shown'][]): string[] {
   });
 }
 
-/** Friends who take this computer for none of ours any more: whoever revoked it may not have reached it. */
-function notOursReasons(friends: StatusResult['friends']): string[] {
-  const names = friends
+/** Names of friends who take this computer for none of ours any more: whoever revoked it may not have reached it. */
+function whoDisowns(friends: StatusResult['friends']): string[] {
+  return friends
     .filter(({ reason }) => reason !== null && saysNotOurs(reason))
     .map(({ name }) => `"${name}"`);
+}
+
+function disownedReasons(names: readonly string[]): string[] {
   if (names.length === 0) return [];
+  const take = names.length === 1 ? 'takes' : 'take';
   return [
-    `${listOf(names, 'and')} no longer ${names.length === 1 ? 'takes' : 'take'} this computer for one of yours: it was probably revoked. On another computer of yours, kith device list says whether it was.`,
+    `${listOf(names, 'and')} no longer ${take} this computer for one of yours: it was probably revoked.`,
   ];
 }
+
+const disownedStep =
+  'kith device list, on another computer of yours, says whether it was. Then make this one anew: kith device link there, and here kith --home NEW-FOLDER device join LINK';
 
 function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];

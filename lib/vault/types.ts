@@ -504,8 +504,8 @@ export interface RecoverSummary {
   readonly drivesAway: readonly string[];
   readonly friendsFound: readonly string[];
   readonly friendsAway: readonly string[];
-  /** Names of the identity's other computers that are trusted still: the one that was lost is among them. */
-  readonly otherDevices: readonly string[];
+  /** The identity's other computers that are trusted still: the one that was lost is among them. */
+  readonly otherDevices: readonly Pick<DeviceInfo, 'id' | 'name'>[];
 }
 
 /**
