@@ -2,6 +2,9 @@
 export const notOneOfIts = 'the card does not show that this device belongs to its identity';
 export const notWanted = 'this device is not wanted here any longer';
 
+/** Why a friend who is connected holds nothing for us: a meeting point, or one who doesn't grant the store. */
+export const noRoomHere = 'it gives no room here (yet)';
+
 /**
  * True for words of `Presence.trouble` by which a friend knows our identity and takes this device for none of its. (`notWanted` may as well mean
  * that the friendship has ended.)

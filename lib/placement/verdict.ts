@@ -1,9 +1,15 @@
 import { countOf, listOf } from '../base/units.ts';
 import { allHolders, holderNoun, type HolderCounts, type NamedHolder } from './words.ts';
 
+/** A holder that can't be used now. */
+export interface AwayHolder extends NamedHolder {
+  /** True for a friend who is online and keeps nothing for us: asking them to come online would be of no use. */
+  readonly withoutRoom?: boolean;
+}
+
 /** What a verdict is made from. */
 export interface VaultFacts extends HolderCounts {
-  readonly away: readonly NamedHolder[];
+  readonly away: readonly AwayHolder[];
   /** Published snapshots. */
   readonly snapshotCount: number;
   readonly pendingCount: number;
@@ -28,12 +34,14 @@ export interface VerdictInWords {
   readonly nextStep: string | null;
 }
 
-function namesOf(away: readonly NamedHolder[], kind: NamedHolder['kind']): string[] {
-  return away.filter((holder) => holder.kind === kind).map(({ name }) => name);
+function namesOf(away: readonly AwayHolder[], kind: NamedHolder['kind'], withoutRoom = false): string[] {
+  return away
+    .filter((holder) => holder.kind === kind && (holder.withoutRoom === true) === withoutRoom)
+    .map(({ name }) => name);
 }
 
 /** What to do about holders that are away. */
-function reconnect(away: readonly NamedHolder[]): string {
+function reconnect(away: readonly AwayHolder[]): string {
   const drives = namesOf(away, 'drive');
   const friends = namesOf(away, 'friend');
   const steps: string[] = [];
@@ -41,9 +49,13 @@ function reconnect(away: readonly NamedHolder[]): string {
   if (friends.length > 0) {
     steps.push(`ask ${listOf(friends, 'and')} to run kith up (kith friend ping NAME says more)`);
   }
+  const roomless = namesOf(away, 'friend', true);
+  if (roomless.length > 0) {
+    steps.push(`ask ${listOf(roomless, 'and')} for room: they type kith friend set NAME --allow store`);
+  }
   const remove = [
     ...(drives.length > 0 ? ['kith drive remove NAME'] : []),
-    ...(friends.length > 0 ? ['kith friend remove NAME'] : []),
+    ...(friends.length + roomless.length > 0 ? ['kith friend remove NAME'] : []),
   ];
   return `${steps.join('; ')}; for one that is gone for good: ${listOf(remove, 'or')}, then kith repair`;
 }
@@ -74,14 +86,18 @@ function secondPlace(facts: VaultFacts): string {
   return `${addHolders(facts)}, then kith repair: it puts a second copy there`;
 }
 
-function awayReasons(away: readonly NamedHolder[]): string[] {
+function awayReasons(away: readonly AwayHolder[]): string[] {
   const drives = namesOf(away, 'drive');
   const friends = namesOf(away, 'friend');
+  const roomless = namesOf(away, 'friend', true);
   const are = (names: readonly string[]): string =>
     `${listOf(names, 'and')} ${names.length === 1 ? 'is' : 'are'}`;
   return [
     ...(drives.length > 0 ? [`${are(drives)} not connected.`] : []),
     ...(friends.length > 0 ? [`${are(friends)} not online.`] : []),
+    ...(roomless.length > 0
+      ? [`${are(roomless)} online, and ${roomless.length === 1 ? 'gives' : 'give'} no room here.`]
+      : []),
   ];
 }
 

@@ -1,6 +1,6 @@
 import { idKey } from '../base/bytes.ts';
 import { countOf, formatSize, listOf } from '../base/units.ts';
-import { saysNotOurs } from '../base/refusals.ts';
+import { noRoomHere, saysNotOurs } from '../base/refusals.ts';
 import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
 import { friendInfos } from './friend-info.ts';
@@ -42,7 +42,11 @@ export async function status(session: Session): Promise<StatusResult> {
   const disowning = whoDisowns(friends);
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     ...counts,
-    away: away.map(({ keeper }) => keeper),
+    away: away.map(({ keeper, reason }) => ({
+      kind: keeper.kind,
+      name: keeper.name,
+      withoutRoom: reason.includes(noRoomHere),
+    })),
     snapshotCount: published.length,
     pendingCount: snapshots.length - published.length,
     notRestorableNow: published.filter(({ shown }) => !shown.restorable).length,

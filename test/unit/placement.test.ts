@@ -232,6 +232,12 @@ const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp 
     /ask anna and ben to run kith up.*kith friend remove/,
   ],
   [
+    'a friend without room',
+    { tolerates: 1, friends: 3, away: [{ kind: 'friend', name: 'anna', withoutRoom: true }] },
+    'Thin',
+    /^ask anna for room: they type kith friend set NAME --allow store/,
+  ],
+  [
     'nobody at all',
     { drives: 0, friends: 0, snapshotCount: 0, tolerates: null, wanted: null },
     'Waiting',
