@@ -48,6 +48,7 @@ const friendOptions = {
   uploadLimit: count,
   downloadLimit: count,
   visibility: oneOf(...visibilities),
+  wordsMatch: flag,
 };
 
 const force = optional(fields({ force: flag }));

@@ -1,5 +1,6 @@
-import { KithError } from '../base/errors.ts';
+import { isKithError, KithError } from '../base/errors.ts';
 import { openDirectTransport } from '../net/direct-transport.ts';
+import type { PingStep } from '../net/dial-steps.ts';
 import type { Link } from '../net/link.ts';
 import { linkKeys } from '../trust/link-keys.ts';
 import type { DialLink, JoinConnection } from '../vault/join.ts';
@@ -14,20 +15,41 @@ const silentMsMax: number = 15 * 60 * 1000;
 /** Over TCP, with the link's guest key, to whoever has its host key. */
 export const dialLink: DialLink = async (link, signal) => {
   const { host, guest } = linkKeys(link.seed);
+  const steps: PingStep[] = [];
   const transport = await openDirectTransport({
     keyPair: guest,
     admits: () => false,
     onLink: (incoming) => void incoming.close(),
   });
   try {
-    const target = { remoteKey: host.publicKey, endpoints: link.endpoints, keyPair: guest };
+    const onStep = (step: PingStep): void => void steps.push(step);
+    const target = { remoteKey: host.publicKey, endpoints: link.endpoints, keyPair: guest, onStep };
     const connected = await transport.dial(target, signal ?? new AbortController().signal);
     return connectionOf(connected, () => transport.close(), signal);
   } catch (error) {
     await transport.close();
-    throw error;
+    throw isKithError(error, 'peer-refused', 'peer-unreachable') ? explained(error, steps) : error;
   }
 };
+
+/** What a dial in vain means for whoever typed the link. */
+function explained({ code, details, message }: KithError, steps: readonly PingStep[]): KithError {
+  const cause = new KithError(code, message, { details });
+  const again =
+    'On the other computer, kith device link --phrase-file FILE makes a new link: it waits while that command runs.';
+  // Somebody is there, and waits for nobody, or for another link.
+  if (steps.some(({ trouble }) => trouble === 'refused' || trouble === 'closed')) {
+    const words = 'this link is of no use any more: it was used, has expired, or kith device link was ended.';
+    return new KithError(code, `${words} ${again}`, { details, cause });
+  }
+  const where = steps.length === 0 ? '' : ` at ${steps.map(({ address }) => address).join(', ')}`;
+  return new KithError(
+    code,
+    `the other computer can't be reached${where}. Is it on, with kith device link still waiting, and in the same network as this one? ` +
+      `Then a firewall may be between the two: kith device link --listen HOST:PORT waits at a port of your choice. ${again}`,
+    { details, cause },
+  );
+}
 
 function connectionOf(link: Link, closeAll: () => Promise<void>, signal?: AbortSignal): JoinConnection {
   const channel = new JoinChannel(link);

@@ -1,6 +1,7 @@
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
+import { noRoomHere } from '../base/refusals.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import { decodeCard, encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
@@ -294,7 +295,7 @@ export class PeerLinks {
     const identity = identityOf(friend.id);
     const whyAway = (): string => {
       const { online, trouble } = this.presence(friend.id);
-      return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
+      return online ? noRoomHere : (trouble ?? 'not online');
     };
     const known = new Map<string, FriendDevice>();
     const deviceOf = (deviceId: Uint8Array): FriendDevice => {

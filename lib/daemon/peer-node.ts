@@ -200,6 +200,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     node = new KithNode(session, options, plugins, limits, note);
     node.#note = note;
     if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
+    session.onRevoked = (error) => note('error', 'device-revoked', error.message);
     session.onNewDevices = (ids) => {
       for (const id of ids)
         note('warn', 'device-added', `a new device (${id.slice(0, 8)}) was added to your identity`);

@@ -1,5 +1,6 @@
 import { equalBytes, idKey } from '../base/bytes.ts';
 import type { KithError } from '../base/errors.ts';
+import { notWanted } from '../base/refusals.ts';
 import type { Admission } from './directory.ts';
 import { linkCountMax, spareSession } from './link-room.ts';
 import type { Link } from './link.ts';
@@ -95,7 +96,7 @@ export class SessionTable {
           ? directory.admit(link.remoteKey) !== undefined
           : directory.owns(peer.identity, peer.deviceId);
       if (stays) session.regrant();
-      else session.end('refused', 'this device is not wanted here any longer');
+      else session.end('refused', notWanted);
     }
   }
 

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
+import { notOneOfIts } from '../base/refusals.ts';
 import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
@@ -300,7 +301,7 @@ export class Session {
         throw new KithError('not-authentic', 'the card is of another identity');
       }
       if (await this.#learn(identity, hello)) return identity;
-      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+      throw new KithError('peer-refused', notOneOfIts);
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
@@ -326,7 +327,7 @@ export class Session {
     if (identity === undefined) throw new KithError('peer-refused', 'no invites are answered here');
     // Who is told yes again may come from another device than the first time.
     if (!(await this.#learn(identity, hello))) {
-      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+      throw new KithError('peer-refused', notOneOfIts);
     }
     this.greet();
     return identity;

@@ -11,6 +11,7 @@ import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
 import { beginEpoch } from '../trust/own-key-record.ts';
 import { withVisibility } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
+import { noteCompared } from './compared-words.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
 import { limitsAfter } from './friend-rates.ts';
@@ -182,6 +183,7 @@ export async function friendSet(
 ): Promise<FriendInfo> {
   await exchangeWithAll(session);
   const friend = findFriend(session, nameOrId);
+  if (options.wordsMatch === true) await noteCompared(session, friend.id);
   const after = withOptions(session, friend.record, options);
   if (sameRecord(friend.record, after)) return await friendInfo(session, friend);
   return await changeFriend(session, friend.record.identity, (before) =>

@@ -76,18 +76,25 @@ export function vaultOf(session: Session): VaultApi {
 
 /** The owner's use cases over one session. Each loads its code when it is first called: a command starts sooner. */
 class Vault implements VaultApi {
-  readonly #session: Session;
+  readonly #opened: Session;
 
   constructor(session: Session) {
-    this.#session = session;
+    this.#opened = session;
+  }
+
+  /** KithError `device-revoked` once that is known: what it says of the vault would be of yesterday, and no advice would help. */
+  get #session(): Session {
+    const { isRevoked, logs } = this.#opened;
+    if (isRevoked && logs.stop !== undefined) throw logs.stop;
+    return this.#opened;
   }
 
   get id(): string {
-    return this.#session.id;
+    return this.#opened.id;
   }
 
   get name(): string {
-    return this.#session.name;
+    return this.#opened.name;
   }
 
   async driveAdd(options: DriveOptions): Promise<DriveInfo> {
@@ -203,7 +210,7 @@ class Vault implements VaultApi {
 
   async deviceLinkCancel(id: string): Promise<void> {
     const { linkCancel } = await import('./device-link.ts');
-    await linkCancel(this.#session, id);
+    await linkCancel(this.#opened, id);
   }
 
   async deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
@@ -283,6 +290,6 @@ class Vault implements VaultApi {
   }
 
   async close(): Promise<void> {
-    await this.#session.close();
+    await this.#opened.close();
   }
 }

@@ -8,6 +8,7 @@ import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
 import { pluginNames } from '../plugins/plugin-names.ts';
+import { parseKithToml, tomlBytesMax } from './kith-toml.ts';
 import { checkOnOrOff, meetingPointsOf } from './net-settings.ts';
 import type { ConfigEntry, Problem } from './types.ts';
 
@@ -132,20 +133,6 @@ const rules: Readonly<Record<string, SettingRule>> = {
   },
 };
 
-/** kith.toml at most: it holds a few dozen lines. */
-const tomlBytesMax = 256 * 1024;
-
-function flatten(value: unknown, prefix: string, into: Map<string, string>): void {
-  if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
-    for (const [key, inner] of Object.entries(value))
-      flatten(inner, prefix === '' ? key : `${prefix}.${key}`, into);
-  } else if (Array.isArray(value)) {
-    into.set(prefix, value.map(String).join(','));
-  } else {
-    into.set(prefix, String(value));
-  }
-}
-
 /** The settings in force: kith.toml wins over what `config set` wrote to the catalog, which wins over the defaults. */
 export class Settings {
   readonly #state: CatalogState;
@@ -175,18 +162,14 @@ export class Settings {
   ): Promise<Settings> {
     const path = join(home, 'kith.toml');
     const bytes = await disk.readWhole(path, tomlBytesMax);
-    const toml = new Map<string, string>();
-    if (bytes !== undefined) {
-      const text = textOf(bytes);
-      if (text === undefined) throw new KithError('usage', `${path} is not UTF-8 text`);
-      try {
-        const { parse } = await import('smol-toml');
-        flatten(parse(text), '', toml);
-      } catch (cause) {
-        throw new KithError('usage', `${path}: ${messageOf(cause)}`, { cause });
-      }
-      for (const [key, value] of toml) checkLine(path, key, value);
+    if (bytes === undefined) return new Settings(state, new Map(), onProblem);
+    const text = textOf(bytes);
+    if (text === undefined) {
+      throw new KithError('usage', `${path} is not UTF-8 text. Save it as UTF-8, or take it away.`, {
+        details: { file: path },
+      });
     }
+    const toml = await parseKithToml(path, text, (key, value) => Settings.check(key, value));
     return new Settings(state, toml, onProblem);
   }
 
@@ -246,19 +229,13 @@ export class Settings {
   }
 }
 
-/** Checks one line of the user's own file; the message says where it stands. */
-function checkLine(path: string, key: string, value: string): void {
-  try {
-    Settings.check(key, value);
-  } catch (cause) {
-    throw new KithError('usage', `${path}: ${key}: ${messageOf(cause)}`, { cause });
-  }
-}
-
 function ruleOf(key: string): SettingRule {
   const rule = rules[key];
   if (rule === undefined || !Object.hasOwn(rules, key)) {
-    throw new KithError('usage', `there is no setting "${key}". \`kith config get\` lists them.`);
+    throw new KithError(
+      'usage',
+      `there is no setting "${key}". There are: ${Object.keys(rules).join(', ')}.`,
+    );
   }
   return rule;
 }

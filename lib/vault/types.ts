@@ -360,6 +360,8 @@ export interface FriendOptions {
   readonly downloadLimit?: number;
   /** Whether this friend may find me through others (`yes`), only tell them of me (`introduce`), or neither (`no`). */
   readonly visibility?: Visibility;
+  /** True: the safety words were compared, and are the same on both sides. */
+  readonly wordsMatch?: boolean;
 }
 
 export interface PingResult {
@@ -502,6 +504,8 @@ export interface RecoverSummary {
   readonly drivesAway: readonly string[];
   readonly friendsFound: readonly string[];
   readonly friendsAway: readonly string[];
+  /** The identity's other computers that are trusted still: the one that was lost is among them. */
+  readonly otherDevices: readonly Pick<DeviceInfo, 'id' | 'name'>[];
 }
 
 /**

@@ -33,8 +33,12 @@ async function linkHome(desktop: RunningHome, fixture: VaultFixture, home: strin
   assert.equal(came.name, home);
   assert.deepEqual(shown, [came.words]);
   assert.equal(came.words.split(' ').length, 5);
+  await vault.status();
   const device = await vault.deviceLinkFinish(id, { phrase });
+  const { reasons } = await vault.status();
+  assert.ok(!reasons.some((reason) => reason.includes('new device')), 'nobody is warned of what they did');
   assert.equal(device.id, came.deviceId);
+  assert.equal(device.name, home, 'the name is known at once');
   return await joined;
 }
 
@@ -75,9 +79,10 @@ test('a link lets one in, once, and nobody after it expired or was called off', 
   );
   await vault.deviceLinkCancel(second.id);
   assert.equal((await failure(vault.deviceLinkWait(second.id))).code, 'failed');
-  assert.ok(
-    ['peer-unreachable', 'peer-refused'].includes((await failure(joining(fixture, 'a', second.link))).code),
-  );
+  const spent = await failure(joining(fixture, 'a', second.link));
+  assert.ok(['peer-unreachable', 'peer-refused'].includes(spent.code));
+  assert.match(spent.message, /^this link is of no use any more.* kith device link --phrase-file/);
+  assert.doesNotMatch(spent.message, /ECONN/);
   const late = { ...decodeLinkText(first.link), expiresNs: 0n };
   assert.equal((await failure(joining(fixture, 'a', encodeLinkText(late)))).code, 'failed');
   assert.equal(

@@ -50,6 +50,9 @@ test('an invite makes both sides friends in one step, with the room that each gi
   assert.deepEqual(benThere.allow, ['cards', 'store']);
   const news = (await anna.vault.status()).reasons.find((reason) => reason.includes('accepted your invite'));
   assert.ok(news?.includes('benjamin') === true && news.includes(used.safetyWords ?? '-'), news);
+  assert.ok(news.endsWith('If so: kith friend set benjamin --words-match'), news);
+  await anna.vault.friendSet('benjamin', { wordsMatch: true });
+  assert.ok(!(await anna.vault.status()).reasons.some((reason) => reason.includes('accepted your invite')));
   assert.deepEqual(anna.notes, ['invite-used: benjamin has accepted an invite']);
   // In step with the book: nothing is left of the invite here.
   const { extensions = [] } = ben.session.state.friend(idOf(anna)) ?? {};

@@ -47,6 +47,13 @@ test('a revocation ends the session, and the device that was revoked stops', asy
   const id = toHex(laptop.session.device.deviceId);
   await desktop.vault.deviceRevoke(id, { phrase: fixture.phrase });
   await eventually('the end of the session', () => desktop.node.ownDevicesOnline().length === 0);
+  // What reads says so as well, while it runs.
+  const { vault } = laptop;
+  for (const ask of [() => vault.status(), () => vault.snapshots(), () => vault.friendList()]) {
+    const said = await failure(ask());
+    assert.equal(said.code, 'device-revoked');
+    assert.match(said.message, /^this computer was revoked on .*kith --home NEW-FOLDER device join LINK/);
+  }
   const error = await failure(laptop.vault.configSet('repair.grace', '1h'));
   assert.equal(error.code, 'device-revoked');
   assert.equal(desktop.session.state.setting('repair.grace'), undefined);
