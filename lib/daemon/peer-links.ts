@@ -8,7 +8,7 @@ import { cardEntries } from '../net/card-entries.ts';
 import { EndpointHints } from '../net/endpoint-hints.ts';
 import type { LanDiscovery } from '../net/lan-discovery.ts';
 import type { KeyPair, Transport } from '../net/link.ts';
-import { Network } from '../net/network.ts';
+import { Network, type BrokenRule } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
 import { relayServiceName } from '../net/relay-codec.ts';
 import type { RelayLimits } from '../net/relay-hub.ts';
@@ -44,6 +44,8 @@ export interface PeerLinksOptions {
   readonly meetingPoints?: () => readonly HostPort[];
   /** A friend has refused the invite of theirs that is pending here. Must not throw. */
   readonly onInviteRefused?: (friendId: string, error: KithError) => void;
+  /** Somebody sent what no honest kith sends, and was let go. Must not throw. */
+  readonly onBroken?: (broken: BrokenRule) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
   readonly services: readonly Service[];
   /** What relaying for friends may cost; left out by a side that relays for nobody. */
@@ -134,6 +136,7 @@ export class PeerLinks {
       hints: this.#hints,
       onChange: () => this.#changed(),
       onInviteRefused: ({ identity }, error) => options.onInviteRefused?.(toHex(identity), error),
+      ...(options.onBroken !== undefined && { onBroken: options.onBroken }),
     });
   }
 

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { isLoopbackHost } from '../base/host-port.ts';
@@ -140,6 +140,14 @@ export class KithNode implements PeerNode, FriendNetwork {
       meetingPoints: () => pendingMeetingPoints(session),
       onInviteRefused: (friendId, error) => {
         this.#noted(inviteRefused(session, friendId, error));
+      },
+      onBroken: ({ identity, words, waitMs }) => {
+        const again = `It is listened to again in ${Math.ceil(waitMs / 1000)} s.`;
+        note(
+          'warn',
+          'peer-dropped',
+          `${this.#wordsFor(identity)} sent what no kith sends: ${words}. ${again}`,
+        );
       },
       // A command that works by itself only calls.
       services: [
@@ -405,6 +413,12 @@ export class KithNode implements PeerNode, FriendNetwork {
   uploadRate(): number | undefined {
     const { upload } = this.#limits.rates;
     return upload === 'auto' || upload === Number.POSITIVE_INFINITY ? undefined : upload;
+  }
+
+  #wordsFor(identity: Uint8Array | undefined): string {
+    if (identity === undefined) return 'Somebody new, with an invite or a phrase,';
+    if (equalBytes(identity, this.#session.device.vaultId)) return 'Another device of yours';
+    return this.#session.state.friend(identity)?.name ?? toHex(identity).slice(0, 16);
   }
 
   /** What the friends book asks; what is being written for it is waited for at the end. */
