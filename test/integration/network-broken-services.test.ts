@@ -2,11 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import type { OutgoingReply, Service } from '../../lib/net/service.ts';
-import {
-  deviceMethods,
-  deviceService,
-  deviceServiceName,
-} from '../../lib/services/device/device-service.ts';
+import { deviceMethods, deviceService, deviceServiceName } from '../../lib/services/device/device-service.ts';
 import { storeMethods, storeServiceName } from '../../lib/services/store/store-codec.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FriendPair } from '../support/friend-pair.ts';
