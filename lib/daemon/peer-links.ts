@@ -2,7 +2,7 @@ import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { decodeCard, encodeCard } from '../format/card.ts';
+import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
 import { EndpointHints } from '../net/endpoint-hints.ts';
@@ -21,7 +21,7 @@ import { FriendDevices, type FriendDevice } from '../services/store/friend-devic
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
-import { cardOfKeyRecord } from '../trust/card.ts';
+import { cardOfDevice, cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
@@ -495,18 +495,6 @@ export class PeerLinks {
     for (const id of this.#metered) if (!online.has(id)) this.#metered.delete(id);
     if (isFree) this.#options.onBulkFree?.();
   }
-}
-
-/** A card with nothing in it but one device, as it says of itself. */
-function cardOfDevice(card: Uint8Array, deviceId: Uint8Array): Uint8Array {
-  const whole = decodeCard(card);
-  return encodeCard({
-    ...whole,
-    certificates: whole.certificates.filter((each) => equalBytes(each.deviceId, deviceId)),
-    revocations: [],
-    addresses: whole.addresses.filter((each) => equalBytes(each.deviceId, deviceId)),
-    extensions: [],
-  });
 }
 
 function identityOf(id: string): Uint8Array {

@@ -116,7 +116,9 @@ export class KithNode implements PeerNode, FriendNetwork {
       session,
       letters: this.#cards.letters,
       isOnline: (id) => this.#links.presence(id).online,
+      learn: (identity, card) => this.#links.learn(identity, card),
       note,
+      onWork: (work) => this.#writing.add(work),
     });
     this.#ownDevices = new OwnDevices(session, (service, id) => this.#links.ownDevice(service, id));
     this.#links = new PeerLinks({
