@@ -76,7 +76,12 @@ export interface OpenLinksOptions {
   readonly alsoIPv6?: string;
   /** Whether friends in the local network are looked for. */
   readonly lan?: boolean;
+  /** Where nothing is listened on: the address of ours, or `0.0.0.0`, from which friends in the local network are asked where they are. */
+  readonly lanFrom?: string | undefined;
 }
+
+/** How long friends in the local network have to say where they are, and to be dialled: they send a packet a second at most. */
+const lanAnswerMs = 1_500;
 
 /** Friends' book, sessions and friends as holders, put together: what a daemon, a command by itself and a recovery share. */
 export class PeerLinks {
@@ -165,7 +170,9 @@ export class PeerLinks {
       ...(nameOf !== undefined && { nameOf }),
     });
     const { listening } = this.#transports;
-    if (lan && listening !== undefined) this.#startLan = () => this.#openLan(listening, dht);
+    const place = listening ?? { host: options.lanFrom ?? '', port: 0 };
+    const isAsked = listening === undefined ? options.lanFrom !== undefined : lan;
+    if (isAsked) this.#startLan = () => this.#openLan(place, dht);
     return listening;
   }
 
@@ -224,14 +231,19 @@ export class PeerLinks {
     this.#lanStarted = this.#startLan();
   }
 
-  /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */
+  /**
+   * Waits until all friends are there or were tried in vain once, and no longer than so many ms. Where they are looked for in the local
+   * network, they have the time to answer there.
+   */
   async settle(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const identities = new Map(this.#friendsWanted().map(({ identity }) => [toHex(identity), identity]));
-    await this.#network.waitFor([...identities.values()], {
-      timeoutMs,
-      untilTried: true,
-      ...(signal !== undefined && { signal }),
-    });
+    const identities = [
+      ...new Map(this.#friendsWanted().map(({ identity }) => [toHex(identity), identity])).values(),
+    ];
+    const wait = { ...(signal !== undefined && { signal }) };
+    await this.#lanStarted;
+    const nearMs = this.#lan === undefined ? 0 : Math.min(lanAnswerMs, timeoutMs);
+    if (nearMs > 0) await this.#network.waitFor(identities, { ...wait, timeoutMs: nearMs });
+    await this.#network.waitFor(identities, { ...wait, timeoutMs: timeoutMs - nearMs, untilTried: true });
   }
 
   #friendsWanted(): readonly WantedPeer[] {

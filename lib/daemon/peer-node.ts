@@ -318,7 +318,11 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
     if (!this.#links.hasFriends || this.#closing !== undefined) return;
-    await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
+    await this.#links.open({
+      ...dialOnly,
+      bootstrap: chosenMeetingPoints(this.#session),
+      lanFrom: lanFrom(this.#session),
+    });
     this.#links.start();
     await this.#cards.start();
     await this.#links.settle(friendsMsMax, signal);
@@ -514,6 +518,13 @@ export class KithNode implements PeerNode, FriendNetwork {
 
 function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBox {
   return new LetterBox({ disk, home, nowNs: () => clock.nowNs() });
+}
+
+/** From where a command that works by itself looks around: as the daemon would that listened here last. Undefined where it doesn't. */
+function lanFrom({ settings, ownAddress: { endpoints } }: Session): string | undefined {
+  const isAlone = endpoints.length > 0 && endpoints.every(({ host }) => isLoopbackHost(host));
+  const host = isAlone ? '127.0.0.1' : '0.0.0.0';
+  return looksAround(settings.value('net.lan'), { host, port: 0 }) ? host : undefined;
 }
 
 /** The setting `net.lan`. Who listens on loopback alone was told to: nothing else of this computer's is opened then. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -64,6 +64,26 @@ void describe('friends in one local network', () => {
     await benAgain.start();
     assert.notEqual(annaAgain.node.listening, anna.node.listening);
     await Promise.all([annaAgain.online(ben.vault.id), benAgain.online(anna.vault.id)]);
+  });
+
+  void it('are found by a command that works by itself, too, unless it is turned off', async (test) => {
+    if (!(await hasLan())) return test.skip('no local network on loopback here');
+    const { homes, anna, ben } = await twoFriends(test);
+    await anna.start();
+    await ben.start();
+    await Promise.all([anna.online(ben.vault.id), ben.online(anna.vault.id)]);
+    await Promise.all([anna.close(), ben.close()]);
+    const benAgain = await openHomeNode(test, homes[1]);
+    await benAgain.start();
+    // What she knows of him is where he was.
+    assert.notEqual(benAgain.node.listening, ben.node.listening);
+    for (const lan of ['off', 'on'] as const) {
+      await writeFile(join(homes[0], 'kith.toml'), `"net.lan" = "${lan}"\n`);
+      const command = await openHomeNode(test, homes[0], 'by-itself');
+      const { friend, steps } = await command.vault.friendPing('ben');
+      assert.equal(friend.online, lan === 'on', JSON.stringify(steps));
+      await command.close();
+    }
   });
 
   void it('are not looked for where that is turned off', async (test) => {
