@@ -127,8 +127,7 @@ export class PeerLinks {
     this.#relay = new RelayService({
       timers: systemTimers,
       // On a line that costs by the byte nothing is passed on for others.
-      grants: (identity) =>
-        relaying !== undefined && !this.#isMetered && this.book.allows(toHex(identity), relayServiceName),
+      grants: (identity) => relaying !== undefined && !this.#isMetered && this.#mayBeRelayed(identity),
       limits: relaying ?? { bytesPerDay: () => 0, bytesPerSecond: () => 0 },
     });
     this.#network = new Network({
@@ -174,6 +173,12 @@ export class PeerLinks {
     const isAsked = listening === undefined ? options.lanFrom !== undefined : lan;
     if (isAsked) this.#startLan = () => this.#openLan(place, dht);
     return listening;
+  }
+
+  /** Our own devices need no grant: whose line it is, and whose bytes, is the same person. */
+  #mayBeRelayed(identity: Uint8Array): boolean {
+    if (equalBytes(identity, this.#options.vaultId)) return this.#options.onLearnedOwn !== undefined;
+    return this.book.allows(toHex(identity), relayServiceName);
   }
 
   #entries(): HostPort[] {
