@@ -43,6 +43,7 @@ import { keepPort, keptPort } from './kept-port.ts';
 import { InviteLetters } from './invite-letters.ts';
 import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { looksAround } from './looks-around.ts';
 import { NodeLimits } from './node-limits.ts';
 import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -525,10 +526,4 @@ function lanFrom({ settings, ownAddress: { endpoints } }: Session): string | und
   const isAlone = endpoints.length > 0 && endpoints.every(({ host }) => isLoopbackHost(host));
   const host = isAlone ? '127.0.0.1' : '0.0.0.0';
   return looksAround(settings.value('net.lan'), { host, port: 0 }) ? host : undefined;
-}
-
-/** The setting `net.lan`. Who listens on loopback alone was told to: nothing else of this computer's is opened then. */
-function looksAround(setting: string, listen: HostPort | undefined): boolean {
-  const isAlone = listen !== undefined && isLoopbackHost(listen.host);
-  return setting === 'on' || (setting === 'auto' && !isAlone);
 }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import { isKithError } from '../../lib/base/errors.ts';
 import { parseHostPort } from '../../lib/base/host-port.ts';
 import { decodeDhtCache } from '../../lib/daemon/dht-cache.ts';
@@ -13,27 +12,10 @@ import { openLanSockets } from '../../lib/net/lan-sockets.ts';
 import { beaconBytes } from '../../lib/net/lan-beacon.ts';
 import { recoverVault } from '../../lib/vault/index.ts';
 import type { RecoveryNetwork } from '../../lib/vault/friend-network.ts';
+import { hasLan } from '../support/has-lan.ts';
 import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
 import { poll } from '../support/poll.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-
-/** Where a system has neither multicast nor broadcast on loopback there is nothing to be tested. */
-async function hasLan(): Promise<boolean> {
-  let heard: () => void = () => undefined;
-  const arrived = new Promise<void>((resolve) => {
-    heard = resolve;
-  });
-  const probe = await openLanSockets({ host: '127.0.0.1', port: 0, onPacket: () => heard() });
-  probe.send(() => new Uint8Array(beaconBytes));
-  const over = new AbortController();
-  const found = await Promise.race([
-    arrived.then(() => true),
-    setTimeout(2_000, false, { signal: over.signal }).catch(() => false),
-  ]);
-  over.abort();
-  await probe.close();
-  return found;
-}
 
 async function twoFriends(test: TestContext) {
   const folder = await tempFolder(test);
