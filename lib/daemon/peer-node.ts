@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { isLoopbackHost } from '../base/host-port.ts';
@@ -43,6 +43,7 @@ import { keepPort, keptPort } from './kept-port.ts';
 import { InviteLetters } from './invite-letters.ts';
 import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { looksAround } from './looks-around.ts';
 import { NodeLimits } from './node-limits.ts';
 import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -116,7 +117,9 @@ export class KithNode implements PeerNode, FriendNetwork {
       session,
       letters: this.#cards.letters,
       isOnline: (id) => this.#links.presence(id).online,
+      learn: (identity, card) => this.#links.learn(identity, card),
       note,
+      onWork: (work) => this.#writing.add(work),
     });
     this.#ownDevices = new OwnDevices(session, (service, id) => this.#links.ownDevice(service, id));
     this.#links = new PeerLinks({
@@ -140,6 +143,14 @@ export class KithNode implements PeerNode, FriendNetwork {
       meetingPoints: () => pendingMeetingPoints(session),
       onInviteRefused: (friendId, error) => {
         this.#noted(inviteRefused(session, friendId, error));
+      },
+      onBroken: ({ identity, words, waitMs }) => {
+        const again = `It is listened to again in ${Math.ceil(waitMs / 1000)} s.`;
+        note(
+          'warn',
+          'peer-dropped',
+          `${this.#wordsFor(identity)} sent what no kith sends: ${words}. ${again}`,
+        );
       },
       // A command that works by itself only calls.
       services: [
@@ -309,7 +320,11 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
     if (!this.#links.hasFriends || this.#closing !== undefined) return;
-    await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
+    await this.#links.open({
+      ...dialOnly,
+      bootstrap: chosenMeetingPoints(this.#session),
+      lanFrom: lanFrom(this.#session),
+    });
     this.#links.start();
     await this.#cards.start();
     await this.#links.settle(friendsMsMax, signal);
@@ -408,6 +423,12 @@ export class KithNode implements PeerNode, FriendNetwork {
     return upload === 'auto' || upload === Number.POSITIVE_INFINITY ? undefined : upload;
   }
 
+  #wordsFor(identity: Uint8Array | undefined): string {
+    if (identity === undefined) return 'Somebody new, with an invite or a phrase,';
+    if (equalBytes(identity, this.#session.device.vaultId)) return 'Another device of yours';
+    return this.#session.state.friend(identity)?.name ?? toHex(identity).slice(0, 16);
+  }
+
   /** What the friends book asks; what is being written for it is waited for at the end. */
   #invites(note: Note): BookInvites {
     const session = this.#session;
@@ -501,8 +522,9 @@ function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBo
   return new LetterBox({ disk, home, nowNs: () => clock.nowNs() });
 }
 
-/** The setting `net.lan`. Who listens on loopback alone was told to: nothing else of this computer's is opened then. */
-function looksAround(setting: string, listen: HostPort | undefined): boolean {
-  const isAlone = listen !== undefined && isLoopbackHost(listen.host);
-  return setting === 'on' || (setting === 'auto' && !isAlone);
+/** From where a command that works by itself looks around: as the daemon would that listened here last. Undefined where it doesn't. */
+function lanFrom({ settings, ownAddress: { endpoints } }: Session): string | undefined {
+  const isAlone = endpoints.length > 0 && endpoints.every(({ host }) => isLoopbackHost(host));
+  const host = isAlone ? '127.0.0.1' : '0.0.0.0';
+  return looksAround(settings.value('net.lan'), { host, port: 0 }) ? host : undefined;
 }

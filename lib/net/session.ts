@@ -100,6 +100,7 @@ export class Session {
   #goodbye: Goodbye | undefined;
   #closing: Promise<void> | undefined;
   #ended: KithError | undefined;
+  #isBroken = false;
 
   constructor(link: Link, admission: Admission, host: SessionHost, events: SessionEvents) {
     this.link = link;
@@ -165,6 +166,11 @@ export class Session {
 
   get ended(): boolean {
     return this.#ended !== undefined;
+  }
+
+  /** True where this side ended it because the other broke a rule. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /** The moment of the last offers that came; undefined before. */
@@ -240,6 +246,7 @@ export class Session {
 
   /** Ends the session and tells the peer why; resolves when the link is closed. Harmless when repeated. */
   end(code: EndCode, words: string): void {
+    if (this.#ended === undefined) this.#isBroken = code === 'broken';
     this.#end(new KithError(errorCodeOfEnd(code), words), {
       code,
       words: plainText(words, 1024),
@@ -312,6 +319,8 @@ export class Session {
       const known = await this.#learn(identity, hello);
       if (!known) trouble = 'its card does not name its device';
     } catch (error) {
+      // A card that a newer kith wrote, or that is too much together with what is known of it, is no reason to part.
+      if (!isKithError(error, 'too-new', 'limit-exceeded')) throw error;
       trouble = messageOf(error);
     }
     if (!directory.owns(identity, hello.deviceId)) {

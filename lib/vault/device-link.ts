@@ -62,7 +62,12 @@ export async function linkBegin(session: Session, { phrase, listen }: LinkOption
   if (openLinkDoor === undefined) throw new KithError('usage', 'there is no network here.');
   for (const id of linksOf(session).keys()) await linkCancel(session, id);
   const seed = random(32);
-  const door = await openLinkDoor({ seed, vaultId: session.device.vaultId, listen });
+  const door = await openLinkDoor({
+    seed,
+    vaultId: session.device.vaultId,
+    listen,
+    lan: session.settings.value('net.lan'),
+  });
   const expiresNs = clock.nowNs() + BigInt(linkMs) * 1_000_000n;
   const link = encodeLinkText({
     seed,

@@ -27,8 +27,21 @@ const durationOrAuto = (value: string): void => {
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
 };
-const sizeOrNone = (value: string): void => {
-  if (value !== 'none') parseSize(value);
+/** Less than a megabyte a day is used up before two have greeted each other a few times. */
+const relayBudgetMin = 1_000_000;
+const relayBudget = (value: string): void => {
+  if (value === 'none' || parseSize(value) >= relayBudgetMin) return;
+  throw new KithError(
+    'usage',
+    `"${value}" is too little: the least is 1MB a day. So that a friend relays nothing here: kith friend set NAME --deny relay`,
+  );
+};
+const relayRate = (value: string): void => {
+  if (parseRate(value) === 'auto')
+    throw new KithError(
+      'usage',
+      'what is relayed yields to nobody by itself: give a rate such as 2MB, or none.',
+    );
 };
 
 /** Every setting, its default and what it means. */
@@ -88,12 +101,12 @@ const rules: Readonly<Record<string, SettingRule>> = {
   'relay.budget': {
     default: '5GB',
     help: 'bytes that are passed on in a day for each friend who may use relay; none: no limit',
-    check: sizeOrNone,
+    check: relayBudget,
   },
   'relay.rate': {
     default: '2MB',
     help: 'bytes a second that are passed on between friends, all together; none: no limit',
-    check: sizeOrNone,
+    check: relayRate,
   },
   plugins: {
     default: '',

@@ -6,6 +6,7 @@ import { decodeLinkText, encodeLinkText } from '../../lib/format/device-link.ts'
 import { encodeJoinHello } from '../../lib/format/join-messages.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
 import { joinVault, type JoinOptions, type JoinSummary } from '../../lib/vault/index.ts';
+import { hasLan } from '../support/has-lan.ts';
 import { eventually, runHome, type RunningHome } from '../support/own-nodes.ts';
 import { failure, VaultFixture } from '../support/vault-fixture.ts';
 
@@ -130,4 +131,28 @@ test('who speaks for keys that it does not have is not heard', async (t) => {
   await desktop.vault.deviceLinkWait(id);
   await desktop.vault.deviceLinkFinish(id, { phrase: fixture.phrase });
   assert.equal((await joined).snapshots, 1);
+});
+
+test('a link whose addresses lead nowhere is found in the local network, unless that is turned off', async (t) => {
+  if (!(await hasLan())) return t.skip('no local network on loopback here');
+  const { fixture, desktop } = await started(t);
+  const { phrase } = fixture;
+  const lost = async (lan: 'on' | 'off'): Promise<{ readonly id: string; readonly link: string }> => {
+    await desktop.vault.configSet('net.lan', lan);
+    const { id, link } = await desktop.vault.deviceLinkBegin({ phrase, listen });
+    t.after(() => desktop.vault.deviceLinkCancel(id).catch(() => undefined));
+    const endpoints = [{ host: '127.0.0.1', port: 1, direct: true, dht: false }];
+    return { id, link: encodeLinkText({ ...decodeLinkText(link), endpoints }) };
+  };
+  const silent = await lost('off');
+  const { code } = await failure(joining(fixture, 'laptop', silent.link));
+  assert.ok(['peer-unreachable', 'peer-refused'].includes(code), code);
+  await desktop.vault.deviceLinkCancel(silent.id);
+  const { id, link } = await lost('on');
+  const cancel = new AbortController();
+  const joined = joining(fixture, 'laptop', link).finally(() => cancel.abort());
+  joined.catch(() => undefined);
+  await desktop.vault.deviceLinkWait(id, { signal: cancel.signal });
+  await desktop.vault.deviceLinkFinish(id, { phrase });
+  assert.equal((await joined).id, fixture.id);
 });

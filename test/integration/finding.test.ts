@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import { isKithError } from '../../lib/base/errors.ts';
 import { parseHostPort } from '../../lib/base/host-port.ts';
 import { decodeDhtCache } from '../../lib/daemon/dht-cache.ts';
@@ -13,27 +12,10 @@ import { openLanSockets } from '../../lib/net/lan-sockets.ts';
 import { beaconBytes } from '../../lib/net/lan-beacon.ts';
 import { recoverVault } from '../../lib/vault/index.ts';
 import type { RecoveryNetwork } from '../../lib/vault/friend-network.ts';
+import { hasLan } from '../support/has-lan.ts';
 import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
 import { poll } from '../support/poll.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-
-/** Where a system has neither multicast nor broadcast on loopback there is nothing to be tested. */
-async function hasLan(): Promise<boolean> {
-  let heard: () => void = () => undefined;
-  const arrived = new Promise<void>((resolve) => {
-    heard = resolve;
-  });
-  const probe = await openLanSockets({ host: '127.0.0.1', port: 0, onPacket: () => heard() });
-  probe.send(() => new Uint8Array(beaconBytes));
-  const over = new AbortController();
-  const found = await Promise.race([
-    arrived.then(() => true),
-    setTimeout(2_000, false, { signal: over.signal }).catch(() => false),
-  ]);
-  over.abort();
-  await probe.close();
-  return found;
-}
 
 async function twoFriends(test: TestContext) {
   const folder = await tempFolder(test);
@@ -64,6 +46,26 @@ void describe('friends in one local network', () => {
     await benAgain.start();
     assert.notEqual(annaAgain.node.listening, anna.node.listening);
     await Promise.all([annaAgain.online(ben.vault.id), benAgain.online(anna.vault.id)]);
+  });
+
+  void it('are found by a command that works by itself, too, unless it is turned off', async (test) => {
+    if (!(await hasLan())) return test.skip('no local network on loopback here');
+    const { homes, anna, ben } = await twoFriends(test);
+    await anna.start();
+    await ben.start();
+    await Promise.all([anna.online(ben.vault.id), ben.online(anna.vault.id)]);
+    await Promise.all([anna.close(), ben.close()]);
+    const benAgain = await openHomeNode(test, homes[1]);
+    await benAgain.start();
+    // What she knows of him is where he was.
+    assert.notEqual(benAgain.node.listening, ben.node.listening);
+    for (const lan of ['off', 'on'] as const) {
+      await writeFile(join(homes[0], 'kith.toml'), `"net.lan" = "${lan}"\n`);
+      const command = await openHomeNode(test, homes[0], 'by-itself');
+      const { friend, steps } = await command.vault.friendPing('ben');
+      assert.equal(friend.online, lan === 'on', JSON.stringify(steps));
+      await command.close();
+    }
   });
 
   void it('are not looked for where that is turned off', async (test) => {

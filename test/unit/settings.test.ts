@@ -117,3 +117,31 @@ test('a line of kith.toml that is shown drives no terminal', async () => {
     return true;
   });
 });
+
+test('rates and budgets that nothing could be done with are refused, with what can be said instead', () => {
+  for (const [key, value, words] of [
+    ['limits.upload', '1', /least is 10KB/],
+    ['limits.download', '9KB', /least is 10KB/],
+    ['limits.schedule', 'mon 08:00-18:00 upload=0', /least is 10KB/],
+    ['relay.rate', '0', /least is 10KB/],
+    ['relay.rate', '100', /least is 10KB/],
+    ['relay.rate', 'auto', /give a rate/],
+    ['relay.budget', '0', /--deny relay/],
+    ['relay.budget', '500KB', /least is 1MB/],
+  ] as const) {
+    assert.throws(
+      () => Settings.check(key, value),
+      (error) =>
+        error instanceof Error && 'code' in error && error.code === 'usage' && words.test(error.message),
+      `${key} ${value}`,
+    );
+  }
+  for (const [key, value] of [
+    ['relay.rate', '10KB'],
+    ['relay.rate', '2MB/s'],
+    ['relay.rate', 'none'],
+    ['relay.budget', '1MB'],
+    ['relay.budget', 'none'],
+  ] as const)
+    Settings.check(key, value);
+});
