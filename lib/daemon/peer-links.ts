@@ -442,8 +442,8 @@ export class PeerLinks {
     });
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
-    return await this.#network.ping(identityOf(id), signal);
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
+    return await this.#network.ping(identityOf(id), signal, sessionOnly);
   }
 
   close(): Promise<void> {

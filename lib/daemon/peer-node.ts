@@ -378,9 +378,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     }
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
     await this.settled(signal);
-    return await this.#links.ping(id, signal);
+    return await this.#links.ping(id, signal, sessionOnly);
   }
 
   async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {

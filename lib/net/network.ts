@@ -338,12 +338,12 @@ export class Network {
     );
   }
 
-  /** Tries every way to an identity, one after the other. Rejects only if the signal fires. */
-  async ping(identity: Uint8Array, signal?: AbortSignal): Promise<PingStep[]> {
+  /** Tries every way to an identity, or only the sessions there are, one after the other. Rejects only if the signal fires. */
+  async ping(identity: Uint8Array, signal?: AbortSignal, sessionOnly = false): Promise<PingStep[]> {
     return await pingPeer({
       sessions: this.#sessionsOf(identity),
       peers: this.#wanted()
-        .filter((peer) => equalBytes(peer.identity, identity))
+        .filter((peer) => !sessionOnly && equalBytes(peer.identity, identity))
         .map((peer) => this.#dials.placed(peer)),
       transports: this.#transports,
       target: (peer) => this.#dials.target(peer),
