@@ -477,7 +477,7 @@ export class Network {
     this.#watch.gone(session);
     this.#note(peer.deviceId, error.message);
     this.#upgrader.ended(peer.deviceId);
-    this.#dialler.ended(peer.deviceId);
+    this.#dialler.ended(peer.deviceId, this.#watch.misses(peer.deviceId));
   }
 
   #note(deviceId: Uint8Array, words: string): void {
