@@ -85,8 +85,9 @@ export class Watchdog<S extends Watched> {
   answered(session: S, nowMs: number, tookMs: number): void {
     const ward = this.#wards.get(session);
     if (ward === undefined) return;
-    // One slow answer counts at once, quick ones bit by bit: a line that is full at times isn't cut at times.
-    ward.usualMs = Math.max(tookMs, ward.usualMs * 0.9);
+    // One slow answer counts at once, quick ones bit by bit: a line that is full at times isn't cut at times. What a short cut held up is
+    // forgotten in a quarter of a minute.
+    ward.usualMs = Math.max(tookMs, ward.usualMs * 0.7);
     this.#heard(ward, nowMs);
   }
 

@@ -18,6 +18,9 @@ const backMsMax = 120_000;
 
 const lookMs = 250;
 
+/** From one thing to the next: what was slow because of one is no measure of the next. */
+const restMs = 15_000;
+
 /** A question without an answer is given up then: a session has few at a time. */
 const askMsMax = 2_500;
 
@@ -73,6 +76,7 @@ export async function runOutages(
   const pair = { household, a, b };
   if ((await backMs(pair)) === undefined) throw new Error(`${way}: the pair never met`);
   for (const [what, run] of happenings) {
+    await wait(restMs);
     await run(pair);
     const ms = await backMs(pair);
     onOutage({ way, what, seconds: ms === undefined ? undefined : ms / 1000 });
