@@ -46,6 +46,8 @@ interface Ward<S> {
   readonly isNear: boolean;
   moved: number;
   heardMs: number;
+  /** Whether a call was under way when it was last heard of: one that began since says nothing of what keeps it busy. */
+  wasBusy: boolean;
   /** When the first question was put that has had no answer, and the last. */
   firstAskMs: number | undefined;
   lastAskMs: number;
@@ -72,9 +74,9 @@ export class Watchdog<S extends Watched> {
   }
 
   add(session: S, nowMs: number): void {
-    const { moved, isNear } = session;
+    const { moved, isNear, busy } = session;
     const times = { sinceMs: nowMs, heardMs: nowMs, firstAskMs: undefined, lastAskMs: nowMs };
-    this.#wards.set(session, { session, moved, isNear, ...times, asks: 0, usualMs: 0 });
+    this.#wards.set(session, { session, moved, isNear, wasBusy: busy, ...times, asks: 0, usualMs: 0 });
   }
 
   remove(session: S): void {
@@ -137,6 +139,7 @@ export class Watchdog<S extends Watched> {
   #heard(ward: Ward<S>, nowMs: number): void {
     ward.moved = ward.session.moved;
     ward.heardMs = nowMs;
+    ward.wasBusy = ward.session.busy;
     ward.firstAskMs = undefined;
     ward.asks = 0;
   }
@@ -163,7 +166,7 @@ export class Watchdog<S extends Watched> {
 
   /** Silent with those that are lost to the line, and nothing is under way on it. */
   #isLike(ward: Ward<S>, lost: readonly Ward<S>[]): boolean {
-    return !lost.includes(ward) && !ward.session.busy && !this.#othersLive(ward);
+    return !lost.includes(ward) && !isBusy(ward) && !this.#othersLive(ward);
   }
 
   /**
@@ -186,8 +189,8 @@ export class Watchdog<S extends Watched> {
   #asksFor(ward: Ward<S>, nowMs: number): number {
     if (this.#othersLive(ward)) return asksPatient;
     const hinted = nowMs - this.#hintedMs < hintMs;
-    if (hinted || this.#hasBeside(ward, () => true)) return ward.session.busy ? asksAlone : asksOfAll;
-    return ward.session.busy ? asksPatient : asksAlone;
+    if (hinted || this.#hasBeside(ward, () => true)) return isBusy(ward) ? asksAlone : asksOfAll;
+    return isBusy(ward) ? asksPatient : asksAlone;
   }
 
   #isOverdue(ward: Ward<S>, nowMs: number): boolean {
@@ -195,8 +198,12 @@ export class Watchdog<S extends Watched> {
     const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * ward.usualMs));
     const waitedMs = nowMs - ward.lastAskMs;
     if (waitedMs < usual || ward.asks <= 2) return waitedMs >= usual;
-    return waitedMs >= patientMs || !(ward.session.busy || this.#othersLive(ward));
+    return waitedMs >= patientMs || !(isBusy(ward) || this.#othersLive(ward));
   }
+}
+
+function isBusy({ wasBusy, session }: Ward<Watched>): boolean {
+  return wasBusy && session.busy;
 }
 
 function askOf(ward: Ward<unknown>, nowMs: number): void {

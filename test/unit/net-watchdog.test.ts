@@ -215,6 +215,7 @@ void describe('the watchdog', () => {
       const world = new World(count);
       world.run(20_000);
       for (const peer of world.peers) peer.busy = busy;
+      world.run(3_000);
       world.silence();
       const beganMs = world.nowMs;
       world.run(30_000);
@@ -226,6 +227,16 @@ void describe('the watchdog', () => {
       assert.ok(lostAfter(true, count) >= 6_500);
       assert.ok(lostAfter(true, count) <= 18_000);
     }
+  });
+
+  void it('takes no call that began in the silence for work that the other side has', () => {
+    const world = new World(2);
+    world.run(20_000);
+    world.silence();
+    world.run(1_000);
+    for (const peer of world.peers) peer.busy = true;
+    world.run(4_500);
+    assert.equal(world.lost.length, 2);
   });
 
   void it('does not take a slow line for a cut one, once it knows it', () => {
