@@ -454,7 +454,7 @@ export class Network {
     if (!session.link.isInitiator && session.link.via === 'direct')
       this.#remember(session.link.remoteAddress);
     this.#troubles.delete(toHex(peer.deviceId));
-    this.#dials.opened(peer.deviceId);
+    this.#dials.opened(peer.deviceId, session.link.via);
     this.#dialler.opened(peer.deviceId);
     this.#watch.opened(session);
     this.#upgrader.opened(peer.deviceId, session.link.via === 'relay');
