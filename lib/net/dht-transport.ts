@@ -27,7 +27,7 @@ export interface DhtTransportOptions extends TransportOptions {
   readonly entry: boolean;
   /** False: nobody can dial us, and nothing is announced. */
   readonly accept: boolean;
-  /** IPv4 address that others see us under, where `host` is 0.0.0.0. */
+  /** IPv4 address under which everybody reaches us on the same port, as where a router passes it on. */
   readonly announceHost?: string;
 }
 
