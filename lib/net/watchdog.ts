@@ -6,8 +6,9 @@ export const watchStepMs = 400;
 /** While all is well one session is asked this often, however many there are. */
 export const askEveryMs = 1_200;
 
-/** A session from which something came so lately isn't asked. */
+/** A session from which something came so lately isn't asked: an only one, and one of several, who share the questions. */
 export const restMs = 2_400;
+export const restOfSeveralMs = 1_600;
 
 /** How long an answer may take at least. A session whose answers take longer as a rule gets three times that, up to the second number. */
 export const answerMsMin = 1_200;
@@ -153,12 +154,13 @@ export class Watchdog<S extends Watched> {
   /** The one that was silent for longest, if it wasn't heard of lately. */
   #askNext(nowMs: number): S[] {
     if (nowMs - this.#askedNextMs < askEveryMs) return [];
+    const quietMs = this.#wards.size > 1 ? restOfSeveralMs : restMs;
     let next: Ward<S> | undefined;
     for (const ward of this.#wards.values()) {
       if (ward.firstAskMs !== undefined) return [];
       if (next === undefined || ward.heardMs < next.heardMs) next = ward;
     }
-    if (next === undefined || nowMs - next.heardMs < restMs) return [];
+    if (next === undefined || nowMs - next.heardMs < quietMs) return [];
     this.#askedNextMs = nowMs;
     askOf(next, nowMs);
     return [next.session];
