@@ -68,7 +68,7 @@ export class DhtNodes {
     try {
       // A router passes one port on: those beside it would be of no use outside.
       const hasExtra = options.entry && options.publicDht !== true && options.announceHost === undefined;
-      for (let i = 0; hasExtra && i < extraNodeCount; i++) {
+      for (let i = 0; i < (hasExtra ? extraNodeCount : 0); i++) {
         const host = options.host === anyHost ? knownHost(options) : options.host;
         const own = { host, port: main.io.serverSocket.address().port };
         const dht = await openDhtNode({ ...options, port: 0, bootstrap: [own, ...bootstrap] });
