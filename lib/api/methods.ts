@@ -13,6 +13,7 @@ import type {
   LinkOptions,
   ListedEntry,
   Operation,
+  PingChoice,
   RepairOptions,
   RestoreOptions,
   VaultApi,
@@ -116,9 +117,12 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     perform: (vault, { args }) => vault.friendRemove(args[0] as string, given(args[1]) as Force | undefined),
   },
   friendPing: {
-    checks: [text],
+    checks: [text, optional(fields({ sessionOnly: flag }))],
     perform: (vault, { args, operation: { signal } }) =>
-      vault.friendPing(args[0] as string, signal === undefined ? {} : { signal }),
+      vault.friendPing(args[0] as string, {
+        ...(given(args[1]) as PingChoice | undefined),
+        ...(signal !== undefined && { signal }),
+      }),
   },
   deviceList: { checks: [], perform: (vault) => vault.deviceList() },
   deviceLinkBegin: {

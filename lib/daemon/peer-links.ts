@@ -22,6 +22,7 @@ import { FriendDevices, type FriendDevice } from '../services/store/friend-devic
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
+import { announcedHost } from '../trust/announced.ts';
 import { cardOfDevice, cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
@@ -73,6 +74,8 @@ export interface OpenLinksOptions {
   readonly dht: boolean;
   /** Nodes of the DHT that were known another time: entries after those of cards. */
   readonly remembered?: readonly HostPort[];
+  /** Where a router passes our port on to us, as the user says. */
+  readonly announced?: readonly HostPort[];
   /** An IPv6 address on which TCP is taken as well, `::` for all. */
   readonly alsoIPv6?: string;
   /** Whether friends in the local network are looked for. */
@@ -150,12 +153,14 @@ export class PeerLinks {
     const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6, remembered = [] } = options;
     this.#remembered = remembered;
     this.#publicDht = publicDht;
+    const announceHost = announcedHost(options.announced ?? [], listen?.port ?? 0);
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
       ...this.#network.wiring,
       ...(listen !== undefined && { listen }),
       ...(alsoIPv6 !== undefined && { alsoIPv6 }),
+      ...(announceHost !== undefined && { announceHost }),
       direct,
       dht,
       bootstrap: [...bootstrap, ...further],
@@ -463,8 +468,8 @@ export class PeerLinks {
     });
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
-    return await this.#network.ping(identityOf(id), signal);
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
+    return await this.#network.ping(identityOf(id), signal, sessionOnly);
   }
 
   close(): Promise<void> {

@@ -288,16 +288,17 @@ export class KithNode implements PeerNode, FriendNetwork {
       ...this.#options,
       bootstrap: [...bootstrap, ...chosenMeetingPoints(this.#session)],
       remembered: finding.remembered,
+      announced: finding.announced,
       listen: listen ?? { host: '0.0.0.0', port: await keptPort(this.#session) },
       ...(listen === undefined && { alsoIPv6: '::' }),
       lan: looksAround(this.#session.settings.value('net.lan'), listen),
     });
+    this.#finding = finding;
     if (listening !== undefined) {
       this.#listening = listening;
       if (listen === undefined) await keepPort(this.#session, listening.port);
       await this.#publish();
     }
-    this.#finding = finding;
     finding.begin(this.#links, {
       listening,
       note: this.#note,
@@ -341,7 +342,10 @@ export class KithNode implements PeerNode, FriendNetwork {
     const own = listenEndpoints(listening, networkInterfaces());
     const outside = (this.#finding?.outside ?? []).filter((each) => each.direct || !publicDht);
     const mapped = outside.map((each) => ({ ...each, dht: each.dht && !publicDht }));
-    const endpoints = [...mapped, ...own].slice(0, endpointCountMax);
+    const further = own.filter(
+      ({ host, port }) => !mapped.some((each) => each.host === host && each.port === port),
+    );
+    const endpoints = [...mapped, ...further].slice(0, endpointCountMax);
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
     this.#cards.ownCardChanged();
   }
@@ -394,9 +398,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     }
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
     await this.settled(signal);
-    return await this.#links.ping(id, signal);
+    return await this.#links.ping(id, signal, sessionOnly);
   }
 
   async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {

@@ -359,12 +359,12 @@ export class Network {
     );
   }
 
-  /** Tries every way to an identity, one after the other. Rejects only if the signal fires. */
-  async ping(identity: Uint8Array, signal?: AbortSignal): Promise<PingStep[]> {
+  /** Tries every way to an identity, or only the sessions there are, one after the other. Rejects only if the signal fires. */
+  async ping(identity: Uint8Array, signal?: AbortSignal, sessionOnly = false): Promise<PingStep[]> {
     return await pingPeer({
       sessions: this.#sessionsOf(identity),
       peers: this.#wanted()
-        .filter((peer) => equalBytes(peer.identity, identity))
+        .filter((peer) => !sessionOnly && equalBytes(peer.identity, identity))
         .map((peer) => this.#dials.placed(peer)),
       transports: this.#transports,
       target: (peer) => this.#dials.target(peer),
@@ -475,7 +475,7 @@ export class Network {
     if (!session.link.isInitiator && session.link.via === 'direct')
       this.#remember(session.link.remoteAddress);
     this.#troubles.delete(toHex(peer.deviceId));
-    this.#dials.opened(peer.deviceId);
+    this.#dials.opened(peer.deviceId, session.link.via);
     this.#dialler.opened(peer.deviceId);
     this.#watch.opened(session);
     this.#upgrader.opened(peer.deviceId, session.link.via === 'relay');
@@ -498,7 +498,7 @@ export class Network {
     this.#watch.gone(session);
     this.#note(peer.deviceId, error.message);
     this.#upgrader.ended(peer.deviceId);
-    this.#dialler.ended(peer.deviceId);
+    this.#dialler.ended(peer.deviceId, this.#watch.misses(peer.deviceId));
   }
 
   #onBroken({ peer, admission }: Session, { message }: KithError, waitMs: number): void {

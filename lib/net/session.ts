@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { notOneOfIts } from '../base/refusals.ts';
+import { addressClass, hostOf } from './address-class.ts';
 import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
@@ -157,6 +158,12 @@ export class Session {
   /** True while a call is under way, either way. */
   get busy(): boolean {
     return (this.#served?.openCount ?? 0) + this.#called.openCount > 0;
+  }
+
+  /** True if the other end is in a network of our own, as far as its address tells. */
+  get isNear(): boolean {
+    const kind = addressClass(hostOf(this.link.remoteAddress));
+    return kind === 'link' || kind === 'private';
   }
 
   /** Grows with every byte that comes in, and whenever a full stream has room again. */

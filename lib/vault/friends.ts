@@ -22,7 +22,7 @@ import { nameFor, refuseTakenName } from './names.ts';
 import { ownCardOf } from './own-card.ts';
 import { refuseIfNeeded } from './removal.ts';
 import type { Session } from './session.ts';
-import type { FriendInfo, FriendOptions, PingResult } from './types.ts';
+import type { FriendInfo, FriendOptions, PingChoice, PingResult } from './types.ts';
 
 /** What is kept for a new friend of whom nothing else is said, as in an invite: a mutual add is to work at once. */
 export const quotaOfNewFriendBytes = 50e9;
@@ -220,10 +220,10 @@ export async function friendRemove(session: Session, nameOrId: string, force: bo
 export async function friendPing(
   session: Session,
   nameOrId: string,
-  signal: AbortSignal | undefined,
+  { signal, sessionOnly }: PingChoice & { readonly signal?: AbortSignal },
 ): Promise<PingResult> {
   const friend = findFriend(session, nameOrId);
-  const steps = await session.network.ping(friend.id, signal);
+  const steps = await session.network.ping(friend.id, signal, sessionOnly);
   return { friend: await friendInfo(session, friend), steps };
 }
 

@@ -26,6 +26,7 @@ import type {
   LinkCame,
   LinkFinish,
   LinkOptions,
+  PingChoice,
   PingResult,
   ListedEntry,
   OpenOptions,
@@ -183,9 +184,12 @@ class Vault implements VaultApi {
     return await friendRemove(this.#session, nameOrId, options.force === true);
   }
 
-  async friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
+  async friendPing(
+    nameOrId: string,
+    options: PingChoice & { readonly signal?: AbortSignal } = {},
+  ): Promise<PingResult> {
     const { friendPing } = await import('./friends.ts');
-    return await friendPing(this.#session, nameOrId, options.signal);
+    return await friendPing(this.#session, nameOrId, options);
   }
 
   async deviceList(): Promise<DeviceInfo[]> {

@@ -9,6 +9,7 @@ import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
 import { pluginNames } from '../plugins/plugin-names.ts';
 import { parseKithToml, tomlBytesMax } from './kith-toml.ts';
+import { announcedPlaces } from '../trust/announced.ts';
 import { checkOnOrOff, meetingPointsOf } from './net-settings.ts';
 import type { ConfigEntry, Problem } from './types.ts';
 
@@ -17,8 +18,8 @@ interface SettingRule {
   readonly help: string;
   /** Throws KithError `usage` for a value that makes no sense. */
   readonly check: (value: string) => void;
-  /** Only kith.toml may say it: what the catalog says comes from any device of the identity. */
-  readonly onlyHere?: boolean;
+  /** Why only kith.toml may say it: what the catalog says comes from any device of the identity, and holds for all. */
+  readonly onlyHere?: string;
 }
 
 const durationOrAuto = (value: string): void => {
@@ -112,7 +113,7 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: '',
     help: 'packages with further services, installed in the home’s folder plugins; only in kith.toml',
     check: (value) => void pluginNames(value),
-    onlyHere: true,
+    onlyHere: 'it decides what this computer runs',
   },
   'net.metered': {
     default: 'no',
@@ -138,6 +139,12 @@ const rules: Readonly<Record<string, SettingRule>> = {
     default: 'off',
     help: 'have the router open the port of kith up (NAT-PMP, UPnP), from its next start on: on, off',
     check: checkOnOrOff,
+  },
+  'net.announce': {
+    default: '',
+    help: 'HOST:PORT where a router passes the port of kith up on to this computer, several with commas; only in kith.toml',
+    check: (value) => void announcedPlaces(value),
+    onlyHere: 'it is the place of this computer alone',
   },
   'net.meeting_points': {
     default: '',
@@ -191,7 +198,7 @@ export class Settings {
     const rule = ruleOf(key);
     const fromToml = this.#toml.get(key);
     if (fromToml !== undefined) return { key, value: fromToml, origin: 'kith.toml', help: rule.help };
-    const set = rule.onlyHere === true ? undefined : this.#sound(key, this.#state.setting(key));
+    const set = rule.onlyHere !== undefined ? undefined : this.#sound(key, this.#state.setting(key));
     if (set !== undefined) return { key, value: set, origin: 'settings', help: rule.help };
     return { key, value: rule.default, origin: 'default', help: rule.help };
   }
@@ -232,11 +239,9 @@ export class Settings {
 
   /** Checks a key and value that are to go into the catalog. KithError `usage`. */
   static checkSet(key: string, value: string): void {
-    if (ruleOf(key).onlyHere === true) {
-      throw new KithError(
-        'usage',
-        `${key} can only be set in kith.toml in the home: it decides what this computer runs.`,
-      );
+    const { onlyHere } = ruleOf(key);
+    if (onlyHere !== undefined) {
+      throw new KithError('usage', `${key} can only be set in kith.toml in the home: ${onlyHere}.`);
     }
     Settings.check(key, value);
   }

@@ -364,6 +364,11 @@ export interface FriendOptions {
   readonly wordsMatch?: boolean;
 }
 
+export interface PingChoice {
+  /** Only the sessions there are now are asked; nobody is dialled. */
+  readonly sessionOnly?: boolean;
+}
+
 export interface PingResult {
   readonly friend: FriendInfo;
   readonly steps: readonly PingStep[];
@@ -550,7 +555,7 @@ export interface VaultApi {
   friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo>;
   /** Ends the friendship here. KithError `failed` if some snapshot could then not be restored, unless forced. */
   friendRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<FriendInfo>;
-  friendPing(nameOrId: string, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
+  friendPing(nameOrId: string, options?: PingChoice & { readonly signal?: AbortSignal }): Promise<PingResult>;
   /** This identity's devices, the oldest first, revoked ones included. */
   deviceList(): Promise<DeviceInfo[]>;
   /** Makes a link for one new device, which is waited for until it has come or quarter of an hour is over. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { isKithError } from '../../lib/base/errors.ts';
@@ -11,6 +13,7 @@ import { friendsNear } from '../../lib/net/lan-recovery.ts';
 import { openLanSockets } from '../../lib/net/lan-sockets.ts';
 import { beaconBytes } from '../../lib/net/lan-beacon.ts';
 import { recoverVault } from '../../lib/vault/index.ts';
+import type { PeerNode } from '../../lib/daemon/home-port.ts';
 import type { RecoveryNetwork } from '../../lib/vault/friend-network.ts';
 import { hasLan } from '../support/has-lan.ts';
 import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
@@ -136,6 +139,61 @@ void describe('what a node keeps and is', () => {
     assert.ok(nodes.some(({ host, port }) => `${host}:${port}` === place));
     const diary = decodeDiary(await readFile(join(homes[0], 'meetings')));
     assert.ok((diary.at(-1)?.friends.get(ben.vault.id) ?? 0) > 0);
+  });
+});
+
+void describe('a port that a router passes on', () => {
+  void it('is in the card before our own addresses, friends come in by it, and the standing says so', async (test) => {
+    const folder = await tempFolder(test);
+    const homes = [
+      await makeHome(folder, 'anna', undefined, 'off'),
+      await makeHome(folder, 'ben', undefined, 'off'),
+    ];
+    const [annaHome = '', benHome = ''] = homes;
+    // The router: another address, another port.
+    let inside: PeerNode | undefined;
+    let passedOn = 0;
+    const router = createServer((outer) => {
+      passedOn++;
+      const { host, port } = parseHostPort(inside?.listening ?? '');
+      const inner = connect(port, host);
+      outer.on('error', () => inner.destroy()).pipe(inner);
+      inner.on('error', () => outer.destroy()).pipe(outer);
+    });
+    router.listen(0, '127.0.0.2');
+    await once(router, 'listening');
+    test.after(() => router.close());
+    const place = `127.0.0.2:${(router.address() as AddressInfo).port}`;
+    await appendFile(join(benHome, 'kith.toml'), `"net.announce" = "${place}"\n`);
+
+    const ben = await openHomeNode(test, benHome);
+    const anna = await openHomeNode(test, annaHome, { ...loopback, listen: { host: '127.0.0.1', port: 0 } });
+    inside = ben.node;
+    await ben.vault.friendAdd(await anna.vault.card(), { name: 'anna' });
+    await ben.start();
+    assert.deepEqual(ben.node.addresses, [place, ben.node.listening]);
+    await anna.vault.friendAdd(await ben.vault.card(), { name: 'ben' });
+    await anna.start();
+    await Promise.all([anna.online(ben.vault.id), ben.online(anna.vault.id)]);
+    assert.ok(passedOn > 0);
+    const [seen] = await anna.vault.friendList();
+    assert.equal(seen?.via, 'direct');
+    assert.match((await ben.vault.reachability()).words, new RegExp(place.replaceAll('.', '\\.')));
+  });
+
+  void it('that is none is told with its line, and where it is to be set', async (test) => {
+    const home = await makeHome(await tempFolder(test), 'anna');
+    const anna = await openHomeNode(test, home);
+    await assert.rejects(
+      anna.vault.configSet('net.announce', '11.22.33.10:4747'),
+      (error) => isKithError(error, 'usage') && /only be set in kith\.toml/.test(error.message),
+    );
+    await anna.close();
+    await appendFile(join(home, 'kith.toml'), '"net.announce" = "11.22.33.10"\n');
+    await assert.rejects(
+      openHomeNode(test, home),
+      (error) => isKithError(error, 'usage') && /kith\.toml: net\.announce: .*HOST:PORT/.test(error.message),
+    );
   });
 });
 
