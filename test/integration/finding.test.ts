@@ -192,7 +192,8 @@ void describe('a port that a router passes on', () => {
     await appendFile(join(home, 'kith.toml'), '"net.announce" = "11.22.33.10"\n');
     await assert.rejects(
       openHomeNode(test, home),
-      (error) => isKithError(error, 'usage') && /kith\.toml, line 2: net\.announce: .*HOST:PORT/.test(error.message),
+      (error) =>
+        isKithError(error, 'usage') && /kith\.toml, line 2: net\.announce: .*HOST:PORT/.test(error.message),
     );
   });
 });
