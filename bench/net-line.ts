@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { forEachLimited } from '../lib/base/concurrency.ts';
 import { signKeyPair } from '../lib/crypto/sign.ts';
-import { openDirectTransport } from '../lib/net/direct-transport.ts';
+import { openDirectTransport } from '../lib/net/direct/direct-transport.ts';
 import { Network } from '../lib/net/network.ts';
 import type { Service } from '../lib/net/service.ts';
 import { KnownDevices } from './known-devices.ts';

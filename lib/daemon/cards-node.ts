@@ -6,7 +6,7 @@ import { compareContactKeys, encodeContactKeys, type ContactKey } from '../forma
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import type { SignedHead } from '../format/signed-head.ts';
 import type { PeerInfo } from '../net/service.ts';
-import { helloMsMax } from '../net/session.ts';
+import { helloMsMax } from '../net/sessions/session.ts';
 import { systemTimers, type Timers } from '../net/timers.ts';
 import { CardsCaller, whoIs } from '../services/cards/cards-caller.ts';
 import type { OpenedCard } from '../services/cards/carried-card.ts';

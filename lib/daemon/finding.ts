@@ -5,8 +5,8 @@ import type { HostPort } from '../base/host-port.ts';
 import type { AddressEndpoint } from '../format/address-body.ts';
 import { announcedPlaces } from '../trust/announced.ts';
 import { addressClass } from '../net/address-class.ts';
-import type { OpenPort, PortMapping } from '../net/port-mapping.ts';
-import { reachabilityOf } from '../net/reachability.ts';
+import type { OpenPort, PortMapping } from '../net/router/port-mapping.ts';
+import { reachabilityOf } from '../net/router/reachability.ts';
 import { systemTimers } from '../net/timers.ts';
 import type { Standing } from '../vault/friend-network.ts';
 import { meetingPointsOf } from '../vault/net-settings.ts';
@@ -111,7 +111,7 @@ export class Finding {
 
   async #openPort(listening: HostPort, note: Note, onMapping: () => void): Promise<void> {
     if (addressClass(listening.host) === 'loopback') return;
-    const { PortMapping } = await import('../net/port-mapping.ts');
+    const { PortMapping } = await import('../net/router/port-mapping.ts');
     const { direct, dht } = this.#options;
     const mapper = new PortMapping({
       port: listening.port,

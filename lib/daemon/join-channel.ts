@@ -4,7 +4,7 @@ import { KithError } from '../base/errors.ts';
 import { joinHelloBytesMax, joinWelcomeBytesMax } from '../format/join-messages.ts';
 import { keyRecordBytesMax } from '../format/key-record.ts';
 import { segmentBytesMax } from '../format/segment.ts';
-import type { Link } from '../net/link.ts';
+import type { Link } from '../net/links/link.ts';
 
 /** Kinds of items (docs/formats/device-link.md). */
 export const joinKinds = {

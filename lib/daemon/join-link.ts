@@ -1,7 +1,7 @@
 import { isKithError, KithError } from '../base/errors.ts';
-import { openDirectTransport } from '../net/direct-transport.ts';
-import type { PingStep } from '../net/dial-steps.ts';
-import type { DialTarget, KeyPair, Link, Transport } from '../net/link.ts';
+import { openDirectTransport } from '../net/direct/direct-transport.ts';
+import type { PingStep } from '../net/dialling/dial-steps.ts';
+import type { DialTarget, KeyPair, Link, Transport } from '../net/links/link.ts';
 import { linkKeys } from '../trust/link-keys.ts';
 import type { DialLink, JoinConnection } from '../vault/join.ts';
 import type { HostPort } from './home-port.ts';

@@ -1,10 +1,10 @@
 import type { Clock } from '../base/clock.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { knockBytes, LanDoorsteps } from '../net/lan-knock.ts';
-import { LanDiscovery } from '../net/lan-discovery.ts';
-import type { LanDiscoveryOptions } from '../net/lan-discovery.ts';
-import { openLanSockets } from '../net/lan-sockets.ts';
-import type { KeyPair } from '../net/link.ts';
+import { knockBytes, LanDoorsteps } from '../net/lan/lan-knock.ts';
+import { LanDiscovery } from '../net/lan/lan-discovery.ts';
+import type { LanDiscoveryOptions } from '../net/lan/lan-discovery.ts';
+import { openLanSockets } from '../net/lan/lan-sockets.ts';
+import type { KeyPair } from '../net/links/link.ts';
 import { systemTimers } from '../net/timers.ts';
 import type { HostPort } from './home-port.ts';
 

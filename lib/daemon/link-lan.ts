@@ -1,8 +1,8 @@
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../crypto/random.ts';
-import { LanDiscovery } from '../net/lan-discovery.ts';
-import { openLanSockets } from '../net/lan-sockets.ts';
-import type { KeyPair } from '../net/link.ts';
+import { LanDiscovery } from '../net/lan/lan-discovery.ts';
+import { openLanSockets } from '../net/lan/lan-sockets.ts';
+import type { KeyPair } from '../net/links/link.ts';
 import { systemTimers } from '../net/timers.ts';
 import type { HostPort } from './home-port.ts';
 

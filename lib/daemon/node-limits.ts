@@ -1,7 +1,7 @@
 import type { GivenRates, RateSetting } from '../base/rate.ts';
 import { parseRate } from '../base/rate.ts';
 import { localTimeOf, parseSchedule, ratesAt, type Rates } from '../base/rate-schedule.ts';
-import type { RateLimits } from '../net/shaper.ts';
+import type { RateLimits } from '../net/rates/shaper.ts';
 
 /** How often the clock is looked at: a rule of the schedule is felt that much late at most, and a clock that jumps does no harm. */
 const lookMs = 20_000;

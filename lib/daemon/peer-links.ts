@@ -5,17 +5,17 @@ import { noRoomHere } from '../base/refusals.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
-import { cardEntries } from '../net/card-entries.ts';
-import { EndpointHints } from '../net/endpoint-hints.ts';
-import type { LanDiscovery } from '../net/lan-discovery.ts';
-import type { KeyPair, Transport } from '../net/link.ts';
+import { cardEntries } from '../net/dht/card-entries.ts';
+import { EndpointHints } from '../net/dialling/endpoint-hints.ts';
+import type { LanDiscovery } from '../net/lan/lan-discovery.ts';
+import type { KeyPair, Transport } from '../net/links/link.ts';
 import { Network, type BrokenRule } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
-import { relayServiceName } from '../net/relay-codec.ts';
-import type { RelayLimits } from '../net/relay-hub.ts';
-import { RelayService } from '../net/relay-service.ts';
+import { relayServiceName } from '../net/relay/relay-codec.ts';
+import type { RelayLimits } from '../net/relay/relay-hub.ts';
+import { RelayService } from '../net/relay/relay-service.ts';
 import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
-import type { RateLimits } from '../net/shaper.ts';
+import type { RateLimits } from '../net/rates/shaper.ts';
 import { systemTimers } from '../net/timers.ts';
 import type { Transports } from '../net/transports.ts';
 import { FriendDevices, type FriendDevice } from '../services/store/friend-devices.ts';
@@ -155,7 +155,7 @@ export class PeerLinks {
     this.#publicDht = publicDht;
     const announceHost = announcedHost(options.announced ?? [], listen?.port ?? 0);
     const { openTransports } = await import('../net/transports.ts');
-    const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
+    const further = publicDht ? (await import('../net/dht/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
       ...this.#network.wiring,
       ...(listen !== undefined && { listen }),
@@ -167,7 +167,7 @@ export class PeerLinks {
       entries: this.#entries(),
       publicDht,
     });
-    const { RelayTransport } = await import('../net/relay-transport.ts');
+    const { RelayTransport } = await import('../net/relay/relay-transport.ts');
     const { nameOf } = this.#options;
     this.#relayTransport = new RelayTransport({
       ...this.#network.wiring,

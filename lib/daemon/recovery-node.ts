@@ -7,7 +7,7 @@ import { encodeAddressBody, encodeCard, type Card } from '../format/card.ts';
 import { decodeCertificate } from '../format/certificate.ts';
 import { signAddressRecord, type FriendRecord } from '../format/friend-records.ts';
 import type { Holder } from '../holders/holder.ts';
-import type { RateLimits } from '../net/shaper.ts';
+import type { RateLimits } from '../net/rates/shaper.ts';
 import { systemTimers } from '../net/timers.ts';
 import { callsCards } from '../services/cards/cards-service.ts';
 import { contactPairs, storedContactKeys } from '../trust/contact.ts';
@@ -28,7 +28,7 @@ import { dialOnly } from './peer-node.ts';
 export function recoveryNetworkAt({ upload = 'auto', download = 'auto' }: GivenRates): RecoveryNetwork {
   return {
     near: async (doorstep, signal) => {
-      const { friendsNear } = await import('../net/lan-recovery.ts');
+      const { friendsNear } = await import('../net/lan/lan-recovery.ts');
       return await friendsNear(doorstep, { signal });
     },
     connect: async ({ device, doorstep, cards }) => {

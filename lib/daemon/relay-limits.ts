@@ -1,6 +1,6 @@
 import { parseRate } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
-import type { RelayLimits } from '../net/relay-hub.ts';
+import type { RelayLimits } from '../net/relay/relay-hub.ts';
 
 /**
  * What the settings say that relaying may cost; read at each use. What is passed on comes in and goes out, and goes no faster than the limits for

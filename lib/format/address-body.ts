@@ -18,7 +18,7 @@ const hostBytesMax = 255;
 const flagDirect = 1;
 const flagDht = 2;
 
-/** One place where a device may be met; as lib/net/link.ts has it. */
+/** One place where a device may be met; as lib/net/links/link.ts has it. */
 export interface AddressEndpoint {
   /** An IP address, or a name to look up. */
   readonly host: string;

@@ -1,4 +1,4 @@
-import type { Endpoint, KeyPair } from './link.ts';
+import type { Endpoint, KeyPair } from './links/link.ts';
 
 /** Whose key it is that knocks, or answers. */
 export type Admission =

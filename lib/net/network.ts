@@ -8,28 +8,28 @@ import {
   BulkBudget,
   uploadBudgetBytes,
   uploadBudgetBytesPerPeer,
-} from './bulk-budget.ts';
-import type { CallClient } from './call-client.ts';
-import type { CallBudgets } from './call-server.ts';
-import { DeviceDials } from './device-dials.ts';
-import { Dialler } from './dialler.ts';
+} from './calls/bulk-budget.ts';
+import type { CallClient } from './calls/call-client.ts';
+import type { CallBudgets } from './calls/call-server.ts';
+import { DeviceDials } from './dialling/device-dials.ts';
+import { Dialler } from './dialling/dialler.ts';
 import type { Directory, WantedPeer } from './directory.ts';
-import type { EndpointHints } from './endpoint-hints.ts';
-import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './hello.ts';
-import type { KeyPair, Link, Transport, TransportOptions } from './link.ts';
-import { pingPeer } from './ping.ts';
+import type { EndpointHints } from './dialling/endpoint-hints.ts';
+import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './sessions/hello.ts';
+import type { KeyPair, Link, Transport, TransportOptions } from './links/link.ts';
+import { pingPeer } from './sessions/ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
-import { chooses } from './session-choice.ts';
-import { identityDevicesMax, SessionTable } from './session-table.ts';
-import { SessionWatch } from './session-watch.ts';
-import { Shaper } from './shaper.ts';
-import type { RateLimits } from './shaper.ts';
-import type { Session } from './session.ts';
+import { chooses } from './sessions/session-choice.ts';
+import { identityDevicesMax, SessionTable } from './sessions/session-table.ts';
+import { SessionWatch } from './watch/session-watch.ts';
+import { Shaper } from './rates/shaper.ts';
+import type { RateLimits } from './rates/shaper.ts';
+import type { Session } from './sessions/session.ts';
 import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from './service.ts';
-import { UploadMemory } from './upload-memory.ts';
+import { UploadMemory } from './calls/upload-memory.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
-import { Upgrader } from './upgrader.ts';
+import { Upgrader } from './dialling/upgrader.ts';
 
 export interface NetworkOptions {
   /** Who we are. */

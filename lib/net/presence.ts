@@ -1,7 +1,7 @@
-import type { PingStep } from './dial-steps.ts';
-import type { Via } from './link.ts';
+import type { PingStep } from './dialling/dial-steps.ts';
+import type { Via } from './links/link.ts';
 
-export type { PingStep } from './dial-steps.ts';
+export type { PingStep } from './dialling/dial-steps.ts';
 
 /** Whether somebody can be spoken to now, and if not, what the last try came to. */
 export interface PeerPresence {

@@ -1,6 +1,6 @@
 import type { KithError } from '../base/errors.ts';
-import type { CallWiring } from './call-client.ts';
-import type { Via } from './link.ts';
+import type { CallWiring } from './calls/call-client.ts';
+import type { Via } from './links/link.ts';
 
 /** The device at the other end of a session, as its certificate showed it. */
 export interface PeerInfo {

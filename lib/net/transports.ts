@@ -2,13 +2,13 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { HostPort } from 'hyperdht';
 import { isKithError } from '../base/errors.ts';
-import { openDhtTransport } from './dht-transport.ts';
-import type { DhtTransport } from './dht-transport.ts';
-import type { Listening } from './direct-listener.ts';
-import { openDirectTransport } from './direct-transport.ts';
-import type { DirectTransport } from './direct-transport.ts';
-import type { Transport, TransportOptions } from './link.ts';
-import { listenError } from './listen-error.ts';
+import { openDhtTransport } from './dht/dht-transport.ts';
+import type { DhtTransport } from './dht/dht-transport.ts';
+import type { Listening } from './direct/direct-listener.ts';
+import { openDirectTransport } from './direct/direct-transport.ts';
+import type { DirectTransport } from './direct/direct-transport.ts';
+import type { Transport, TransportOptions } from './links/link.ts';
+import { listenError } from './direct/listen-error.ts';
 
 export interface TransportsOptions extends TransportOptions {
   /** Where friends can dial us, over TCP and UDP alike; port 0 is the system's choice. Left out: we only dial. */

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromHex, toHex } from '../base/bytes.ts';
 import { KithError, messageOf } from '../base/errors.ts';
-import { isServiceName, isVersionRange } from '../net/hello.ts';
+import { isServiceName, isVersionRange } from '../net/sessions/hello.ts';
 import type { PeerInfo, Service, ServiceCaller, ServiceHandler } from '../net/service.ts';
 import { findPlugin, pluginsFolder, type FoundPlugin } from './find-plugin.ts';
 import { pluginApi } from './plugin.ts';

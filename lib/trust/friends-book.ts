@@ -5,7 +5,7 @@ import { cardBytesMax, decodeCard, encodeCard, verifyCard } from '../format/card
 import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { Admission, Directory, WantedPeer } from '../net/directory.ts';
-import type { KeyPair } from '../net/link.ts';
+import type { KeyPair } from '../net/links/link.ts';
 import { cardCovers, devicesOf, doorstepKeyOf, endpointsOf, mergeCards, type CardDevice } from './card.ts';
 import { grantsAllow } from './grants.ts';
 import { LearnBudget } from './learn-budget.ts';

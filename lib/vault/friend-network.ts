@@ -2,13 +2,13 @@ import type { Card } from '../format/card.ts';
 import type { FriendRecord } from '../format/friend-records.ts';
 import type { InviteHints } from '../format/invite.ts';
 import type { Holder } from '../holders/holder.ts';
-import type { PingStep } from '../net/dial-steps.ts';
-import type { KeyPair, Via } from '../net/link.ts';
-import type { Reachability } from '../net/reachability.ts';
+import type { PingStep } from '../net/dialling/dial-steps.ts';
+import type { KeyPair, Via } from '../net/links/link.ts';
+import type { Reachability } from '../net/router/reachability.ts';
 import type { OpenLinkDoor } from './link-door.ts';
 
-export type { Reachability, ReachabilityChoice } from '../net/reachability.ts';
-export type { PingStep, StepTrouble } from '../net/dial-steps.ts';
+export type { Reachability, ReachabilityChoice } from '../net/router/reachability.ts';
+export type { PingStep, StepTrouble } from '../net/dialling/dial-steps.ts';
 
 /** A friend as the vault names it to the network. */
 export interface FriendRef {

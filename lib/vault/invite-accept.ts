@@ -4,7 +4,7 @@ import { friendStateNumbers, type FriendRecord } from '../format/friend-records.
 import { decodeInviteText } from '../format/invite-text.ts';
 import { decodeInvite, oneTimePair, verifyInvite, type Invite } from '../format/invite.ts';
 import { pendingStateNumbers, type PendingStateNumber } from '../format/invite-records.ts';
-import type { KeyPair } from '../net/link.ts';
+import type { KeyPair } from '../net/links/link.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo } from './friend-info.ts';
 import { writeFriend } from './friend-records.ts';

@@ -16,7 +16,7 @@ import {
   pipeMessageBytes,
   pipeWindowBytes,
   relayEnd,
-} from '../../lib/net/relay-codec.ts';
+} from '../../lib/net/relay/relay-codec.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
 import { checkGolden } from '../support/golden.ts';
 import { noise } from '../support/noise.ts';

@@ -18,7 +18,7 @@ import {
   encodeFailure,
   encodePace,
   encodeReply,
-} from '../../lib/net/call-codec.ts';
+} from '../../lib/net/calls/call-codec.ts';
 import {
   commonVersion,
   decodeGoodbye,
@@ -31,9 +31,9 @@ import {
   encodePing,
   signHello,
   verifyHello,
-} from '../../lib/net/hello.ts';
-import type { Hello } from '../../lib/net/hello.ts';
-import { meteredExtensions, saysMetered } from '../../lib/net/metered.ts';
+} from '../../lib/net/sessions/hello.ts';
+import type { Hello } from '../../lib/net/sessions/hello.ts';
+import { meteredExtensions, saysMetered } from '../../lib/net/rates/metered.ts';
 import {
   bulkBytesMax,
   bulkMessageBytes,

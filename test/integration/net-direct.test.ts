@@ -8,9 +8,9 @@ import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
 import { orAborted } from '../../lib/net/deadline.ts';
-import { answerBytes, greet, helloBytes, helloHeadBytes } from '../../lib/net/direct-handshake.ts';
-import { openDirectTransport } from '../../lib/net/direct-transport.ts';
-import type { DirectTransport } from '../../lib/net/direct-transport.ts';
+import { answerBytes, greet, helloBytes, helloHeadBytes } from '../../lib/net/direct/direct-handshake.ts';
+import { openDirectTransport } from '../../lib/net/direct/direct-transport.ts';
+import type { DirectTransport } from '../../lib/net/direct/direct-transport.ts';
 import {
   announceTooMuch,
   closeAfter,

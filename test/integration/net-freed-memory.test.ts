@@ -6,9 +6,9 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { toHex } from '../../lib/base/bytes.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
-import { boundedStream } from '../../lib/net/bounded-stream.ts';
-import { greet, readHello } from '../../lib/net/direct-handshake.ts';
-import { freeMessage } from '../../lib/net/free-message.ts';
+import { boundedStream } from '../../lib/net/links/bounded-stream.ts';
+import { greet, readHello } from '../../lib/net/direct/direct-handshake.ts';
+import { freeMessage } from '../../lib/net/links/free-message.ts';
 import { Seeded } from '../support/seeded.ts';
 
 const caller = signKeyPair(new Uint8Array(32).fill(1));

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
-import { BrokenPeer } from '../../lib/net/broken-peer.ts';
+import { BrokenPeer } from '../../lib/net/calls/broken-peer.ts';
 import type { BrokenRule } from '../../lib/net/network.ts';
-import { readReply } from '../../lib/net/read-reply.ts';
+import { readReply } from '../../lib/net/router/read-reply.ts';
 import { connect, connectedPair, FakeTransport, turns, until, wireBetween } from '../support/net-peers.ts';
 
 it('who breaks a rule of a service is told which, and let go', async (test) => {

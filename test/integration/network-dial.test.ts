@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { equalBytes, toHex, utf8 } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
-import { dialCountMax, eagerDelayMs, lostSpreadMs } from '../../lib/net/dial-schedule.ts';
-import type { DialTarget, Link } from '../../lib/net/link.ts';
+import { dialCountMax, eagerDelayMs, lostSpreadMs } from '../../lib/net/dialling/dial-schedule.ts';
+import type { DialTarget, Link } from '../../lib/net/links/link.ts';
 import {
   befriend,
   closeAll,

@@ -2,10 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
-import { decodeGoodbye, decodeOffers, encodeGoodbye, encodePing, signHello } from '../../lib/net/hello.ts';
+import {
+  decodeGoodbye,
+  decodeOffers,
+  encodeGoodbye,
+  encodePing,
+  signHello,
+} from '../../lib/net/sessions/hello.ts';
 import type { BrokenRule } from '../../lib/net/network.ts';
-import { offenceMsMin } from '../../lib/net/offences.ts';
-import { helloMsMax } from '../../lib/net/session.ts';
+import { offenceMsMin } from '../../lib/net/sessions/offences.ts';
+import { helloMsMax } from '../../lib/net/sessions/session.ts';
 import {
   befriend,
   closeAll,

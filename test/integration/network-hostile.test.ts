@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
-import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from '../../lib/net/bulk-budget.ts';
+import { bodyBudgetBytes, bodyBudgetBytesPerPeer, BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import {
   callCountMax,
   callKind,
@@ -16,10 +16,10 @@ import {
   encodeData,
   encodeFailure,
   encodeReply,
-} from '../../lib/net/call-codec.ts';
-import type { CallMessage } from '../../lib/net/call-codec.ts';
-import { queueMsMax } from '../../lib/net/call-client.ts';
-import { encodeOffers } from '../../lib/net/hello.ts';
+} from '../../lib/net/calls/call-codec.ts';
+import type { CallMessage } from '../../lib/net/calls/call-codec.ts';
+import { queueMsMax } from '../../lib/net/calls/call-client.ts';
+import { encodeOffers } from '../../lib/net/sessions/hello.ts';
 import { bulkMessageBytes, callBodyBytesMax, replyBodyBytesMax } from '../../lib/net/service.ts';
 import { turns, until } from '../support/net-peers.ts';
 import { noise } from '../support/noise.ts';

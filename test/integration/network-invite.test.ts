@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { equalBytes } from '../../lib/base/bytes.ts';
 import { KithError, type ErrorCode } from '../../lib/base/errors.ts';
-import type { DialTarget, Link } from '../../lib/net/link.ts';
-import { eagerDelayMs } from '../../lib/net/dial-schedule.ts';
+import type { DialTarget, Link } from '../../lib/net/links/link.ts';
+import { eagerDelayMs } from '../../lib/net/dialling/dial-schedule.ts';
 import {
   closeAll,
   FakeTransport,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { callKind, encodeCall, encodeData, encodePace } from '../../lib/net/call-codec.ts';
+import { callKind, encodeCall, encodeData, encodePace } from '../../lib/net/calls/call-codec.ts';
 import { bulkBytesMax } from '../../lib/net/service.ts';
 import { noise } from '../support/noise.ts';
 import {

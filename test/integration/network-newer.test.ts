@@ -5,7 +5,7 @@ import { isKithError } from '../../lib/base/errors.ts';
 import { encodeAddressBody } from '../../lib/format/address-body.ts';
 import { canonicalCard, decodeCard, encodeCard } from '../../lib/format/card.ts';
 import { extensionOf } from '../../lib/format/extensions.ts';
-import { encodeOffers } from '../../lib/net/hello.ts';
+import { encodeOffers } from '../../lib/net/sessions/hello.ts';
 import { Network } from '../../lib/net/network.ts';
 import { FriendsBook } from '../../lib/trust/friends-book.ts';
 import { FakeTimers } from '../support/fake-timers.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { equalBytes, idKey, toHex } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
-import { dialCountMax } from '../../lib/net/dial-schedule.ts';
-import type { DialTarget, Link } from '../../lib/net/link.ts';
+import { dialCountMax } from '../../lib/net/dialling/dial-schedule.ts';
+import type { DialTarget, Link } from '../../lib/net/links/link.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import type { MemoryWire } from '../support/memory-link.ts';
 import {

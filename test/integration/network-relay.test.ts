@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isKithError } from '../../lib/base/errors.ts';
-import type { DialTarget } from '../../lib/net/link.ts';
-import type { MuxChannel } from '../../lib/net/mux.ts';
+import type { DialTarget } from '../../lib/net/links/link.ts';
+import type { MuxChannel } from '../../lib/net/links/mux.ts';
 import {
   decodeRelayEnd,
   encodeRelayData,
@@ -11,8 +11,8 @@ import {
   pipeCountMax,
   relayEnd,
   relayKind,
-} from '../../lib/net/relay-codec.ts';
-import { dialBurstMax } from '../../lib/net/relay-server.ts';
+} from '../../lib/net/relay/relay-codec.ts';
+import { dialBurstMax } from '../../lib/net/relay/relay-server.ts';
 import { befriend, connect, until, wireBetween } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
 import { noise } from '../support/noise.ts';

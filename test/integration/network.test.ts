@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
-import { BulkBudget } from '../../lib/net/bulk-budget.ts';
+import { BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import { bulkBytesMax, callBodyBytesMax } from '../../lib/net/service.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { linkPair } from '../support/net-pair.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { textOf, toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
-import { isServiceName } from '../../lib/net/hello.ts';
+import { isServiceName } from '../../lib/net/sessions/hello.ts';
 import { pluginNames } from '../../lib/plugins/plugin-names.ts';
 import { RunningPlugins, type PluginSurroundings } from '../../lib/plugins/running-plugins.ts';
 import { befriend, closeAll, connect, testPeer, until, type TestPeer } from '../support/net-peers.ts';

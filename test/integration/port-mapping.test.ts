@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isKithError } from '../../lib/base/errors.ts';
-import { gatewaysOfRoutes, likelyGateways } from '../../lib/net/gateways.ts';
+import { gatewaysOfRoutes, likelyGateways } from '../../lib/net/router/gateways.ts';
 import {
   decodeAddressAnswer,
   decodeMappingAnswer,
   encodeAddressRequest,
   encodeMappingRequest,
-} from '../../lib/net/nat-pmp.ts';
-import { PortMapping } from '../../lib/net/port-mapping.ts';
-import type { OpenPort, PortMappingOptions } from '../../lib/net/port-mapping.ts';
-import { elementOf, gatewayOf, locationOf } from '../../lib/net/upnp.ts';
+} from '../../lib/net/router/nat-pmp.ts';
+import { PortMapping } from '../../lib/net/router/port-mapping.ts';
+import type { OpenPort, PortMappingOptions } from '../../lib/net/router/port-mapping.ts';
+import { elementOf, gatewayOf, locationOf } from '../../lib/net/router/upnp.ts';
 import { granting, natPmpRouter, upnpRouter } from '../support/fake-router.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { fuzzDecoder } from '../support/fuzz.ts';

@@ -9,10 +9,10 @@ import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import type { ErrorCode } from '../../lib/base/errors.ts';
 import { orAborted } from '../../lib/net/deadline.ts';
-import { publicEntries } from '../../lib/net/public-entries.ts';
-import { openDhtTransport } from '../../lib/net/dht-transport.ts';
-import type { DhtTransport, DhtTransportOptions } from '../../lib/net/dht-transport.ts';
-import type { DialTarget, Endpoint, Link, Transport } from '../../lib/net/link.ts';
+import { publicEntries } from '../../lib/net/dht/public-entries.ts';
+import { openDhtTransport } from '../../lib/net/dht/dht-transport.ts';
+import type { DhtTransport, DhtTransportOptions } from '../../lib/net/dht/dht-transport.ts';
+import type { DialTarget, Endpoint, Link, Transport } from '../../lib/net/links/link.ts';
 import {
   announceTooMuch,
   closeAfter,

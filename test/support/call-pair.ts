@@ -13,9 +13,9 @@ import {
   type ServiceCaller,
   type ServiceHandler,
 } from '../../lib/net/service.ts';
-import { BrokenPeer } from '../../lib/net/broken-peer.ts';
-import { abortError } from '../../lib/net/call-client.ts';
-import { errorOf, failureOf } from '../../lib/net/wire-error.ts';
+import { BrokenPeer } from '../../lib/net/calls/broken-peer.ts';
+import { abortError } from '../../lib/net/calls/call-client.ts';
+import { errorOf, failureOf } from '../../lib/net/calls/wire-error.ts';
 
 /** Where a call is: before it arrives, when its upload is asked for, when half of that has come, when its answer is ready. */
 export type CallStage = 'call' | 'credit' | 'upload' | 'reply';

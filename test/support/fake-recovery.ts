@@ -4,7 +4,7 @@ import type { Card } from '../../lib/format/card.ts';
 import { decodeCertificate, verifyCertificate } from '../../lib/format/certificate.ts';
 import type { FriendRecord } from '../../lib/format/friend-records.ts';
 import type { Holder } from '../../lib/holders/holder.ts';
-import type { KeyPair } from '../../lib/net/link.ts';
+import type { KeyPair } from '../../lib/net/links/link.ts';
 import type {
   FriendRef,
   Hosted,

@@ -4,7 +4,7 @@ import { encodeCardText } from '../../lib/format/card-text.ts';
 import { encodeCard } from '../../lib/format/card.ts';
 import { Network } from '../../lib/net/network.ts';
 import type { IncomingCall, OutgoingReply, Service } from '../../lib/net/service.ts';
-import type { KeyPair } from '../../lib/net/link.ts';
+import type { KeyPair } from '../../lib/net/links/link.ts';
 import { storeService } from '../../lib/services/store/store-service.ts';
 import type { CrashWorld } from './crash-machine.ts';
 import { FakeTimers } from './fake-timers.ts';

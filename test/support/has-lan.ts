@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
-import { beaconBytes } from '../../lib/net/lan-beacon.ts';
-import { openLanSockets } from '../../lib/net/lan-sockets.ts';
+import { beaconBytes } from '../../lib/net/lan/lan-beacon.ts';
+import { openLanSockets } from '../../lib/net/lan/lan-sockets.ts';
 
 /** Where a system has neither multicast nor broadcast on loopback there is nothing to be tested. */
 export async function hasLan(): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { KeyPair, Link, Via } from '../../lib/net/link.ts';
-import type { SecretStream } from '../../lib/net/secret-stream.d.ts';
+import type { KeyPair, Link, Via } from '../../lib/net/links/link.ts';
+import type { SecretStream } from '../../lib/net/links/secret-stream.d.ts';
 
 /** Messages on their way in one direction after which a writer is told to wait. */
 const highWaterMessages = 2;

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test';
 import { systemRandom } from '../../lib/crypto/random.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
 import { toHex } from '../../lib/base/bytes.ts';
-import type { DialTarget, Endpoint, KeyPair, Link, TransportOptions } from '../../lib/net/link.ts';
+import type { DialTarget, Endpoint, KeyPair, Link, TransportOptions } from '../../lib/net/links/link.ts';
 
 /** A signal that fires when a test has plainly failed, so that it ends with a reason rather than by the runner's. */
 export function patience(): AbortSignal {

@@ -2,8 +2,8 @@ import { createRequire } from 'node:module';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import type { KeyPair, Link } from '../../lib/net/link.ts';
-import type { SecretStream } from '../../lib/net/secret-stream.d.ts';
+import type { KeyPair, Link } from '../../lib/net/links/link.ts';
+import type { SecretStream } from '../../lib/net/links/secret-stream.d.ts';
 
 const require = createRequire(import.meta.url);
 const NoiseSecretStream = require('@hyperswarm/secret-stream') as new (

@@ -3,7 +3,7 @@ import { equalBytes, idKey, toHex } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
 import type { Admission, Directory, WantedPeer } from '../../lib/net/directory.ts';
-import type { DialTarget, KeyPair, Link, Transport } from '../../lib/net/link.ts';
+import type { DialTarget, KeyPair, Link, Transport } from '../../lib/net/links/link.ts';
 import { Network } from '../../lib/net/network.ts';
 import type { NetworkOptions } from '../../lib/net/network.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, VersionRange } from '../../lib/net/service.ts';

@@ -1,4 +1,4 @@
-import type { MuxChannel } from '../../lib/net/mux.ts';
+import type { MuxChannel } from '../../lib/net/links/mux.ts';
 import { closeAll, befriend, testPeer, until, wireBetween } from './net-peers.ts';
 import type { MemoryWire } from './memory-link.ts';
 import type { TestPeer, TestPeerOptions } from './net-peers.ts';

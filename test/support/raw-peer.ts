@@ -1,8 +1,14 @@
-import { signHello, encodeHello, encodeOffers, roleInitiator, roleResponder } from '../../lib/net/hello.ts';
-import type { Hello, ServiceOffer } from '../../lib/net/hello.ts';
-import type { KeyPair, Link } from '../../lib/net/link.ts';
-import { Mux } from '../../lib/net/mux.ts';
-import type { MuxChannel } from '../../lib/net/mux.ts';
+import {
+  signHello,
+  encodeHello,
+  encodeOffers,
+  roleInitiator,
+  roleResponder,
+} from '../../lib/net/sessions/hello.ts';
+import type { Hello, ServiceOffer } from '../../lib/net/sessions/hello.ts';
+import type { KeyPair, Link } from '../../lib/net/links/link.ts';
+import { Mux } from '../../lib/net/links/mux.ts';
+import type { MuxChannel } from '../../lib/net/links/mux.ts';
 import { until } from './net-peers.ts';
 
 /** A message that came in. */

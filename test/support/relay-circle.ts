@@ -1,7 +1,7 @@
-import type { Transport } from '../../lib/net/link.ts';
-import type { RelayLimits } from '../../lib/net/relay-hub.ts';
-import { RelayService } from '../../lib/net/relay-service.ts';
-import { RelayTransport } from '../../lib/net/relay-transport.ts';
+import type { Transport } from '../../lib/net/links/link.ts';
+import type { RelayLimits } from '../../lib/net/relay/relay-hub.ts';
+import { RelayService } from '../../lib/net/relay/relay-service.ts';
+import { RelayTransport } from '../../lib/net/relay/relay-transport.ts';
 import { FakeTimers } from './fake-timers.ts';
 import type { MemoryWire } from './memory-link.ts';
 import { befriend, closeAll, connect, EchoService, testPeer, until } from './net-peers.ts';

@@ -6,7 +6,7 @@ import { boxKeyPair } from '../../lib/crypto/sign.ts';
 import type { Card } from '../../lib/format/card.ts';
 import { decodeCard } from '../../lib/format/card.ts';
 import type { ContactKey } from '../../lib/format/contact-keys.ts';
-import { BrokenPeer } from '../../lib/net/broken-peer.ts';
+import { BrokenPeer } from '../../lib/net/calls/broken-peer.ts';
 import type { PeerInfo, ServiceHandler } from '../../lib/net/service.ts';
 import { CardsCaller, whoIs } from '../../lib/services/cards/cards-caller.ts';
 import { cardsMethods, encodeAsk } from '../../lib/services/cards/cards-codec.ts';

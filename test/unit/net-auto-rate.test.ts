@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AutoRate, autoRateMin, delayTargetMs } from '../../lib/net/auto-rate.ts';
-import { DelayMeter } from '../../lib/net/delay-meter.ts';
+import { AutoRate, autoRateMin, delayTargetMs } from '../../lib/net/rates/auto-rate.ts';
+import { DelayMeter } from '../../lib/net/rates/delay-meter.ts';
 
 /** A line with one queue that all who send share, and one who asks every 200 ms how long it takes. */
 class Line {

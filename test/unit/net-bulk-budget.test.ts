@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { BulkBudget } from '../../lib/net/bulk-budget.ts';
+import { BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import { bulkBytesMax } from '../../lib/net/service.ts';
 import { turns } from '../support/net-peers.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concatBytes } from '../../lib/base/bytes.ts';
-import { BulkBudget } from '../../lib/net/bulk-budget.ts';
+import { BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import {
   callKind,
   decodeCredit,
@@ -9,9 +9,9 @@ import {
   encodeCall,
   encodeCallId,
   encodeDataParts,
-} from '../../lib/net/call-codec.ts';
-import { CallServer } from '../../lib/net/call-server.ts';
-import { SendGate } from '../../lib/net/send-gate.ts';
+} from '../../lib/net/calls/call-codec.ts';
+import { CallServer } from '../../lib/net/calls/call-server.ts';
+import { SendGate } from '../../lib/net/calls/send-gate.ts';
 import { bulkMessageBytes, type IncomingCall } from '../../lib/net/service.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { cardEntries } from '../../lib/net/card-entries.ts';
+import { cardEntries } from '../../lib/net/dht/card-entries.ts';
 import type { WantedPeer } from '../../lib/net/directory.ts';
-import { isPublicEntry, publicEntries } from '../../lib/net/public-entries.ts';
+import { isPublicEntry, publicEntries } from '../../lib/net/dht/public-entries.ts';
 import { keyPairOf } from '../support/net-peers.ts';
 
 function peerOf(identity: number, device: number, ...hosts: string[]): WantedPeer {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { DelayProbe, probeMs } from '../../lib/net/delay-probe.ts';
-import { SessionFlow } from '../../lib/net/session-flow.ts';
-import { noLimits, Shaper } from '../../lib/net/shaper.ts';
+import { DelayProbe, probeMs } from '../../lib/net/rates/delay-probe.ts';
+import { SessionFlow } from '../../lib/net/sessions/session-flow.ts';
+import { noLimits, Shaper } from '../../lib/net/rates/shaper.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 
 /** A probe whose pings are answered after so many ms of fake time, and bulk that goes out. */

@@ -18,8 +18,8 @@ import {
   lostSpreadMs,
   nextDueMs,
   pickDue,
-} from '../../lib/net/dial-schedule.ts';
-import type { DialState } from '../../lib/net/dial-schedule.ts';
+} from '../../lib/net/dialling/dial-schedule.ts';
+import type { DialState } from '../../lib/net/dialling/dial-schedule.ts';
 
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 

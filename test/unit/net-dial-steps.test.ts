@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { adviceLines, stepLine } from '../../cli/step-words.ts';
 import { KithError } from '../../lib/base/errors.ts';
-import { DialJournal, stepCountMax, takeStep, troubleOf } from '../../lib/net/dial-steps.ts';
-import type { PingStep } from '../../lib/net/dial-steps.ts';
+import { DialJournal, stepCountMax, takeStep, troubleOf } from '../../lib/net/dialling/dial-steps.ts';
+import type { PingStep } from '../../lib/net/dialling/dial-steps.ts';
 import { keyPairOf } from '../support/net-peers.ts';
 
 function failed(code: string): KithError {

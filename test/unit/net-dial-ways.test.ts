@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
-import { headStartMs, mostTelling, tryWays, wordsOf } from '../../lib/net/dial-ways.ts';
+import { headStartMs, mostTelling, tryWays, wordsOf } from '../../lib/net/dialling/dial-ways.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { turns } from '../support/net-peers.ts';
 

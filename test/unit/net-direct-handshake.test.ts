@@ -9,7 +9,7 @@ import {
   greet,
   helloBytes,
   readHello,
-} from '../../lib/net/direct-handshake.ts';
+} from '../../lib/net/direct/direct-handshake.ts';
 import { fuzzDecoder } from '../support/fuzz.ts';
 import { newKeys } from '../support/net-fixture.ts';
 

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { addressGroup, HalfOpen, halfOpenCountMax, halfOpenPerAddressMax } from '../../lib/net/half-open.ts';
+import {
+  addressGroup,
+  HalfOpen,
+  halfOpenCountMax,
+  halfOpenPerAddressMax,
+} from '../../lib/net/direct/half-open.ts';
 
 class Connection {
   dropped = false;

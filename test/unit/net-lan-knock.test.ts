@@ -9,7 +9,7 @@ import {
   knockBytes,
   LanDoorsteps,
   makeKnock,
-} from '../../lib/net/lan-knock.ts';
+} from '../../lib/net/lan/lan-knock.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
 import { checkGolden } from '../support/golden.ts';

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { concatBytes, equalBytes, toHex } from '../../lib/base/bytes.ts';
 import { pairSecret } from '../../lib/crypto/pair-secret.ts';
-import { EndpointHints, hintGapMs, hintMsMax, hintsPerDeviceMax } from '../../lib/net/endpoint-hints.ts';
+import {
+  EndpointHints,
+  hintGapMs,
+  hintMsMax,
+  hintsPerDeviceMax,
+} from '../../lib/net/dialling/endpoint-hints.ts';
 import {
   beaconBytes,
   beaconEntryBytes,
@@ -10,17 +15,17 @@ import {
   beaconSaltBytes,
   decodeBeacon,
   encodeBeacon,
-} from '../../lib/net/lan-beacon.ts';
+} from '../../lib/net/lan/lan-beacon.ts';
 import {
   LanBudget,
   lanComparisonsMax,
   lanPacketsPerAddressMax,
   lanWindowMs,
-} from '../../lib/net/lan-budget.ts';
-import { answerGapMs, beaconDelaysMs, LanDiscovery } from '../../lib/net/lan-discovery.ts';
-import { entriesByTag, entryContext, PairKeys } from '../../lib/net/lan-entry.ts';
-import { lanAddresses } from '../../lib/net/lan-sockets.ts';
-import type { KeyPair } from '../../lib/net/link.ts';
+} from '../../lib/net/lan/lan-budget.ts';
+import { answerGapMs, beaconDelaysMs, LanDiscovery } from '../../lib/net/lan/lan-discovery.ts';
+import { entriesByTag, entryContext, PairKeys } from '../../lib/net/lan/lan-entry.ts';
+import { lanAddresses } from '../../lib/net/lan/lan-sockets.ts';
+import type { KeyPair } from '../../lib/net/links/link.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
 import { checkGolden } from '../support/golden.ts';

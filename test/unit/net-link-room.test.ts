@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { spareSession } from '../../lib/net/link-room.ts';
-import type { Session } from '../../lib/net/session.ts';
+import { spareSession } from '../../lib/net/links/link-room.ts';
+import type { Session } from '../../lib/net/sessions/session.ts';
 import { noise } from '../support/noise.ts';
 
 /** As much of a session as is looked at. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { concatBytes } from '../../lib/base/bytes.ts';
-import { MessageHeads } from '../../lib/net/message-heads.ts';
+import { MessageHeads } from '../../lib/net/links/message-heads.ts';
 
 function message(length: number): Uint8Array {
   const head = new Uint8Array([length & 255, (length >> 8) & 255, length >> 16]);

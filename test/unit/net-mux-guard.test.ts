@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isKithError } from '../../lib/base/errors.ts';
-import { messageBurst, messagesPerSecondMax } from '../../lib/net/message-budget.ts';
-import { messageBytesMax, MuxGuard, remoteOpensMax } from '../../lib/net/mux-guard.ts';
+import { messageBurst, messagesPerSecondMax } from '../../lib/net/links/message-budget.ts';
+import { messageBytesMax, MuxGuard, remoteOpensMax } from '../../lib/net/links/mux-guard.ts';
 
 const malformed = (error: unknown): boolean => isKithError(error, 'malformed');
 const check = (...bytes: number[]): void => new MuxGuard(() => 0).check(new Uint8Array(bytes));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { forgottenMs, offenceMsMax, offenceMsMin, Offences } from '../../lib/net/offences.ts';
+import { forgottenMs, offenceMsMax, offenceMsMin, Offences } from '../../lib/net/sessions/offences.ts';
 import { noise } from '../support/noise.ts';
 
 void describe('offences', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { pieceBytesAt, RateBucket } from '../../lib/net/rate-bucket.ts';
-import { RateTurns, type RateLane } from '../../lib/net/rate-turns.ts';
+import { pieceBytesAt, RateBucket } from '../../lib/net/rates/rate-bucket.ts';
+import { RateTurns, type RateLane } from '../../lib/net/rates/rate-turns.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 
 void describe('a bucket', () => {

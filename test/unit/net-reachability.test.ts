@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import { reachabilityLines } from '../../cli/reachability-words.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { addressClass, hostOf } from '../../lib/net/address-class.ts';
-import { reachabilityOf } from '../../lib/net/reachability.ts';
-import type { ReachabilityFacts } from '../../lib/net/reachability.ts';
+import { reachabilityOf } from '../../lib/net/router/reachability.ts';
+import type { ReachabilityFacts } from '../../lib/net/router/reachability.ts';
 import { meetingPointsMax, meetingPointsOf } from '../../lib/vault/net-settings.ts';
 
 const athome: ReachabilityFacts = {

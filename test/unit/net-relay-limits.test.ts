@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { budgetMs, RelayBudget } from '../../lib/net/relay-budget.ts';
-import { pipeMessageBytes } from '../../lib/net/relay-codec.ts';
-import { RelayRate } from '../../lib/net/relay-rate.ts';
+import { budgetMs, RelayBudget } from '../../lib/net/relay/relay-budget.ts';
+import { pipeMessageBytes } from '../../lib/net/relay/relay-codec.ts';
+import { RelayRate } from '../../lib/net/relay/relay-rate.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { turns } from '../support/net-peers.ts';
 

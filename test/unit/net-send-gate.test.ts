@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
-import { SendGate, stuckMsMax } from '../../lib/net/send-gate.ts';
+import { SendGate, stuckMsMax } from '../../lib/net/calls/send-gate.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 
 void describe('the gate before a stream', () => {

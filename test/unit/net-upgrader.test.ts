@@ -6,7 +6,7 @@ import {
   upgradeDelayMs,
   upgradeDelayMsMax,
   Upgrader,
-} from '../../lib/net/upgrader.ts';
+} from '../../lib/net/dialling/upgrader.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { noAnswer, turns } from '../support/net-peers.ts';
 import { noise } from '../support/noise.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { uploadBudgetBytes } from '../../lib/net/bulk-budget.ts';
-import { UploadMemory } from '../../lib/net/upload-memory.ts';
+import { uploadBudgetBytes } from '../../lib/net/calls/bulk-budget.ts';
+import { UploadMemory } from '../../lib/net/calls/upload-memory.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { noise } from '../support/noise.ts';
 import { connectedPair, until } from '../support/net-peers.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { delayKind, outageMsMax, probeDelayMs, probeMsMax, probeMsMin } from '../../lib/net/outage.ts';
-import { askEveryMs, restMs, Watchdog, watchStepMs } from '../../lib/net/watchdog.ts';
+import { delayKind, outageMsMax, probeDelayMs, probeMsMax, probeMsMin } from '../../lib/net/watch/outage.ts';
+import { askEveryMs, restMs, Watchdog, watchStepMs } from '../../lib/net/watch/watchdog.ts';
 
 /** A session in a made-up world. */
 class Peer {

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
-import { decodeFailure, encodeFailure } from '../../lib/net/call-codec.ts';
-import { errorOf, failureOf, plainText } from '../../lib/net/wire-error.ts';
+import { decodeFailure, encodeFailure } from '../../lib/net/calls/call-codec.ts';
+import { errorOf, failureOf, plainText } from '../../lib/net/calls/wire-error.ts';
 
 const across = (error: unknown): KithError => errorOf(decodeFailure(encodeFailure(failureOf(1, error))));
 

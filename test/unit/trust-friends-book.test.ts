@@ -4,7 +4,7 @@ import { equalBytes, toHex } from '../../lib/base/bytes.ts';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { cardBytesMax, decodeCard, encodeCard } from '../../lib/format/card.ts';
 import type { Card } from '../../lib/format/card.ts';
-import type { KeyPair } from '../../lib/net/link.ts';
+import type { KeyPair } from '../../lib/net/links/link.ts';
 import { devicesOf, endpointsOf } from '../../lib/trust/card.ts';
 import { FriendsBook, friendCountMax } from '../../lib/trust/friends-book.ts';
 import type { BookRecord } from '../../lib/trust/friends-book.ts';

@@ -4,7 +4,7 @@ import { TokenBudget, type TokenRate } from '../../base/token-budget.ts';
 import type { Card } from '../../format/card.ts';
 import { decodeContactKeys, verifyContactKeys, type ContactKey } from '../../format/contact-keys.ts';
 import { verifyHead, type SignedHead } from '../../format/signed-head.ts';
-import { asBroken } from '../../net/broken-peer.ts';
+import { asBroken } from '../../net/calls/broken-peer.ts';
 import type {
   IncomingCall,
   OutgoingReply,

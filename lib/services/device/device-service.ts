@@ -1,7 +1,7 @@
 import { equalBytes, toHex } from '../../base/bytes.ts';
 import { KithError } from '../../base/errors.ts';
 import { keyRecordBytesMax } from '../../format/key-record.ts';
-import { asBroken, heard } from '../../net/broken-peer.ts';
+import { asBroken, heard } from '../../net/calls/broken-peer.ts';
 import type { HeldLog } from '../../holders/holder.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {

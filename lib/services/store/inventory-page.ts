@@ -8,7 +8,7 @@ import { manifestBytesMax } from '../../format/manifest.ts';
 import { shardFileBytes } from '../../format/shard-file.ts';
 import { readId, readList, writeFixed, writeId, writeList } from '../../format/fields.ts';
 import type { InventoryEntry, ShardRef } from '../../holders/holder.ts';
-import { plainText } from '../../net/wire-error.ts';
+import { plainText } from '../../net/calls/wire-error.ts';
 import { readShardRef, writeShardRef } from './store-codec.ts';
 
 /** Pages of a holder's inventory: signed by it, paged, and only what changed (docs/formats/store-service.md). */

@@ -8,7 +8,7 @@ import { keyRecordBytesMax } from '../../format/key-record.ts';
 import { segmentBytesMax } from '../../format/segment.ts';
 import { shardHeadBytes } from '../../format/shard-file.ts';
 import type { Availability, InventoryEntry, InventoryOptions, Reservation } from '../../holders/holder.ts';
-import { asBroken, BrokenPeer, heard } from '../../net/broken-peer.ts';
+import { asBroken, BrokenPeer, heard } from '../../net/calls/broken-peer.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
   compareRefs,

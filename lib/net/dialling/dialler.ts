@@ -1,0 +1,182 @@
+import { idKey } from '../../base/bytes.ts';
+import { KithError } from '../../base/errors.ts';
+import {
+  afterFailure,
+  afterMove,
+  afterOutage,
+  afterSession,
+  freshDial,
+  nextDueMs,
+  pickDue,
+} from './dial-schedule.ts';
+import type { DialState } from './dial-schedule.ts';
+import type { WantedPeer } from '../directory.ts';
+import type { Timers } from '../timers.ts';
+
+/** A device that a session is wanted with. */
+interface Target {
+  identity: string;
+  peer: WantedPeer;
+  state: DialState;
+  dialling: AbortController | undefined;
+  /** When its session opened; undefined while it has none. */
+  openedAtMs: number | undefined;
+}
+
+export interface DiallerOptions {
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Tries to open a session; rejects if that failed. `attempts` says how often it failed before. */
+  readonly dial: (peer: WantedPeer, attempts: number, signal: AbortSignal) => Promise<void>;
+  /** A dial has ended, and counts in `tried`. */
+  readonly onTried: () => void;
+}
+
+/** Keeps dialling those with whom there is no session, as dial-schedule.ts says. */
+export class Dialler {
+  readonly #options: DiallerOptions;
+  readonly #targets = new Map<string, Target>();
+  /** Dials under way, those included that are being called off, and to whose devices. */
+  readonly #running = new Map<Promise<void>, string>();
+  #callOff: () => void = () => {};
+  #closed = false;
+
+  constructor(options: DiallerOptions) {
+    this.#options = options;
+  }
+
+  /** Whom sessions are wanted with from now on; dials to others are called off. */
+  update(wanted: readonly WantedPeer[], connected: (deviceId: Uint8Array) => boolean): void {
+    if (this.#closed) return;
+    const nowMs = this.#options.timers.nowMs();
+    const kept = new Set<string>();
+    for (const peer of wanted) {
+      const key = idKey(peer.deviceId);
+      kept.add(key);
+      const target = this.#targets.get(key);
+      if (target === undefined) {
+        const openedAtMs = connected(peer.deviceId) ? nowMs : undefined;
+        const identity = idKey(peer.identity);
+        this.#targets.set(key, { identity, peer, state: freshDial(nowMs), dialling: undefined, openedAtMs });
+        continue;
+      }
+      if (!sameWays(target.peer, peer)) target.state = afterMove(target.state, nowMs);
+      target.peer = peer;
+      target.identity = idKey(peer.identity);
+    }
+    for (const [key, target] of this.#targets) {
+      if (kept.has(key)) continue;
+      this.#targets.delete(key);
+      this.#stop(target);
+    }
+    this.#plan();
+  }
+
+  /** A session is there, whoever dialled: a dial under way is called off. */
+  opened(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target === undefined) return;
+    target.openedAtMs = this.#options.timers.nowMs();
+    this.#stop(target);
+  }
+
+  /** Its session is over; `fellSilent`: it was given up here, and whoever is there didn't end it. */
+  ended(deviceId: Uint8Array, fellSilent = false): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target?.openedAtMs === undefined) return;
+    const { timers, random } = this.#options;
+    const openedAtMs = fellSilent ? Number.NEGATIVE_INFINITY : target.openedAtMs;
+    target.state = afterSession(target.state, openedAtMs, timers.nowMs(), random());
+    target.openedAtMs = undefined;
+    this.#plan();
+  }
+
+  /** The line seems to be there again: all who are absent are dialled once within so many ms, in no particular order. */
+  hurry(spreadMs: number): void {
+    const { timers, random } = this.#options;
+    const nowMs = timers.nowMs();
+    for (const target of this.#targets.values()) {
+      if (!isAbsent(target)) continue;
+      target.state = afterOutage(target.state, nowMs, Math.round(random() * spreadMs));
+    }
+    this.#plan();
+  }
+
+  /** Dials the device now, if it is absent and isn't being dialled. */
+  probe(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target === undefined || !isAbsent(target)) return;
+    target.state = { ...target.state, dueAtMs: this.#options.timers.nowMs() };
+    this.#plan();
+  }
+
+  /** True if the device has been dialled in vain so many times since it was last connected. */
+  tried(deviceId: Uint8Array, times = 1): boolean {
+    return (this.#targets.get(idKey(deviceId))?.state.attempts ?? times) >= times;
+  }
+
+  /** Calls off all dials and waits for them to end. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#callOff();
+    for (const target of this.#targets.values()) this.#stop(target);
+    this.#targets.clear();
+    await Promise.all(this.#running.keys());
+  }
+
+  #stop(target: Target): void {
+    target.dialling?.abort(new KithError('interrupted', 'the dial is no longer wanted'));
+  }
+
+  #plan(): void {
+    if (this.#closed) return;
+    this.#callOff();
+    const { timers } = this.#options;
+    const nowMs = timers.nowMs();
+    const waiting = [...this.#targets.values()].filter(isAbsent);
+    for (const target of pickDue(waiting, nowMs, [...this.#running.values()])) this.#begin(target);
+    // Who is due already waits for a dial to end, which plans anew.
+    const delayMs = nextDueMs(waiting, nowMs);
+    this.#callOff = delayMs === undefined ? () => {} : timers.after(delayMs, () => this.#plan());
+  }
+
+  #begin(target: Target): void {
+    const dialling = new AbortController();
+    target.dialling = dialling;
+    const { timers, random, dial } = this.#options;
+    const { state } = target;
+    const running = dial(target.peer, state.attempts, dialling.signal)
+      // Without a session it was in vain, also where nothing failed.
+      .catch(() => {})
+      .finally(() => {
+        if (target.openedAtMs === undefined) {
+          const after = afterFailure(state, timers.nowMs(), random());
+          if (target.state === state) target.state = after;
+          // It named other addresses meanwhile: they are tried now, but the dial counts.
+          else if (target.state.sinceMs === state.sinceMs) {
+            target.state = { ...after, dueAtMs: target.state.dueAtMs };
+          }
+        }
+        target.dialling = undefined;
+        this.#running.delete(running);
+        this.#plan();
+        this.#options.onTried();
+      });
+    this.#running.set(running, target.identity);
+  }
+}
+
+function isAbsent({ dialling, openedAtMs }: Target): boolean {
+  return dialling === undefined && openedAtMs === undefined;
+}
+
+/** The same places, with the same of our keys: an invite that has just been accepted is worth a try at once. */
+function sameWays(a: WantedPeer, b: WantedPeer): boolean {
+  const written = ({ endpoints, oneTime }: WantedPeer): string =>
+    JSON.stringify([
+      oneTime !== undefined,
+      ...endpoints.map(({ host, port, direct, dht }) => [host, port, direct, dht]),
+    ]);
+  return written(a) === written(b);
+}

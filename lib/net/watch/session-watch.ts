@@ -1,0 +1,216 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { idKey } from '../../base/bytes.ts';
+import { KithError } from '../../base/errors.ts';
+import { delayKind, probeDelayMs, reviveMsMin, spreadMs } from './outage.ts';
+import type { Session } from '../sessions/session.ts';
+import { Watchdog, watchStepMs } from './watchdog.ts';
+import type { Timers } from '../timers.ts';
+
+/** Answers that aren't there by then are waited for no longer; the session has been judged before. */
+const pingMsMax = 15_000;
+const late = new KithError('peer-unreachable', `no answer within ${pingMsMax / 1000} s`);
+const ended = new KithError('peer-unreachable', 'the session ended');
+
+export interface SessionWatchOptions {
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Dials one device now, unless it is being dialled. */
+  readonly probe: (deviceId: Uint8Array) => void;
+  /** Dials all who are absent, spread over so many ms. */
+  readonly hurry: (spreadMs: number) => void;
+  /** The transports find their way anew. */
+  readonly refresh: () => void;
+}
+
+/** Keeps a watchdog over the open sessions, and tries those who fell silent until they are back (docs/watchdog.md). */
+export class SessionWatch {
+  readonly #options: SessionWatchOptions;
+  readonly #dog = new Watchdog<Session>();
+  /** Questions that wait for their answers. */
+  readonly #asking = new Map<Session, Set<AbortController>>();
+  /** Devices that were given up for their silence, the least lately tried first. */
+  readonly #silent = new Map<string, Uint8Array>();
+  /** Sessions that are just being ended for their silence, and when that was decided. */
+  readonly #givenUp = new Map<Session, number>();
+  #silentSinceMs = 0;
+  #callOffLook: (() => void) | undefined;
+  #callOffProbe: (() => void) | undefined;
+  #callOffRevival: (() => void) | undefined;
+  #hurriedMs = Number.NEGATIVE_INFINITY;
+  #refreshedMs = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: SessionWatchOptions) {
+    this.#options = options;
+  }
+
+  /** A session is open: it is watched from now on. */
+  opened(session: Session): void {
+    if (this.#closed || session.peer === undefined) return;
+    this.#dog.add(session, this.#options.timers.nowMs());
+    this.#plan();
+    if (!this.#silent.delete(idKey(session.peer.deviceId))) return;
+    // Who was silent is back: so may be the others.
+    this.#revive();
+    if (this.#silent.size === 0) this.#endProbes();
+  }
+
+  /** A session has ended. */
+  gone(session: Session): void {
+    this.#dog.remove(session);
+    for (const over of this.#asking.get(session) ?? []) over.abort(ended);
+    if (this.#dog.count === 0) this.#endLooks();
+    const nowMs = this.#givenUp.get(session);
+    const deviceId = session.peer?.deviceId;
+    if (nowMs === undefined || deviceId === undefined) return;
+    if (this.#silent.size === 0) this.#silentSinceMs = nowMs;
+    this.#silent.set(idKey(deviceId), deviceId);
+    this.#planProbe();
+  }
+
+  /** True for a device that fell silent and isn't back yet. */
+  misses(deviceId: Uint8Array): boolean {
+    return this.#silent.has(idKey(deviceId));
+  }
+
+  /** Whoever isn't wanted any longer isn't tried either. */
+  keepOnly(wanted: readonly { readonly deviceId: Uint8Array }[]): void {
+    const kept = new Set(wanted.map(({ deviceId }) => idKey(deviceId)));
+    for (const key of this.#silent.keys()) if (!kept.has(key)) this.#silent.delete(key);
+    if (this.#silent.size === 0) this.#endProbes();
+  }
+
+  /** Other addresses, or a sleep: the sessions are asked at once, the absent dialled, the transports refreshed. */
+  disturbed(): void {
+    if (this.#closed) return;
+    for (const session of this.#dog.alarm(this.#options.timers.nowMs())) this.#ask(session);
+    // The next look comes when answers should be there.
+    this.#endLooks();
+    this.#plan();
+    this.#revive();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#endLooks();
+    this.#endProbes();
+    this.#callOffRevival?.();
+    for (const asking of this.#asking.values()) for (const over of asking) over.abort(ended);
+  }
+
+  #endLooks(): void {
+    this.#callOffLook?.();
+    this.#callOffLook = undefined;
+  }
+
+  #endProbes(): void {
+    this.#callOffProbe?.();
+    this.#callOffProbe = undefined;
+  }
+
+  #clocks(): { monotonicMs: number; wallMs: number } {
+    const { timers } = this.#options;
+    return { monotonicMs: timers.nowMs(), wallMs: timers.wallMs?.() ?? timers.nowMs() };
+  }
+
+  #plan(): void {
+    if (this.#closed || this.#callOffLook !== undefined || this.#dog.count === 0) return;
+    const before = this.#clocks();
+    this.#callOffLook = this.#options.timers.after(watchStepMs, () => {
+      this.#callOffLook = undefined;
+      const kind = delayKind(before, this.#clocks(), watchStepMs);
+      void this.#look(kind);
+    });
+  }
+
+  /** Never rejects. */
+  async #look(kind: ReturnType<typeof delayKind>): Promise<void> {
+    // What has come in meanwhile is read before anybody is judged.
+    await nextTurn();
+    if (this.#closed) return;
+    const nowMs = this.#options.timers.nowMs();
+    if (kind !== 'none') this.#dog.excuse(nowMs);
+    if (kind === 'sleep') this.disturbed();
+    const { ask, lost } = this.#dog.look(nowMs);
+    for (const session of ask) this.#ask(session);
+    for (const session of lost) this.#giveUp(session, nowMs);
+    this.#plan();
+  }
+
+  #ask(session: Session): void {
+    const { timers } = this.#options;
+    const askedMs = timers.nowMs();
+    const over = new AbortController();
+    const asking = this.#asking.get(session) ?? new Set();
+    this.#asking.set(session, asking.add(over));
+    const callOff = timers.after(pingMsMax, () => over.abort(late));
+    session
+      .ping(over.signal)
+      .then(
+        () => this.#dog.answered(session, timers.nowMs(), timers.nowMs() - askedMs),
+        () => {},
+      )
+      .finally(() => {
+        callOff();
+        asking.delete(over);
+        if (asking.size === 0) this.#asking.delete(session);
+      });
+  }
+
+  #giveUp(session: Session, nowMs: number): void {
+    // Of a session that was about to give way to a better one `gone` isn't told: then its device is there.
+    this.#givenUp.set(session, nowMs);
+    session.end('silent', 'it does not answer any longer');
+    this.#givenUp.delete(session);
+  }
+
+  #planProbe(): void {
+    if (this.#closed || this.#callOffProbe !== undefined || this.#silent.size === 0) return;
+    const { timers } = this.#options;
+    const delayMs = probeDelayMs(this.#silentSinceMs, timers.nowMs());
+    if (delayMs === undefined) {
+      this.#silent.clear();
+      return;
+    }
+    this.#callOffProbe = timers.after(delayMs, () => {
+      this.#callOffProbe = undefined;
+      this.#probe();
+      this.#planProbe();
+    });
+  }
+
+  #probe(): void {
+    const [next] = this.#silent;
+    if (next === undefined) return;
+    const [key, deviceId] = next;
+    this.#silent.delete(key);
+    this.#silent.set(key, deviceId);
+    // With somebody there the DHT works, or is nobody's concern.
+    if (this.#dog.count === 0) this.#refresh();
+    this.#options.probe(deviceId);
+  }
+
+  /** When it was last done just now, it is done again a little later, once. */
+  #revive(): void {
+    if (this.#callOffRevival !== undefined) return;
+    const { timers, random, hurry } = this.#options;
+    const go = (): void => {
+      this.#callOffRevival = undefined;
+      this.#hurriedMs = timers.nowMs();
+      this.#refresh();
+      hurry(spreadMs);
+    };
+    const restMs = this.#hurriedMs + reviveMsMin - timers.nowMs();
+    if (restMs <= 0) go();
+    else this.#callOffRevival = timers.after(restMs + random() * spreadMs, go);
+  }
+
+  #refresh(): void {
+    const { timers, refresh } = this.#options;
+    const nowMs = timers.nowMs();
+    if (nowMs - this.#refreshedMs < reviveMsMin) return;
+    this.#refreshedMs = nowMs;
+    refresh();
+  }
+}
