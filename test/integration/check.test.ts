@@ -42,7 +42,8 @@ function faults(summary: CheckSummary): Record<string, number> {
 async function several(t: TestContext): Promise<VaultFixture> {
   const files = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`f${i}`, noise(i + 1, 250_000)]));
   const fixture = await VaultFixture.create(t, { drives: 4, spread, files });
-  Object.assign(fixture.surroundings, { packBytes: 512 * 1024 });
+  // On threads: check-threads.test.ts.
+  Object.assign(fixture.surroundings, { packBytes: 512 * 1024, threads: 0 });
   await fixture.backup();
   return fixture;
 }
