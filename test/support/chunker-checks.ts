@@ -254,8 +254,8 @@ export function describeChunker(version: string, kernels: Kernels): void {
         noise(12, 4096),
         noise(13, 200_000),
       ].map((pattern) => repeated(pattern, chunkBytesMax + 100_000));
-      for (let seed = 0; seed < runs(96); seed++) {
-        const bytes = patterns[seed % patterns.length] ?? assert.fail();
+      for (let seed = 0; seed < patterns.length; seed++) {
+        const bytes = patterns[seed] ?? assert.fail();
         const cut = kernels.chunker(noise(20_000 + seed, 32)).cut(bytes, 0, bytes.length, false);
         assert.ok(cut !== undefined && cut >= chunkBytesMin && cut <= chunkBytesMax, `seed ${seed}: ${cut}`);
       }
