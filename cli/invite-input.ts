@@ -1,4 +1,4 @@
-import { KithError, isKithError } from '../lib/base/errors.ts';
+import { KithError, isKithError, systemCode } from '../lib/base/errors.ts';
 import { readSmallFile } from './context.ts';
 import type { Card } from '../lib/format/card.ts';
 import type { Invite } from '../lib/format/invite.ts';
@@ -23,11 +23,14 @@ function isLine(given: string): boolean {
  */
 export async function readInvite(given: string): Promise<string> {
   if (isLine(given)) return given.trim();
-  const text = await readSmallFile(
-    given,
-    `invite (it is no line ${invitePrefix}…, and as a file it)`,
-    inviteFileBytesMax,
-  );
+  const text = await readSmallFile(given, 'invite', inviteFileBytesMax).catch((error: unknown) => {
+    if (!isKithError(error, 'usage') || systemCode(error.cause) !== 'ENOENT') throw error;
+    throw new KithError(
+      'usage',
+      `"${given}" is no invite: it doesn't begin with ${invitePrefix}, and there is no file of that name here.`,
+      { cause: error },
+    );
+  });
   if (!/^\s*</.test(text)) return text.trim();
   return lineInPage.exec(text)?.[0] ?? text.trim();
 }

@@ -66,7 +66,7 @@ const terminalSteps = [
   ]),
   systemPart('Linux', [
     'Open the program called <b>Terminal</b>.',
-    'Install Node (version 20.19 or newer), npm and git: from <b>nodejs.org</b>, or with the program that installs software on your system.',
+    'Install Node (version 20.19 or newer), npm and git: from <b>nodejs.org</b>, or with the program that installs software on your system. Typing <code>node --version</code> shows what you have.',
   ]),
 ].join('\n');
 
@@ -94,31 +94,42 @@ export function invitePage({ text, expiresMs, quotaBytes, inviter }: PageFacts):
 <h1>${name} invites you to kith</h1>
 <p>kith is a program that keeps the files of friends on each other's computers. What you back up is cut in pieces and encrypted on your own
 computer before anything leaves it: ${name} keeps pieces for you that only you can read, and you keep some for ${name}.</p>
+<p>You need a computer for it, with Windows, macOS or Linux, and half an hour. <b>On a telephone?</b> Open this page on the computer: send it to yourself.</p>
 <p>${name} offers you <b>${escaped(formatSize(quotaBytes))}</b> of room.</p>
 <p class="warning"><b>This page is a key.</b> Whoever has it can become ${name}'s friend in kith, once, until ${until} UTC. Don't pass it on; throw it away when you are done.</p>
 
 <h2>1. A window to type in</h2>
-<p>Choose what your computer has:</p>
+<p>kith has no buttons yet: you type a line into a window called a <b>terminal</b>, press <kbd>Enter</kbd>, and read what it answers. Nothing breaks if you mistype; type it again. Choose what your computer has:</p>
 ${terminalSteps}
 
 <h2>2. kith itself</h2>
-<p>${name} tells you from where to get kith's folder. In that folder, type these two lines, with Enter behind each:</p>
+<p>kith is a folder of files. <b>Ask ${name} for it</b>: they send you a link or a file. If it is a file that ends in <code>.zip</code>, unpack it (double-click it, or right-click and “Extract”).</p>
+<p>Now go into that folder in the window of step 1: type <code>cd</code> and a space, drag the folder from your desktop onto the window, and press Enter. (In Ubuntu on Windows: put the folder on the desktop, type
+<code>cd /mnt/c/Users</code>, Enter, then <code>cd</code> and the names from there on, such as <code>cd ben/Desktop/kith</code>.)</p>
+<p>There, type these two lines, with Enter behind each. The first takes a minute or two, and ends with a number such as 0.1.0:</p>
 <pre><code>npm run kith -- --version
 npm link</code></pre>
+<p>If the second says <code>EACCES</code>, type <code>sudo npm link</code>; it asks for the password of your computer, which you don't see while you type it.</p>
 
 <h2>3. Your own identity</h2>
+<p>Two lines again, with your own name in the place of YOUR-NAME, such as <code>ben</code>:</p>
 <pre><code>kith init --name YOUR-NAME
 kith up --detach</code></pre>
 <p>The first line shows 24 words. Write them on paper and keep it safe: they alone bring everything back if your computer is lost.</p>
 
 <h2>4. The invite</h2>
-<p>Type <code>kith accept</code> and a space, paste this code behind it, and press Enter:</p>
+<p>Type <code>kith accept</code> and a space, paste this code behind it, and press Enter. (To paste: <kbd>Ctrl</kbd> <kbd>Shift</kbd> <kbd>V</kbd>; on a Mac <kbd>⌘</kbd> <kbd>V</kbd>; in a window on Windows the right mouse button.)</p>
 <textarea id="code" readonly rows="6" spellcheck="false" aria-label="The code of the invite">${escaped(text)}</textarea>
 <p><button id="copy" type="button" hidden>Copy the code</button> <span id="copied" role="status"></span></p>
 <p>Or, if this page is a file on that computer: <code>kith accept</code>, a space, and the name of the file.</p>
 
 <h2>5. The right person?</h2>
 <p>kith then shows six <b>safety words</b>. Ask ${name}, by telephone say, whether they see the same six. If so, nobody sits between you.</p>
+
+<h2>6. Your first backup</h2>
+<pre><code>kith backup ~/Documents
+kith status</code></pre>
+<p>The second line says in its first word how it stands. After each start of the computer type <code>kith up --detach</code> once: only then can ${name} reach you, and you ${name}.</p>
 
 ${qrPart(text)}
 </main>

@@ -143,7 +143,8 @@ export class Output {
     const error = asKithError(thrown, interrupted);
     const details = Object.keys(error.details).length === 0 ? {} : { details: error.details };
     this.exitError(error.exitCode, error.message, { error: error.code, ...details });
-    if (!this.json && error.code === 'usage') {
+    // Of a file that is wrong the help says nothing.
+    if (!this.json && error.code === 'usage' && error.details['file'] === undefined) {
       const named = error.details['command'] ?? command;
       this.#err(`Run "kith ${typeof named === 'string' ? `${named} ` : ''}--help" to see how it is used.\n`);
     }

@@ -20,6 +20,34 @@ export function qrOfCard(line: string, options: { readonly color: boolean }): st
   return qrOfLine(line, 'card', options);
 }
 
+/** A code that a terminal can show, or why it can't. */
+export interface QrOnTerminal {
+  readonly lines: readonly string[];
+  /** Undefined where the lines fit: a sentence about the window. */
+  readonly tooWide: string | undefined;
+}
+
+/**
+ * The code of a card or an invite for the terminal behind standard output. In a window that is too narrow each line would be broken, and no camera
+ * reads that: there are no lines then. `columns` is undefined where it is no terminal, and everything fits. KithError as of qrOfCard.
+ */
+export function qrForTerminal(
+  line: string,
+  what: 'card' | 'invite',
+  { isTTY, columns }: { readonly isTTY: boolean; readonly columns: number | undefined },
+): QrOnTerminal {
+  const plainLines = qrOfLine(line, what, { color: false }).replace(/\n$/, '').split('\n');
+  const needed = plainLines[0]?.length ?? 0;
+  if (isTTY && columns !== undefined && columns > 0 && needed > columns) {
+    const tooWide = `The QR code needs a window of ${needed} columns, and this one has ${columns}: make it wider, or its letters smaller, and try again`;
+    return { lines: [], tooWide };
+  }
+  return {
+    lines: isTTY ? qrOfLine(line, what, { color: true }).replace(/\n$/, '').split('\n') : plainLines,
+    tooWide: undefined,
+  };
+}
+
 /** The same for a card or an invite. */
 export function qrOfLine(
   line: string,

@@ -5,6 +5,7 @@ import { requireVault, withOperation, withVault } from '../context.ts';
 import { openInvite, readInvite } from '../invite-input.ts';
 import { friendJson } from '../json.ts';
 import { shown } from '../words.ts';
+import type { Invite } from '../../lib/format/invite.ts';
 import type { FriendInfo, FriendOptions } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
 import type { Command, Outcome } from '../command.ts';
@@ -44,10 +45,16 @@ async function freeBytes(home: string): Promise<number | null> {
 }
 
 /** Accepts, and waits a little. */
-async function acceptAndWait(context: Context, line: string, options: FriendOptions): Promise<FriendInfo> {
+async function acceptAndWait(
+  context: Context,
+  line: string,
+  options: FriendOptions,
+  onAccepted: () => void,
+): Promise<FriendInfo> {
   return await withVault(context, (vault) =>
     withOperation(context, async ({ onProgress, signal }) => {
       const friend = await vault.accept(line, options);
+      onAccepted();
       // One document and nothing else for programs; people see that something is waited for.
       if (!context.output.json) {
         onProgress?.({
@@ -64,7 +71,12 @@ async function acceptAndWait(context: Context, line: string, options: FriendOpti
   );
 }
 
-function resultLines(friend: FriendInfo): string[] {
+/** True of an invite that leads nowhere: without an address, a meeting point, or the public DHT. */
+function leadsNowhere({ hints: { meetingPoints, publicDht } }: Invite, friend: FriendInfo): boolean {
+  return friend.addresses.length === 0 && meetingPoints.length === 0 && !publicDht;
+}
+
+function resultLines(friend: FriendInfo, isStranded: boolean): string[] {
   const name = shown(friend.name);
   const words =
     friend.safetyWords === null
@@ -75,6 +87,13 @@ function resultLines(friend: FriendInfo): string[] {
         ];
   if (friend.invite === null)
     return [`You and "${name}" are friends now.`, ...words, 'Next: kith backup PATH'];
+  if (isStranded) {
+    return [
+      `"${name}" can't be found: the invite is accepted and pending, and says nowhere where their computer is, since kith was not up there when it was made. It completes only through a friend whom you both have.`,
+      `Ask ${name} to type kith up --detach, then kith invite; and accept that one.`,
+      ...words,
+    ];
+  }
   return [
     `"${name}" can't be reached now: the invite is accepted and pending. It completes by itself when they are online, as long as kith is up here (kith up --detach).`,
     ...words,
@@ -91,26 +110,30 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { toHex } = await import('../../lib/base/bytes.ts');
   const free = await freeBytes(home);
   const asked = options.quotaBytes ?? quotaDefaultBytes;
-  output.say(
-    `"${shown(cleanName(nameOfCard(card)) || 'somebody without a name')}" invites you (identity ${toHex(card.identity).slice(0, 16)}).`,
-    `They offer ${formatSize(invite.quotaBytes)} of room for your backup.`,
-    `You give them ${formatSize(asked)}${free === null ? '' : ` of the ${formatSize(free)} that are free here`} (--quota changes it).`,
-  );
-  const friend = await acceptAndWait(context, line, options);
+  // Nothing of it before it is known that the invite is one for us, and good.
+  const onAccepted = (): void =>
+    output.say(
+      `"${shown(cleanName(nameOfCard(card)) || 'somebody without a name')}" invites you (identity ${toHex(card.identity).slice(0, 16)}).`,
+    );
+  const friend = await acceptAndWait(context, line, options, onAccepted);
   const refusal = friend.invite === null ? undefined : refusals[friend.invite];
   if (refusal !== undefined) {
     throw new KithError(
       refusal,
-      `"${friend.name}" did not take you in: ${friend.reason ?? refusal}. Ask for a new invite and accept it, or forget about it: kith friend remove ${shown(friend.name)}`,
+      `"${friend.name}" did not take you in: ${friend.reason ?? `${refusal}; ask them for a new one`}. To forget about it: kith friend remove ${shown(friend.name)}`,
     );
   }
+  output.say(
+    `They offer ${formatSize(invite.quotaBytes)} of room for your backup.`,
+    `You give them ${formatSize(asked)}${free === null ? '' : ` of the ${formatSize(free)} that are free here`} (--quota changes it).`,
+  );
   output.document({
     state: friend.invite === null ? 'friends' : 'pending',
     quota_offered: invite.quotaBytes,
     free_bytes: free,
     ...friendJson(friend),
   });
-  output.print(...resultLines(friend));
+  output.print(...resultLines(friend, leadsNowhere(invite, friend)));
   return undefined;
 }
 

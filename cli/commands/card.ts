@@ -6,6 +6,7 @@ import { withVault } from '../context.ts';
 import { reachabilityLines } from '../reachability-words.ts';
 import { shown } from '../words.ts';
 import type { Args } from '../args.ts';
+import type { QrOnTerminal } from '../qr.ts';
 import type { Command, Outcome } from '../command.ts';
 import type { Context } from '../context.ts';
 
@@ -52,13 +53,15 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   }));
   const addresses = await addressesOf(line);
   if (path !== undefined) await writeCard(path, line);
-  let qr: string | undefined;
+  let qr: QrOnTerminal | undefined;
   if (args.flag('qr') && !output.json) {
-    const { qrOfCard } = await import('../qr.ts');
-    qr = qrOfCard(line, { color: process.stdout.isTTY });
+    const { qrForTerminal } = await import('../qr.ts');
+    qr = qrForTerminal(line, 'card', process.stdout);
   }
   output.document({ card: line, file: path ?? null, addresses });
-  if (qr !== undefined) output.print(...qr.replace(/\n$/, '').split('\n'));
+  if (qr?.tooWide !== undefined)
+    output.note(`${qr.tooWide}. Here is the line instead; your friend can paste it.`);
+  if (qr !== undefined && qr.tooWide === undefined) output.print(...qr.lines);
   else if (path === undefined) output.print(line);
   if (path !== undefined)
     output.say(`Your card is in ${shown(path)}. Give it to your friends: it is no secret.`);

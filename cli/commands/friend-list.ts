@@ -8,7 +8,7 @@ async function run(context: Context): Promise<Outcome | undefined> {
   const { output } = context;
   const friends = await withVault(context, (vault) => vault.friendList());
   output.document(friends.map(friendJson));
-  if (friends.length === 0) output.print('No friends yet. Add one with: kith friend add CARD');
+  if (friends.length === 0) output.print('No friends yet. Invite one: kith up --detach, then kith invite');
   else output.print(...friendTable(friends));
   return undefined;
 }

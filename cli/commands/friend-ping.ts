@@ -16,9 +16,11 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     ok,
     steps: steps.map(stepJson),
   });
-  output.print(...steps.map(stepLine));
+  output.print(...steps.map((step) => stepLine(step, friend)));
   if (ok) return undefined;
-  const why = friend.reason === null ? '' : `: ${friend.reason}`;
+  // The steps have said it, unless it is about the invite.
+  const why =
+    friend.reason === null || (steps.length > 0 && friend.invite === null) ? '.' : `: ${friend.reason}`;
   return {
     exit: 1,
     message: [`"${friend.name}" can't be reached now${why}`, ...adviceLines(steps)].join('\n'),

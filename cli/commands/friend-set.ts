@@ -9,7 +9,7 @@ import type { Context } from '../context.ts';
 
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
-  const options = friendOptions(args);
+  const options = { ...friendOptions(args), ...(args.flag('words-match') && { wordsMatch: true }) };
   if (Object.keys(options).length === 0) {
     throw new KithError('usage', 'friend set needs something to change, such as --give 100GB.');
   }
@@ -23,7 +23,13 @@ export const friendSetCommand: Command = {
   name: 'friend set',
   describe: 'Change what you give a friend, what they may use, or what you call them',
   positionals: [{ name: 'friend', required: true, describe: 'Their name, or the start of their identity' }],
-  options: friendOptionSpecs,
+  options: {
+    ...friendOptionSpecs,
+    'words-match': {
+      type: 'flag',
+      describe: 'You have compared the safety words: kith status no longer asks you to',
+    },
+  },
   examples: [
     ['kith friend set ben --give 200GB', 'you keep up to 200 GB for ben from now on'],
     [

@@ -53,23 +53,36 @@ async function show(context: Context, made: InviteMade, files: Files, qr: boolea
   const addresses = await addressesIn(made.text);
   const { out = null, page = null } = files;
   output.document({ invite: made.text, file: out, page, addresses, ...inviteJson(made) });
-  if (qr && !output.json) {
-    const { qrOfLine } = await import('../qr.ts');
-    output.print(
-      ...qrOfLine(made.text, 'invite', { color: process.stdout.isTTY }).replace(/\n$/, '').split('\n'),
-    );
-  } else if (out === null && page === null) output.print(made.text);
+  const code =
+    qr && !output.json
+      ? (await import('../qr.ts')).qrForTerminal(made.text, 'invite', process.stdout)
+      : undefined;
+  if (code !== undefined && code.tooWide === undefined) output.print(...code.lines);
+  else if (out === null && page === null) output.print(made.text);
+  if (code?.tooWide !== undefined && page === null) {
+    const instead = out === null ? ' Above is the line instead; it is good as it stands.' : '';
+    output.note(`${code.tooWide}; or have the picture on a page: kith invite --page FILE.html.${instead}`);
+  }
   for (const path of [out, page]) if (path !== null) output.say(`Your invite is in ${shown(path)}.`);
+  if (page !== null)
+    output.note(
+      'The page tells your friend to ask you for kith itself: send them its folder, or a link to it, as well.',
+    );
   output.note(
     `Good for one person, until ${localTime(BigInt(made.expiresMs) * 1_000_000n)}, with ${formatSize(made.quotaBytes)} of room here. ` +
       'Whoever has it can use it: send it by a way that only your friend reads.',
   );
   output.note('Your friend types: kith accept, and the invite behind it.');
-  if (addresses === 0) {
+  const { invite } = await openInvite(made.text);
+  const { meetingPoints, publicDht } = invite.hints;
+  if (addresses === 0 && meetingPoints.length === 0 && !publicDht) {
     output.note(
-      'No address is in it yet: nobody can answer it before kith is up here. Better make it after: kith up --detach',
+      'It says nowhere where this computer is, since kith is not up here: your friend can accept it, and will find you only through a friend of both. ' +
+        `Better make another: kith up --detach, then kith invite; and take this one back: kith invite withdraw ${made.id.slice(0, 8)}`,
     );
+    return;
   }
+  await noteIfDown(context);
 }
 
 /** KithError `failed` where no daemon runs: nobody could come while we wait. */
@@ -107,7 +120,6 @@ async function make(context: Context, args: Args): Promise<void> {
     const made = await vault.invite(options);
     await writeFiles(vault, made, { out, page });
     await show(context, made, { out, page }, args.flag('qr'));
-    await noteIfDown(context);
     if (!args.flag('wait')) return;
     output.note('Waiting until somebody has accepted. Ctrl-C ends the waiting; the invite stays good.');
     const ended = await vault.inviteWait(made.id, { signal });

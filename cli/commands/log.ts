@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { KithError } from '../../lib/base/errors.ts';
 import { requireVault } from '../context.ts';
+import { logText } from '../log-words.ts';
 import { localTime, shown } from '../words.ts';
 import type { LogEntry } from '../../lib/daemon/log-file.ts';
 import type { Args } from '../args.ts';
@@ -14,10 +15,11 @@ const countMax = 100_000;
 /** How often it is looked for more. */
 const followMs = 200;
 
-function entryLine({ time, level, text }: LogEntry): string {
+function entryLine(entry: LogEntry): string {
+  const { time, level } = entry;
   const date = Date.parse(time);
   const when = Number.isNaN(date) ? '' : `${localTime(BigInt(date) * 1_000_000n)}  `;
-  return `${when}${level === 'info' ? '' : `${level}: `}${shown(text)}`;
+  return `${when}${level === 'info' ? '' : `${level}: `}${shown(logText(entry))}`;
 }
 
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {

@@ -41,6 +41,20 @@ function foundLines(summary: RecoverSummary): string[] {
   return lines;
 }
 
+/** What was lost is trusted until somebody says otherwise. */
+function lostLines(devices: RecoverSummary['otherDevices']): string[] {
+  const [only] = devices;
+  if (only === undefined) return [];
+  const one = devices.length === 1;
+  const names = devices.map(({ id, name }) => `"${shown(name)}" (${id.slice(0, 8)})`).join(', ');
+  // By its id: the new computer may well be called as the lost one is.
+  const which = one ? only.id.slice(0, 8) : 'ID';
+  return [
+    `${names} still ${one ? 'counts' : 'count'} as yours. If ${one ? 'that' : 'one of them'} is the computer you lost: kith device revoke ${which} --phrase-file FILE`,
+    'Until then whoever has it reads what you back up from now on, and can write in your name.',
+  ];
+}
+
 async function run(context: Context, args: Args): Promise<Outcome | undefined> {
   const { output } = context;
   const cards: string[] = [];
@@ -73,12 +87,14 @@ async function run(context: Context, args: Args): Promise<Outcome | undefined> {
     drives_away: summary.drivesAway,
     friends_found: summary.friendsFound,
     friends_away: summary.friendsAway,
+    other_devices: summary.otherDevices,
   });
   output.print(
     `Welcome back, "${shown(summary.name)}". Your identity is here again, with ${countOf(summary.snapshots, 'snapshot')}.`,
   );
   output.say(...foundLines(summary));
   if (summary.latest !== null) output.say('Next: kith restore latest --target DIR');
+  output.say(...lostLines(summary.otherDevices));
   return undefined;
 }
 

@@ -13,6 +13,7 @@ import type {
   LinkOptions,
   ListedEntry,
   Operation,
+  PingChoice,
   RepairOptions,
   RestoreOptions,
   VaultApi,
@@ -48,6 +49,7 @@ const friendOptions = {
   uploadLimit: count,
   downloadLimit: count,
   visibility: oneOf(...visibilities),
+  wordsMatch: flag,
 };
 
 const force = optional(fields({ force: flag }));
@@ -115,9 +117,12 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
     perform: (vault, { args }) => vault.friendRemove(args[0] as string, given(args[1]) as Force | undefined),
   },
   friendPing: {
-    checks: [text],
+    checks: [text, optional(fields({ sessionOnly: flag }))],
     perform: (vault, { args, operation: { signal } }) =>
-      vault.friendPing(args[0] as string, signal === undefined ? {} : { signal }),
+      vault.friendPing(args[0] as string, {
+        ...(given(args[1]) as PingChoice | undefined),
+        ...(signal !== undefined && { signal }),
+      }),
   },
   deviceList: { checks: [], perform: (vault) => vault.deviceList() },
   deviceLinkBegin: {

@@ -25,6 +25,7 @@ import type {
   LinkOptions,
   ListedEntry,
   Operation,
+  PingChoice,
   PingResult,
   Problem,
   RepairOptions,
@@ -147,8 +148,12 @@ export class RemoteVault implements VaultApi {
     return this.#call('friendRemove', [nameOrId, options]);
   }
 
-  friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
-    return this.#call('friendPing', [nameOrId], options);
+  friendPing(
+    nameOrId: string,
+    { signal, ...choice }: PingChoice & { readonly signal?: AbortSignal } = {},
+  ): Promise<PingResult> {
+    const args = choice.sessionOnly === undefined ? [nameOrId] : [nameOrId, choice];
+    return this.#call('friendPing', args, signal === undefined ? {} : { signal });
   }
 
   deviceList(): Promise<DeviceInfo[]> {

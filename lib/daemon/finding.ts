@@ -1,6 +1,9 @@
 import { isKithError, messageOf } from '../base/errors.ts';
+import { isIPv6 } from 'node:net';
+import { hostPortText } from '../base/host-port.ts';
 import type { HostPort } from '../base/host-port.ts';
 import type { AddressEndpoint } from '../format/address-body.ts';
+import { announcedPlaces } from '../trust/announced.ts';
 import { addressClass } from '../net/address-class.ts';
 import type { OpenPort, PortMapping } from '../net/port-mapping.ts';
 import { reachabilityOf } from '../net/reachability.ts';
@@ -84,8 +87,19 @@ export class Finding {
     this.#timer.unref();
   }
 
+  /** Where a router passes our port on, as the user says. */
+  get announced(): readonly HostPort[] {
+    return announcedPlaces(this.#session.settings.value('net.announce'));
+  }
+
   /** Where the router lets friends in, for the card: before this computer's own addresses, which only its own network can use. */
   get outside(): readonly AddressEndpoint[] {
+    const { direct, dht } = this.#options;
+    const announced = this.announced.map((place) => ({ ...place, direct, dht: dht && !isIPv6(place.host) }));
+    return [...announced.filter((each) => each.direct || each.dht), ...this.#mapped];
+  }
+
+  get #mapped(): readonly AddressEndpoint[] {
     if (this.#mapping === null || addressClass(this.#mapping.host) !== 'public') return [];
     const { host, tcp, udp } = this.#mapping;
     if (tcp !== null && tcp === udp) return [{ host, port: tcp, direct: true, dht: true }];
@@ -126,6 +140,7 @@ export class Finding {
     const { cameInFrom = [], seenAs = null } = this.#links?.observed ?? {};
     const reachability = reachabilityOf({
       addresses,
+      announced: this.announced.map(hostPortText),
       cameInFrom,
       seenAs,
       mapping:

@@ -1,8 +1,15 @@
-import { toHex } from '../base/bytes.ts';
+import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError } from '../base/errors.ts';
 import { letterKinds } from '../format/letter.ts';
-import { acceptanceFor } from '../vault/invite-accept.ts';
-import { applyAcceptance } from '../vault/invite-welcome.ts';
+import {
+  acceptanceFor,
+  applyAcceptance,
+  applyWelcome,
+  isForLater,
+  nameOfFriend,
+  welcomeFor,
+  type AppliedAcceptance,
+} from '../vault/invite-letters.ts';
 import type { Session } from '../vault/session.ts';
 import type { Note } from './home-port.ts';
 import type { Letters } from './letters.ts';
@@ -17,22 +24,32 @@ export interface InviteLettersOptions {
   readonly session: Session;
   readonly letters: Letters;
   readonly isOnline: (friendId: string) => boolean;
+  /** Takes what a friend's card says; nothing of it is verified. KithError as PeerLinks.learn. */
+  readonly learn: (identity: Uint8Array, card: Uint8Array) => Promise<unknown>;
   readonly note: Note;
+  /** Is given what goes on by itself: it never rejects. */
+  readonly onWork: (work: Promise<void>) => void;
 }
 
-/** Acceptances of invites by letter: where whoever invited is away, a common friend carries our word, and theirs to us. */
+/**
+ * Invites by letter: where whoever invited is away, a common friend carries our word to them, and theirs back to us. Each word has what the
+ * other needs to find who wrote it, wherever they are by then.
+ */
 export class InviteLetters {
   readonly #options: InviteLettersOptions;
   /** When our word for somebody may be given to friends again, by the monotonic clock. */
   readonly #dueMs = new Map<string, number>();
+  /** Whom we have let in by letter, and who hasn't been told: by the hex of the identity. */
+  readonly #owed = new Map<string, AppliedAcceptance>();
   #sending: Promise<void> | undefined;
 
   constructor(options: InviteLettersOptions) {
     this.#options = options;
-    options.letters.on(letterKinds.acceptance, (bytes) => this.#take(bytes));
+    options.letters.on(letterKinds.acceptance, (bytes) => this.#takeAcceptance(bytes));
+    options.letters.on(letterKinds.welcome, (bytes) => this.#takeWelcome(bytes));
   }
 
-  /** Gives our word for everybody who is away, and whose invite is pending here, to friends who are here. One round at a time; never rejects. */
+  /** Gives our word for everybody who is away, and has it to hear, to friends who are here. One round at a time; never rejects. */
   send(): Promise<void> {
     this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined;
@@ -42,34 +59,84 @@ export class InviteLetters {
 
   async #send(): Promise<void> {
     const { session, letters, isOnline } = this.#options;
-    const nowMs = session.surroundings.clock.monotonicMs();
     for (const { identity } of session.state.friends()) {
-      const id = toHex(identity);
-      const acceptance = isOnline(id) ? undefined : acceptanceFor(session, identity);
-      if (acceptance === undefined || nowMs < (this.#dueMs.get(id) ?? nowMs)) continue;
-      this.#dueMs.set(id, nowMs + tryAgainMs);
-      try {
-        const taken = await letters.send(identity, letterKinds.acceptance, acceptance);
-        if (taken > 0) this.#dueMs.set(id, nowMs + againMs);
-      } catch (error) {
-        // A card that is too long for a letter, say: it goes the straight way when they are online.
-        if (!isKithError(error)) throw error;
-      }
+      if (isOnline(toHex(identity))) continue;
+      const acceptance = acceptanceFor(session, identity);
+      if (acceptance === undefined) continue;
+      const { bytes, deviceId } = acceptance;
+      const isMaker = (each: Uint8Array): boolean => equalBytes(each, deviceId);
+      await this.#give(toHex(identity), () => letters.send(identity, letterKinds.acceptance, bytes, isMaker));
+    }
+    for (const [id, applied] of this.#owed) {
+      // Who is here has been let in by the session.
+      const welcome = isOnline(id) ? undefined : welcomeFor(session, applied);
+      const { identity } = applied;
+      const isGiven =
+        welcome === undefined ||
+        (await this.#give(`welcome ${id}`, () =>
+          letters.send(identity, letterKinds.welcome, welcome, () => true),
+        ));
+      if (isGiven) this.#owed.delete(id);
+    }
+  }
+
+  /** True if somebody keeps it now. */
+  async #give(key: string, send: () => Promise<number>): Promise<boolean> {
+    const nowMs = this.#options.session.surroundings.clock.monotonicMs();
+    if (nowMs < (this.#dueMs.get(key) ?? nowMs)) return false;
+    this.#dueMs.set(key, nowMs + tryAgainMs);
+    try {
+      if ((await send()) === 0) return false;
+      this.#dueMs.set(key, nowMs + againMs);
+      return true;
+    } catch (error) {
+      // A card that is too long for a letter, say: it goes the straight way when they are online.
+      if (!isKithError(error)) throw error;
+      return false;
     }
   }
 
   /** True where there is nothing more to do with it. */
-  async #take(bytes: Uint8Array): Promise<boolean> {
-    const { session, note } = this.#options;
+  async #takeAcceptance(bytes: Uint8Array): Promise<boolean> {
+    const { session, note, learn } = this.#options;
+    return await this.#take(async () => {
+      const applied = await applyAcceptance(session, bytes);
+      const id = toHex(applied.identity);
+      note(
+        'info',
+        'invite-used',
+        `${nameOfFriend(session, applied.identity)} has accepted an invite, by way of a friend`,
+      );
+      // Who asks again hasn't been told.
+      this.#dueMs.delete(`welcome ${id}`);
+      this.#owed.set(id, applied);
+      await learn(applied.identity, applied.card);
+      // A round that is under way may have looked for owed ones already.
+      this.#options.onWork((this.#sending ?? Promise.resolve()).then(() => this.send()));
+    });
+  }
+
+  async #takeWelcome(bytes: Uint8Array): Promise<boolean> {
+    const { session, note, learn } = this.#options;
+    return await this.#take(async () => {
+      const { identity, card } = await applyWelcome(session, bytes);
+      note(
+        'info',
+        'invite-welcomed',
+        `${nameOfFriend(session, identity)} has let you in, by way of a friend`,
+      );
+      if (card.length > 0) await learn(identity, card);
+    });
+  }
+
+  /** False for what another device of ours may do, or this one when the disk has room again. */
+  async #take(work: () => Promise<void>): Promise<boolean> {
     try {
-      const identity = await applyAcceptance(session, bytes);
-      const name = session.state.friend(identity)?.name ?? toHex(identity).slice(0, 16);
-      note('info', 'invite-used', `${name} has accepted an invite, by way of a friend`);
+      await work();
       return true;
     } catch (error) {
       if (!isKithError(error)) throw error;
-      // Another device of ours may have made the invite, or the disk may have room again.
-      return !isKithError(error, 'peer-refused', 'io-error', 'disk-full', 'interrupted');
+      return !isForLater(error);
     }
   }
 }

@@ -10,7 +10,7 @@ import type { HostPort } from './home-port.ts';
 
 export interface LanLinksOptions extends Pick<LanDiscoveryOptions, 'peers' | 'connected' | 'onFound'> {
   readonly device: KeyPair;
-  /** Where friends can dial us: beacons are sent from the addresses that it stands for, and from no other. */
+  /** Where friends can dial us: beacons are sent from the addresses that it stands for, and from no other. Port 0: nowhere; they are asked where they are. */
   readonly listening: HostPort;
   /** Doorstep keys of friends: to whom of them knocks here a card of this device is given. */
   readonly doorsteps: () => readonly Uint8Array[];
@@ -25,7 +25,9 @@ export async function openLan(options: LanLinksOptions): Promise<LanDiscovery> {
   const { listening, clock, doorsteps, card, ...rest } = options;
   const nowMs = (): number => Number(clock.nowNs() / 1_000_000n);
   const discovery = new LanDiscovery({ ...rest, port: listening.port, timers: systemTimers, nowMs });
-  const doorstep = new LanDoorsteps({ doorsteps, card, timers: systemTimers, nowMs });
+  // Who can't be dialled is no help to a recovery.
+  const known = listening.port === 0 ? (): readonly Uint8Array[] => [] : doorsteps;
+  const doorstep = new LanDoorsteps({ doorsteps: known, card, timers: systemTimers, nowMs });
   const wire = await openLanSockets({
     host: listening.host,
     onPacket: (bytes, address, port) => {

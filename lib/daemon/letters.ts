@@ -55,11 +55,18 @@ export class Letters {
 
   /**
    * Gives a letter for somebody who is in our book to friends of ours that are friends of that person. Resolves with how many keep it: none
-   * where no such friend is here. KithError `limit-exceeded` for more than letterTextBytesMax, `friend-unknown` without a card.
+   * where no such friend is here. A contact key is known to all friends of theirs: with `devices` it is sealed to the newest of the devices
+   * (by their ids) for which that is true, and nobody else can read it. KithError `limit-exceeded` for more than letterTextBytesMax,
+   * `friend-unknown` without a card.
    */
-  async send(addressee: Uint8Array, kind: number, bytes: Uint8Array): Promise<number> {
+  async send(
+    addressee: Uint8Array,
+    kind: number,
+    bytes: Uint8Array,
+    devices?: (deviceId: Uint8Array) => boolean,
+  ): Promise<number> {
     const plain = encodeLetter({ kind, addressee, bytes });
-    const sealed = this.#keysOf(addressee).map((key) => sealBox(plain, key));
+    const sealed = this.#keysOf(addressee, devices).map((key) => sealBox(plain, key));
     let taken = 0;
     for (const carrier of this.#options.carriers().slice(0, carriersTriedMax)) {
       if (await postAll(carrier, addressee, sealed)) taken++;
@@ -133,15 +140,16 @@ export class Letters {
     return undefined;
   }
 
-  /** The contact key, or, where none was given to us, those of the newest devices on the card. */
-  #keysOf(addressee: Uint8Array): Uint8Array[] {
-    const key = this.#options.contactKeyOf(addressee);
+  /** The contact key, or, where none was given to us or it is for devices, those of the newest devices on the card. */
+  #keysOf(addressee: Uint8Array, devices?: (deviceId: Uint8Array) => boolean): Uint8Array[] {
+    const key = devices === undefined ? this.#options.contactKeyOf(addressee) : undefined;
     if (key !== undefined) return [key];
     const card = this.#options.cardOf(addressee);
     if (card === undefined) {
       throw new KithError('friend-unknown', 'there is no card of whom the letter is for');
     }
     return certificatesOf(card)
+      .filter(({ deviceId }) => devices?.(deviceId) ?? true)
       .slice(-devicesMax)
       .map(({ boxKey }) => boxKey);
   }

@@ -8,6 +8,8 @@ import { linkKeys, linkWords } from '../trust/link-keys.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import type { LinkDoor, NewcomerDevice, OpenLinkDoor } from '../vault/link-door.ts';
 import { JoinChannel, joinKinds } from './join-channel.ts';
+import { openLinkLan } from './link-lan.ts';
+import { looksAround } from './looks-around.ts';
 
 /** Who comes has so long to say who it is. */
 const helloMsMax = 10_000;
@@ -19,10 +21,10 @@ const silentMsMax = 60_000;
 const linksMax = 4;
 
 /**
- * A listener of its own that lets the link's one key in, over TCP. Nobody else learns more than that a connection ended; it is closed when
+ * A listener of its own that lets the link's one key in, over TCP, and can be found in the local network by who has the link. Nobody else learns more than that a connection ended; it is closed when
  * the newcomer is in, refused or late.
  */
-export const openLinkDoor: OpenLinkDoor = async ({ seed, vaultId, listen }) => {
+export const openLinkDoor: OpenLinkDoor = async ({ seed, vaultId, listen, lan }) => {
   const { host, guest } = linkKeys(seed);
   const waiting: ((device: NewcomerDevice) => void)[] = [];
   let found: NewcomerDevice | undefined;
@@ -51,7 +53,22 @@ export const openLinkDoor: OpenLinkDoor = async ({ seed, vaultId, listen }) => {
   const place = transport.listening;
   const endpoints =
     place === undefined ? [] : listenEndpoints([{ ...place, direct: true, dht: false }], networkInterfaces());
-  return doorOf(endpoints, transport.close.bind(transport), () => found, waiting);
+  const looking =
+    place === undefined || !looksAround(lan, listen)
+      ? undefined
+      : await openLinkLan({
+          keyPair: host,
+          otherKey: guest.publicKey,
+          port: place.port,
+          hosts: [place.host],
+          isMet: () => found !== undefined,
+          onFound: () => undefined,
+        });
+  const close = async (): Promise<void> => {
+    await looking?.close();
+    await transport.close();
+  };
+  return doorOf(endpoints, close, () => found, waiting);
 };
 
 function doorOf(

@@ -65,9 +65,9 @@ export class NetworkOnDemand implements PeerNode, FriendNetwork {
     return Promise.resolve(undefined);
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
     if (this.#isClosed) return [];
-    return await (await this.#real()).ping(id, signal);
+    return await (await this.#real()).ping(id, signal, sessionOnly);
   }
 
   refresh(): void {

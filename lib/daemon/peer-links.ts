@@ -1,14 +1,15 @@
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import { KithError } from '../base/errors.ts';
+import { noRoomHere } from '../base/refusals.ts';
 import type { RandomSource } from '../crypto/random.ts';
-import { decodeCard, encodeCard } from '../format/card.ts';
+import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/card-entries.ts';
 import { EndpointHints } from '../net/endpoint-hints.ts';
 import type { LanDiscovery } from '../net/lan-discovery.ts';
 import type { KeyPair, Transport } from '../net/link.ts';
-import { Network } from '../net/network.ts';
+import { Network, type BrokenRule } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
 import { relayServiceName } from '../net/relay-codec.ts';
 import type { RelayLimits } from '../net/relay-hub.ts';
@@ -21,7 +22,8 @@ import { FriendDevices, type FriendDevice } from '../services/store/friend-devic
 import { FriendHolder } from '../services/store/friend-holder.ts';
 import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
-import { cardOfKeyRecord } from '../trust/card.ts';
+import { announcedHost } from '../trust/announced.ts';
+import { cardOfDevice, cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
 import type { HostPort } from './home-port.ts';
@@ -44,6 +46,8 @@ export interface PeerLinksOptions {
   readonly meetingPoints?: () => readonly HostPort[];
   /** A friend has refused the invite of theirs that is pending here. Must not throw. */
   readonly onInviteRefused?: (friendId: string, error: KithError) => void;
+  /** Somebody sent what no honest kith sends, and was let go. Must not throw. */
+  readonly onBroken?: (broken: BrokenRule) => void;
   /** What we grant; a side that only calls grants nothing, and names what it speaks. */
   readonly services: readonly Service[];
   /** What relaying for friends may cost; left out by a side that relays for nobody. */
@@ -70,11 +74,18 @@ export interface OpenLinksOptions {
   readonly dht: boolean;
   /** Nodes of the DHT that were known another time: entries after those of cards. */
   readonly remembered?: readonly HostPort[];
+  /** Where a router passes our port on to us, as the user says. */
+  readonly announced?: readonly HostPort[];
   /** An IPv6 address on which TCP is taken as well, `::` for all. */
   readonly alsoIPv6?: string;
   /** Whether friends in the local network are looked for. */
   readonly lan?: boolean;
+  /** Where nothing is listened on: the address of ours, or `0.0.0.0`, from which friends in the local network are asked where they are. */
+  readonly lanFrom?: string | undefined;
 }
+
+/** How long friends in the local network have to say where they are, and to be dialled: they send a packet a second at most. */
+const lanAnswerMs = 1_500;
 
 /** Friends' book, sessions and friends as holders, put together: what a daemon, a command by itself and a recovery share. */
 export class PeerLinks {
@@ -120,8 +131,7 @@ export class PeerLinks {
     this.#relay = new RelayService({
       timers: systemTimers,
       // On a line that costs by the byte nothing is passed on for others.
-      grants: (identity) =>
-        relaying !== undefined && !this.#isMetered && this.book.allows(toHex(identity), relayServiceName),
+      grants: (identity) => relaying !== undefined && !this.#isMetered && this.#mayBeRelayed(identity),
       limits: relaying ?? { bytesPerDay: () => 0, bytesPerSecond: () => 0 },
     });
     this.#network = new Network({
@@ -134,6 +144,7 @@ export class PeerLinks {
       hints: this.#hints,
       onChange: () => this.#changed(),
       onInviteRefused: ({ identity }, error) => options.onInviteRefused?.(toHex(identity), error),
+      ...(options.onBroken !== undefined && { onBroken: options.onBroken }),
     });
   }
 
@@ -142,12 +153,14 @@ export class PeerLinks {
     const { listen, bootstrap, publicDht, direct, dht, lan = false, alsoIPv6, remembered = [] } = options;
     this.#remembered = remembered;
     this.#publicDht = publicDht;
+    const announceHost = announcedHost(options.announced ?? [], listen?.port ?? 0);
     const { openTransports } = await import('../net/transports.ts');
     const further = publicDht ? (await import('../net/public-entries.ts')).publicEntries() : [];
     this.#transports = await openTransports({
       ...this.#network.wiring,
       ...(listen !== undefined && { listen }),
       ...(alsoIPv6 !== undefined && { alsoIPv6 }),
+      ...(announceHost !== undefined && { announceHost }),
       direct,
       dht,
       bootstrap: [...bootstrap, ...further],
@@ -162,8 +175,16 @@ export class PeerLinks {
       ...(nameOf !== undefined && { nameOf }),
     });
     const { listening } = this.#transports;
-    if (lan && listening !== undefined) this.#startLan = () => this.#openLan(listening, dht);
+    const place = listening ?? { host: options.lanFrom ?? '', port: 0 };
+    const isAsked = listening === undefined ? options.lanFrom !== undefined : lan;
+    if (isAsked) this.#startLan = () => this.#openLan(place, dht);
     return listening;
+  }
+
+  /** Our own devices need no grant: whose line it is, and whose bytes, is the same person. */
+  #mayBeRelayed(identity: Uint8Array): boolean {
+    if (equalBytes(identity, this.#options.vaultId)) return this.#options.onLearnedOwn !== undefined;
+    return this.book.allows(toHex(identity), relayServiceName);
   }
 
   #entries(): HostPort[] {
@@ -221,14 +242,19 @@ export class PeerLinks {
     this.#lanStarted = this.#startLan();
   }
 
-  /** Waits until all friends are there or were tried in vain once, and no longer than so many ms. */
+  /**
+   * Waits until all friends are there or were tried in vain once, and no longer than so many ms. Where they are looked for in the local
+   * network, they have the time to answer there.
+   */
   async settle(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const identities = new Map(this.#friendsWanted().map(({ identity }) => [toHex(identity), identity]));
-    await this.#network.waitFor([...identities.values()], {
-      timeoutMs,
-      untilTried: true,
-      ...(signal !== undefined && { signal }),
-    });
+    const identities = [
+      ...new Map(this.#friendsWanted().map(({ identity }) => [toHex(identity), identity])).values(),
+    ];
+    const wait = { ...(signal !== undefined && { signal }) };
+    await this.#lanStarted;
+    const nearMs = this.#lan === undefined ? 0 : Math.min(lanAnswerMs, timeoutMs);
+    if (nearMs > 0) await this.#network.waitFor(identities, { ...wait, timeoutMs: nearMs });
+    await this.#network.waitFor(identities, { ...wait, timeoutMs: timeoutMs - nearMs, untilTried: true });
   }
 
   #friendsWanted(): readonly WantedPeer[] {
@@ -294,7 +320,7 @@ export class PeerLinks {
     const identity = identityOf(friend.id);
     const whyAway = (): string => {
       const { online, trouble } = this.presence(friend.id);
-      return online ? 'it gives no room here (yet)' : (trouble ?? 'not online');
+      return online ? noRoomHere : (trouble ?? 'not online');
     };
     const known = new Map<string, FriendDevice>();
     const deviceOf = (deviceId: Uint8Array): FriendDevice => {
@@ -442,8 +468,8 @@ export class PeerLinks {
     });
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
-    return await this.#network.ping(identityOf(id), signal);
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
+    return await this.#network.ping(identityOf(id), signal, sessionOnly);
   }
 
   close(): Promise<void> {
@@ -492,18 +518,6 @@ export class PeerLinks {
     for (const id of this.#metered) if (!online.has(id)) this.#metered.delete(id);
     if (isFree) this.#options.onBulkFree?.();
   }
-}
-
-/** A card with nothing in it but one device, as it says of itself. */
-function cardOfDevice(card: Uint8Array, deviceId: Uint8Array): Uint8Array {
-  const whole = decodeCard(card);
-  return encodeCard({
-    ...whole,
-    certificates: whole.certificates.filter((each) => equalBytes(each.deviceId, deviceId)),
-    revocations: [],
-    addresses: whole.addresses.filter((each) => equalBytes(each.deviceId, deviceId)),
-    extensions: [],
-  });
 }
 
 function identityOf(id: string): Uint8Array {

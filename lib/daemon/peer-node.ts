@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { isLoopbackHost } from '../base/host-port.ts';
@@ -43,6 +43,7 @@ import { keepPort, keptPort } from './kept-port.ts';
 import { InviteLetters } from './invite-letters.ts';
 import type { Letters } from './letters.ts';
 import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import { looksAround } from './looks-around.ts';
 import { NodeLimits } from './node-limits.ts';
 import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
@@ -116,7 +117,9 @@ export class KithNode implements PeerNode, FriendNetwork {
       session,
       letters: this.#cards.letters,
       isOnline: (id) => this.#links.presence(id).online,
+      learn: (identity, card) => this.#links.learn(identity, card),
       note,
+      onWork: (work) => this.#writing.add(work),
     });
     this.#ownDevices = new OwnDevices(session, (service, id) => this.#links.ownDevice(service, id));
     this.#links = new PeerLinks({
@@ -140,6 +143,14 @@ export class KithNode implements PeerNode, FriendNetwork {
       meetingPoints: () => pendingMeetingPoints(session),
       onInviteRefused: (friendId, error) => {
         this.#noted(inviteRefused(session, friendId, error));
+      },
+      onBroken: ({ identity, words, waitMs }) => {
+        const again = `It is listened to again in ${Math.ceil(waitMs / 1000)} s.`;
+        note(
+          'warn',
+          'peer-dropped',
+          `${this.#wordsFor(identity)} sent what no kith sends: ${words}. ${again}`,
+        );
       },
       // A command that works by itself only calls.
       services: [
@@ -200,6 +211,7 @@ export class KithNode implements PeerNode, FriendNetwork {
     node = new KithNode(session, options, plugins, limits, note);
     node.#note = note;
     if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
+    session.onRevoked = (error) => note('error', 'device-revoked', error.message);
     session.onNewDevices = (ids) => {
       for (const id of ids)
         note('warn', 'device-added', `a new device (${id.slice(0, 8)}) was added to your identity`);
@@ -276,16 +288,17 @@ export class KithNode implements PeerNode, FriendNetwork {
       ...this.#options,
       bootstrap: [...bootstrap, ...chosenMeetingPoints(this.#session)],
       remembered: finding.remembered,
+      announced: finding.announced,
       listen: listen ?? { host: '0.0.0.0', port: await keptPort(this.#session) },
       ...(listen === undefined && { alsoIPv6: '::' }),
       lan: looksAround(this.#session.settings.value('net.lan'), listen),
     });
+    this.#finding = finding;
     if (listening !== undefined) {
       this.#listening = listening;
       if (listen === undefined) await keepPort(this.#session, listening.port);
       await this.#publish();
     }
-    this.#finding = finding;
     finding.begin(this.#links, {
       listening,
       note: this.#note,
@@ -308,7 +321,11 @@ export class KithNode implements PeerNode, FriendNetwork {
   /** A home without friends opens no socket. */
   async #settle(signal: AbortSignal | undefined): Promise<void> {
     if (!this.#links.hasFriends || this.#closing !== undefined) return;
-    await this.#links.open({ ...dialOnly, bootstrap: chosenMeetingPoints(this.#session) });
+    await this.#links.open({
+      ...dialOnly,
+      bootstrap: chosenMeetingPoints(this.#session),
+      lanFrom: lanFrom(this.#session),
+    });
     this.#links.start();
     await this.#cards.start();
     await this.#links.settle(friendsMsMax, signal);
@@ -325,7 +342,10 @@ export class KithNode implements PeerNode, FriendNetwork {
     const own = listenEndpoints(listening, networkInterfaces());
     const outside = (this.#finding?.outside ?? []).filter((each) => each.direct || !publicDht);
     const mapped = outside.map((each) => ({ ...each, dht: each.dht && !publicDht }));
-    const endpoints = [...mapped, ...own].slice(0, endpointCountMax);
+    const further = own.filter(
+      ({ host, port }) => !mapped.some((each) => each.host === host && each.port === port),
+    );
+    const endpoints = [...mapped, ...further].slice(0, endpointCountMax);
     await this.#session.ownAddress.publish(this.#session.name, endpoints);
     this.#cards.ownCardChanged();
   }
@@ -378,9 +398,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     }
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
     await this.settled(signal);
-    return await this.#links.ping(id, signal);
+    return await this.#links.ping(id, signal, sessionOnly);
   }
 
   async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {
@@ -405,6 +425,12 @@ export class KithNode implements PeerNode, FriendNetwork {
   uploadRate(): number | undefined {
     const { upload } = this.#limits.rates;
     return upload === 'auto' || upload === Number.POSITIVE_INFINITY ? undefined : upload;
+  }
+
+  #wordsFor(identity: Uint8Array | undefined): string {
+    if (identity === undefined) return 'Somebody new, with an invite or a phrase,';
+    if (equalBytes(identity, this.#session.device.vaultId)) return 'Another device of yours';
+    return this.#session.state.friend(identity)?.name ?? toHex(identity).slice(0, 16);
   }
 
   /** What the friends book asks; what is being written for it is waited for at the end. */
@@ -500,8 +526,9 @@ function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBo
   return new LetterBox({ disk, home, nowNs: () => clock.nowNs() });
 }
 
-/** The setting `net.lan`. Who listens on loopback alone was told to: nothing else of this computer's is opened then. */
-function looksAround(setting: string, listen: HostPort | undefined): boolean {
-  const isAlone = listen !== undefined && isLoopbackHost(listen.host);
-  return setting === 'on' || (setting === 'auto' && !isAlone);
+/** From where a command that works by itself looks around: as the daemon would that listened here last. Undefined where it doesn't. */
+function lanFrom({ settings, ownAddress: { endpoints } }: Session): string | undefined {
+  const isAlone = endpoints.length > 0 && endpoints.every(({ host }) => isLoopbackHost(host));
+  const host = isAlone ? '127.0.0.1' : '0.0.0.0';
+  return looksAround(settings.value('net.lan'), { host, port: 0 }) ? host : undefined;
 }

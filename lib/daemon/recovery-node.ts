@@ -166,8 +166,8 @@ class RecoveryNode implements RecoveryConnection {
     return Promise.resolve(undefined);
   }
 
-  async ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]> {
-    return await this.#links.ping(id, signal);
+  async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
+    return await this.#links.ping(id, signal, sessionOnly);
   }
 
   refresh(): void {

@@ -1,3 +1,4 @@
+import { parseRate } from '../base/rate.ts';
 import { parseSize } from '../base/units.ts';
 import type { RelayLimits } from '../net/relay-hub.ts';
 
@@ -9,15 +10,15 @@ export function relayLimits(
   setting: (key: 'relay.budget' | 'relay.rate') => string,
   rates: () => { readonly upload: number; readonly download: number },
 ): RelayLimits {
-  const bytesOf = (key: 'relay.budget' | 'relay.rate'): number => {
-    const value = setting(key);
-    return value === 'none' ? Number.POSITIVE_INFINITY : parseSize(value);
-  };
   return {
-    bytesPerDay: () => bytesOf('relay.budget'),
+    bytesPerDay: () => {
+      const value = setting('relay.budget');
+      return value === 'none' ? Number.POSITIVE_INFINITY : parseSize(value);
+    },
     bytesPerSecond: () => {
       const { upload, download } = rates();
-      return Math.min(bytesOf('relay.rate'), upload, download);
+      const rate = parseRate(setting('relay.rate'));
+      return Math.min(rate === 'auto' ? Number.POSITIVE_INFINITY : rate, upload, download);
     },
   };
 }

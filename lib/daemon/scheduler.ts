@@ -217,7 +217,7 @@ export class Scheduler {
       if (gaveWay) {
         log('info', 'repair-gave-way', 'a repair was left for later: a command wanted to work');
         schedule.request(this.#now());
-      } else if (isKithError(error, 'no-holders')) {
+      } else if (isKithError(error, 'no-holders', 'device-revoked')) {
         schedule.ended(true, this.#now());
       } else {
         const code = isKithError(error) ? error.code : 'internal';

@@ -12,7 +12,7 @@ export const letterTextBytesMax: number = 7 * 1024;
 export const letterFileBytesMax: number = letterBytesMax + 256;
 
 /** Numbers of what a letter can be about; never used again for something else. */
-export const letterKinds = { acceptance: 1 } as const;
+export const letterKinds = { acceptance: 1, welcome: 2 } as const;
 
 const magic = 'kithlett';
 const fileMagic = 'kithpost';

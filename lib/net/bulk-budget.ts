@@ -76,6 +76,11 @@ export class BulkBudget {
     });
   }
 
+  /** True if another peer waits that could have what this one holds. */
+  isWantedFrom(peer: string): boolean {
+    return this.#turns.some((other) => other !== peer && this.#mayHold(other));
+  }
+
   #shareOf(peer: string): PeerShare {
     let share = this.#peers.get(peer);
     if (share === undefined) {

@@ -24,6 +24,7 @@ import { freeMessage } from './free-message.ts';
 import { replyBodyBytesMax } from './service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from './service.ts';
 import { lentBytesMin } from './upload-memory.ts';
+import { watchUploadPace } from './upload-pace.ts';
 import type { UploadMemory } from './upload-memory.ts';
 import { failureOf } from './wire-error.ts';
 
@@ -63,6 +64,7 @@ class ServedCall {
   /** Called when the upload is complete, or will not be. */
   onUpload: ((error: Error | undefined) => void) | undefined;
   callOffSilence: () => void = () => {};
+  callOffPace: () => void = () => {};
   /** The memory of its upload is free. */
   giveBack: () => void = () => {};
   releaseBodies: () => void = () => {};
@@ -93,6 +95,7 @@ class ServedCall {
 
   #dropUpload(error: KithError): void {
     this.callOffSilence();
+    this.callOffPace();
     if (this.inbox === undefined || this.inbox.complete) return;
     this.inbox.discard();
     this.onUpload?.(error);
@@ -348,7 +351,17 @@ export class CallServer {
       call.inbox = inbox;
       call.onUpload = (error) => (error === undefined ? resolve() : reject(error));
       void this.#giveCredit(call, inbox);
+      call.callOffPace = watchUploadPace({
+        timers: this.#wiring.timers,
+        inbox,
+        isWanted: () => this.#budgets.uploads.isWantedFrom(this.#peer),
+        giveUp: () =>
+          call.abort(
+            new KithError('holder-unavailable', 'the upload came too slowly, and others wait for its room'),
+          ),
+      });
     });
+    call.callOffPace();
     return inbox.take();
   }
 

@@ -3,9 +3,10 @@ import { isKithError, KithError, messageOf } from '../base/errors.ts';
 import { dialLimitMs } from './dial-schedule.ts';
 import { DialJournal, takeStep } from './dial-steps.ts';
 import { mostTelling, tryWays, wordsOf } from './dial-ways.ts';
+import type { Way } from './dial-ways.ts';
 import type { WantedPeer } from './directory.ts';
 import type { EndpointHints } from './endpoint-hints.ts';
-import type { DialTarget, KeyPair, Link, Transport } from './link.ts';
+import type { DialTarget, KeyPair, Link, Transport, Via } from './link.ts';
 import type { PingStep } from './presence.ts';
 import type { SessionTable } from './session-table.ts';
 import type { Timers } from './timers.ts';
@@ -41,6 +42,8 @@ export class DeviceDials {
   readonly #refusals = new Set<string>();
   /** Hex of the devices whose addresses neither answered nor refused at the last try. */
   readonly #slow = new Set<string>();
+  /** Hex of the devices whose last session came about over the DHT. */
+  readonly #punched = new Set<string>();
   readonly #journal = new DialJournal();
 
   constructor(options: DeviceDialsOptions) {
@@ -63,7 +66,9 @@ export class DeviceDials {
   }
 
   /** There is a session. */
-  opened(deviceId: Uint8Array): void {
+  opened(deviceId: Uint8Array, via: Via): void {
+    if (via === 'punched') this.#punched.add(toHex(deviceId));
+    else this.#punched.delete(toHex(deviceId));
     this.#refusals.delete(toHex(deviceId));
     this.#journal.forget(deviceId);
   }
@@ -72,6 +77,7 @@ export class DeviceDials {
   keepOnly(kept: ReadonlySet<string>): void {
     this.#journal.keep(kept);
     for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
+    for (const device of this.#punched) if (!kept.has(device)) this.#punched.delete(device);
     for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);
   }
 
@@ -93,9 +99,10 @@ export class DeviceDials {
   async dial(wanted: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
     const peer = this.placed(wanted);
     const journal = this.#journal.begin(peer.deviceId);
-    const ways = this.transports.map(
-      (transport) => () => this.#dialOver(transport, peer, attempts, signal, journal.tell),
-    );
+    const ways = this.transports.map((transport): Way => ({
+      run: () => this.#dialOver(transport, peer, attempts, signal, journal.tell),
+      isProven: transport.name === 'dht' && this.#isProven(peer.deviceId),
+    }));
     const errors = await tryWays(ways, this.#options.timers);
     if (errors === undefined) return;
     const told = mostTelling(errors);
@@ -116,6 +123,11 @@ export class DeviceDials {
     await Promise.all(
       better.map((transport) => this.#dialOver(transport, peer, attempts + 2, signal, untold)),
     );
+  }
+
+  /** It fell silent just now, and was reached by a hole: a new one is what is likely to lead there. */
+  #isProven(deviceId: Uint8Array): boolean {
+    return this.#punched.has(toHex(deviceId)) && this.#options.misses(deviceId);
   }
 
   /** With which of our keys to try, in this order; the next only where the one before was refused. */

@@ -22,7 +22,7 @@ export interface DhtNodeOptions {
    * it stands, it would never be punched through to.
    */
   readonly routed?: boolean;
-  /** IPv4 address that others see it under, where `host` is 0.0.0.0. */
+  /** IPv4 address under which everybody reaches it on the same port, as where a router passes it on; else one of this computer's. */
   readonly announceHost?: string;
 }
 
@@ -42,7 +42,7 @@ function firstAddress(): string {
 
 /** The address that others see a node under. */
 export function knownHost({ host, announceHost }: DhtNodeOptions): string {
-  return host === anyHost ? (announceHost ?? firstAddress()) : host;
+  return announceHost ?? (host === anyHost ? firstAddress() : host);
 }
 
 /** All its connections, whoever makes them, over streams that set a limit to messages. */

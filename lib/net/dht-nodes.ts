@@ -66,7 +66,9 @@ export class DhtNodes {
     const nodes = new DhtNodes(main, options);
     nodes.#fixed.set(main, fixed);
     try {
-      for (let i = 0; options.entry && options.publicDht !== true && i < extraNodeCount; i++) {
+      // A router passes one port on: those beside it would be of no use outside.
+      const hasExtra = options.entry && options.publicDht !== true && options.announceHost === undefined;
+      for (let i = 0; i < (hasExtra ? extraNodeCount : 0); i++) {
         const host = options.host === anyHost ? knownHost(options) : options.host;
         const own = { host, port: main.io.serverSocket.address().port };
         const dht = await openDhtNode({ ...options, port: 0, bootstrap: [own, ...bootstrap] });
@@ -114,8 +116,7 @@ export class DhtNodes {
 
   /** Whom they know, each once: other devices' nodes that have answered. */
   neighbours(): HostPort[] {
-    const { host } = this.#options;
-    const own = host === anyHost ? knownHost(this.#options) : host;
+    const own = knownHost(this.#options);
     const ownPorts = new Set(this.all.map((dht) => dht.io.serverSocket.address().port));
     const found = new Map<string, HostPort>();
     for (const node of this.all.flatMap((dht) => dht.toArray())) {

@@ -27,7 +27,7 @@ export interface DhtTransportOptions extends TransportOptions {
   readonly entry: boolean;
   /** False: nobody can dial us, and nothing is announced. */
   readonly accept: boolean;
-  /** IPv4 address that others see us under, where `host` is 0.0.0.0. */
+  /** IPv4 address under which everybody reaches us on the same port, as where a router passes it on. */
   readonly announceHost?: string;
 }
 
@@ -86,6 +86,8 @@ class SwarmTransport implements DhtTransport {
   readonly #dials: DhtDials;
   readonly #links = new LinkSet();
   readonly #ungreeted = new Set<DhtConnection>();
+  /** Connections whose links are closed here and that wait for the other end's goodbye. */
+  readonly #leaving = new Set<DhtConnection>();
   readonly #stop = new AbortController();
   #closing: Promise<void> | undefined;
 
@@ -118,6 +120,7 @@ class SwarmTransport implements DhtTransport {
       if (equalBytes(target.remoteKey, this.#options.keyPair.publicKey))
         throw new KithError('peer-unreachable', 'this device itself');
       const known = await this.#hear(target.endpoints, stop);
+      await this.#leave(target.remoteKey, stop);
       const connection = equalBytes(target.keyPair.publicKey, this.#options.keyPair.publicKey)
         ? await this.#dials.dial(target.remoteKey, known, stop)
         : await this.#connectAs(target, known, stop);
@@ -218,8 +221,24 @@ class SwarmTransport implements DhtTransport {
     const remote = connection.rawStream;
     const address = hostPort(remote?.remoteHost ?? '', remote?.remotePort ?? 0);
     const link = streamLink(connection, 'punched', address);
-    this.#links.add(link);
-    return link;
+    const close = (): Promise<void> => {
+      if (!connection.destroyed) this.#leaving.add(connection);
+      return link.close();
+    };
+    connection.once('close', () => this.#leaving.delete(connection));
+    const leaving = { ...link, close };
+    this.#links.add(leaving);
+    return leaving;
+  }
+
+  /** Hyperswarm keeps one connection a key: one that is over here waits no longer for a goodbye when another is wanted. */
+  async #leave(remoteKey: Uint8Array, signal: AbortSignal): Promise<void> {
+    for (const connection of this.#leaving) {
+      if (!equalBytes(new Uint8Array(connection.remotePublicKey), remoteKey)) continue;
+      const closed = new Promise<void>((resolve) => connection.once('close', resolve));
+      connection.destroy();
+      await orAborted(closed, signal);
+    }
   }
 
   /** With another key than the device's, which hyperswarm has no way for. */

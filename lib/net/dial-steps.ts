@@ -7,11 +7,20 @@ export const stepCountMax = 24;
 
 /**
  * Why a step came to nothing: it answered and didn't want us (`refused`), its computer is there and nothing listens (`closed`), nobody answered
- * (`silent`), no way leads there (`unreachable`), nobody knows its key (`not-found`), nothing is known to try (`no-address`), or the rest of the try
- * was called off (`called-off`), since it dialled us, say.
+ * (`silent`), no way leads there (`unreachable`), nobody knows its key (`not-found`), nothing is known to try (`no-address`), no friend who is
+ * here relays (`no-relay`), there is a connection of that way already (`in-use`), or the rest of the try was called off (`called-off`), since it
+ * dialled us, say.
  */
 export type StepTrouble =
-  'refused' | 'closed' | 'silent' | 'unreachable' | 'not-found' | 'no-address' | 'called-off';
+  | 'refused'
+  | 'closed'
+  | 'silent'
+  | 'unreachable'
+  | 'not-found'
+  | 'no-address'
+  | 'no-relay'
+  | 'in-use'
+  | 'called-off';
 
 /** One way that was tried to reach somebody. */
 export interface PingStep {
@@ -30,6 +39,8 @@ export function troubleOf(way: PingStep['way'], error: unknown): StepTrouble {
   if (isKithError(error, 'interrupted')) return 'called-off';
   if (isKithError(error, 'peer-refused')) return 'refused';
   if (isKithError(error, 'peer-unreachable') && error.details['tried'] === 0) return 'no-address';
+  if (isKithError(error, 'peer-unreachable') && error.details['crossed'] === true) return 'in-use';
+  if (way === 'relay') return isKithError(error) && error.details['relays'] === 0 ? 'no-relay' : 'not-found';
   if (way === 'dht') return 'not-found';
   const code = systemCode(error instanceof Error ? error.cause : undefined);
   if (code === 'ECONNREFUSED') return 'closed';

@@ -4,12 +4,17 @@ import type { Timers } from './timers.ts';
 /** How long a way is tried before the next is tried as well. */
 export const headStartMs = 500;
 
-/** Tries one way; undefined if there is a session now. */
-export type Way = () => Promise<KithError | undefined>;
+/** One way. */
+export interface Way {
+  /** Tries it; undefined if there is a session now. */
+  readonly run: () => Promise<KithError | undefined>;
+  /** It led there just now: it is tried at once. */
+  readonly isProven?: boolean;
+}
 
 /**
  * Tries ways in their order, each half a second after the one before it, or when all before it have failed: who can be reached one way only
- * isn't kept waiting for what doesn't answer. A way isn't tried any more where one before it has made a session. Undefined if one did; else
+ * isn't kept waiting for what doesn't answer, nor who was reached that way just now. A way isn't tried any more where one before it has made a session. Undefined if one did; else
  * the errors in the order of the ways.
  */
 export async function tryWays(ways: readonly Way[], timers: Timers): Promise<KithError[] | undefined> {
@@ -24,14 +29,14 @@ async function afterHeadStart(
   way: Way,
   timers: Timers,
 ): Promise<KithError | undefined> {
-  if (before.length === 0) return way();
+  if (before.length === 0 || way.isProven === true) return way.run();
   let callOff = (): void => {};
   const isOver = new Promise<'over'>((resolve) => {
     callOff = timers.after(before.length * headStartMs, () => resolve('over'));
   });
   const result = await Promise.race([Promise.all(before), isOver]);
   callOff();
-  return result !== 'over' && result.includes(undefined) ? undefined : way();
+  return result !== 'over' && result.includes(undefined) ? undefined : way.run();
 }
 
 /** Of several errors the one that says most: that somebody answered and refused us, else that of the best way. */

@@ -81,11 +81,13 @@ export class Dialler {
     this.#stop(target);
   }
 
-  ended(deviceId: Uint8Array): void {
+  /** Its session is over; `fellSilent`: it was given up here, and whoever is there didn't end it. */
+  ended(deviceId: Uint8Array, fellSilent = false): void {
     const target = this.#targets.get(idKey(deviceId));
     if (target?.openedAtMs === undefined) return;
     const { timers, random } = this.#options;
-    target.state = afterSession(target.state, target.openedAtMs, timers.nowMs(), random());
+    const openedAtMs = fellSilent ? Number.NEGATIVE_INFINITY : target.openedAtMs;
+    target.state = afterSession(target.state, openedAtMs, timers.nowMs(), random());
     target.openedAtMs = undefined;
     this.#plan();
   }

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { KithError, isKithError, messageOf } from '../base/errors.ts';
+import { KithError, isKithError, messageOf, systemCode } from '../base/errors.ts';
 import { withDeadline } from './deadline.ts';
 import { takeStep, wayOf } from './dial-steps.ts';
 import { answerBytes, greet } from './direct-handshake.ts';
@@ -25,6 +25,7 @@ const endpointCountMax = 8;
 export async function dialDirect(target: DialTarget, signals: readonly AbortSignal[]): Promise<Link> {
   const endpoints = target.endpoints.filter((endpoint) => endpoint.direct).slice(0, endpointCountMax);
   const troubles: string[] = [];
+  let last: unknown;
   let refused = false;
   for (const endpoint of endpoints) {
     try {
@@ -39,13 +40,18 @@ export async function dialDirect(target: DialTarget, signals: readonly AbortSign
       signals.find((signal) => signal.aborted)?.throwIfAborted();
       refused ||= isKithError(error, 'peer-refused');
       troubles.push(messageOf(error));
+      last = error;
     }
   }
   if (troubles.length === 0) {
     throw new KithError('peer-unreachable', 'no address to dial is known', { details: { tried: 0 } });
   }
   const details = { tried: endpoints.map(({ host, port }) => hostPort(host, port)) };
-  throw new KithError(refused ? 'peer-refused' : 'peer-unreachable', troubles.join('; '), { details });
+  throw new KithError(refused ? 'peer-refused' : 'peer-unreachable', troubles.join('; '), {
+    details,
+    // What the system said of the one address there is.
+    ...(troubles.length === 1 && last instanceof Error && { cause: last.cause }),
+  });
 }
 
 async function dialEndpoint(
@@ -78,6 +84,18 @@ async function dialEndpoint(
   }
 }
 
+const systemWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'a computer is there, and no kith listens on it',
+  EHOSTUNREACH: 'no way leads there',
+  ENETUNREACH: 'no way leads there from this computer',
+  ETIMEDOUT: 'no answer',
+};
+
+/** What the system says, in words where it is one of the usual things. */
+function whyNot(error: Error): string {
+  return systemWords[systemCode(error) ?? ''] ?? error.message;
+}
+
 function connectTo(endpoint: Endpoint, address: string, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
@@ -90,7 +108,7 @@ function connectTo(endpoint: Endpoint, address: string, signal: AbortSignal): Pr
     socket.on('error', (error) => {
       signal.removeEventListener('abort', abort);
       reject(
-        new KithError('peer-unreachable', `${address} can't be reached: ${error.message}`, { cause: error }),
+        new KithError('peer-unreachable', `${address} can't be reached: ${whyNot(error)}`, { cause: error }),
       );
     });
     socket.once('connect', () => {

@@ -6,6 +6,7 @@ export type EndCode =
   | 'refused'
   | 'stopping'
   | 'broken'
+  | 'paused'
   | 'silent'
   | 'invite-used'
   | 'invite-expired'
@@ -16,6 +17,7 @@ const toldCodes = ['invite-used', 'invite-expired', 'invite-refused'] as const;
 
 /** The code of a goodbye for an error of a hello. */
 export function endCodeOf(code: ErrorCode): EndCode {
+  if (code === 'malformed' || code === 'not-authentic') return 'broken';
   return toldCodes.find((told) => told === code) ?? 'refused';
 }
 

@@ -9,6 +9,7 @@ import {
   uploadBudgetBytes,
   uploadBudgetBytesPerPeer,
 } from './bulk-budget.ts';
+import type { CallClient } from './call-client.ts';
 import type { CallBudgets } from './call-server.ts';
 import { DeviceDials } from './device-dials.ts';
 import { Dialler } from './dialler.ts';
@@ -48,6 +49,18 @@ export interface NetworkOptions {
   readonly onChange?: () => void;
   /** A peer has refused the invite that we came with: `invite-used`, `invite-expired` or `invite-refused`. Must not throw. */
   readonly onInviteRefused?: (peer: WantedPeer, error: KithError) => void;
+  /** A peer sent what no honest one sends: its session has ended, and it isn't listened to for a while. Must not throw. */
+  readonly onBroken?: (broken: BrokenRule) => void;
+}
+
+/** A rule that a peer broke. */
+export interface BrokenRule {
+  /** Whose device it is; undefined where it hadn't shown that yet: at a doorstep, or with an invite. */
+  readonly identity: Uint8Array | undefined;
+  /** For people. */
+  readonly words: string;
+  /** For how long it isn't listened to. */
+  readonly waitMs: number;
 }
 
 /** Addresses that peers came from, which are remembered to tell whether we can be dialled. */
@@ -117,6 +130,7 @@ export class Network {
       onFailed: () => this.#changed(),
       onOffers: () => this.#changed(),
       onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
+      onBroken: (session, error, waitMs) => this.#onBroken(session, error, waitMs),
     });
     const draw = (): number => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32;
     this.#watch = new SessionWatch({
@@ -138,7 +152,12 @@ export class Network {
     this.#dialler = new Dialler({
       timers: this.#timers,
       random: draw,
-      dial: (peer, attempts, signal) => this.#dials.dial(peer, attempts, signal),
+      dial: async (peer, attempts, signal) => {
+        // It counts as a try in vain, and what is known of its trouble stays.
+        if (this.#sessions.pausedMs(peer.deviceId) > 0)
+          throw new KithError('holder-unavailable', 'it broke a rule, and waits');
+        await this.#dials.dial(peer, attempts, signal);
+      },
       onTried: () => this.#changed(),
     });
     this.#upgrader = new Upgrader({
@@ -257,11 +276,11 @@ export class Network {
    * that is given.
    */
   caller(identity: Uint8Array, service: string, deviceId?: Uint8Array): ServiceCaller {
-    const client = (): ReturnType<Session['client']> => {
+    const client = (): { readonly session: Session; readonly calls: CallClient } | undefined => {
       for (const session of this.#sessionsOf(identity)) {
         if (deviceId !== undefined && !equalBytes(session.peer?.deviceId ?? identity, deviceId)) continue;
-        const found = session.client(service);
-        if (found !== undefined) return found;
+        const calls = session.client(service);
+        if (calls !== undefined) return { session, calls };
       }
       return undefined;
     };
@@ -273,7 +292,9 @@ export class Network {
         const found = client();
         if (found === undefined)
           throw new KithError('holder-unavailable', 'there is no connection to it now');
-        return await found.call(method, body, options);
+        const { session, calls } = found;
+        const reply = await calls.call(method, body, options);
+        return { ...reply, broken: ({ message }) => session.end('broken', message) };
       },
     };
   }
@@ -338,12 +359,12 @@ export class Network {
     );
   }
 
-  /** Tries every way to an identity, one after the other. Rejects only if the signal fires. */
-  async ping(identity: Uint8Array, signal?: AbortSignal): Promise<PingStep[]> {
+  /** Tries every way to an identity, or only the sessions there are, one after the other. Rejects only if the signal fires. */
+  async ping(identity: Uint8Array, signal?: AbortSignal, sessionOnly = false): Promise<PingStep[]> {
     return await pingPeer({
       sessions: this.#sessionsOf(identity),
       peers: this.#wanted()
-        .filter((peer) => equalBytes(peer.identity, identity))
+        .filter((peer) => !sessionOnly && equalBytes(peer.identity, identity))
         .map((peer) => this.#dials.placed(peer)),
       transports: this.#transports,
       target: (peer) => this.#dials.target(peer),
@@ -454,7 +475,7 @@ export class Network {
     if (!session.link.isInitiator && session.link.via === 'direct')
       this.#remember(session.link.remoteAddress);
     this.#troubles.delete(toHex(peer.deviceId));
-    this.#dials.opened(peer.deviceId);
+    this.#dials.opened(peer.deviceId, session.link.via);
     this.#dialler.opened(peer.deviceId);
     this.#watch.opened(session);
     this.#upgrader.opened(peer.deviceId, session.link.via === 'relay');
@@ -477,7 +498,12 @@ export class Network {
     this.#watch.gone(session);
     this.#note(peer.deviceId, error.message);
     this.#upgrader.ended(peer.deviceId);
-    this.#dialler.ended(peer.deviceId);
+    this.#dialler.ended(peer.deviceId, this.#watch.misses(peer.deviceId));
+  }
+
+  #onBroken({ peer, admission }: Session, { message }: KithError, waitMs: number): void {
+    const known = admission.kind === 'device' ? admission.identity : undefined;
+    this.#options.onBroken?.({ identity: peer?.identity ?? known, words: message, waitMs });
   }
 
   #note(deviceId: Uint8Array, words: string): void {

@@ -30,11 +30,15 @@ interface Way {
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
-/** Asks over the sessions there are, then dials every address over every transport. Rejects only if the signal fires. */
+/**
+ * Asks over the sessions there are, then dials every address over every transport. What it opened and nobody uses is closed when it resolves:
+ * the next ping would find it in its way. Rejects only if the signal fires.
+ */
 export async function pingPeer(options: PingOptions): Promise<PingStep[]> {
   const { timers, signal } = options;
   const steps: PingStep[] = [];
-  for (const { way, address, run } of waysOf(options).slice(0, pingStepCountMax)) {
+  const closing: Promise<void>[] = [];
+  for (const { way, address, run } of waysOf(options, closing).slice(0, pingStepCountMax)) {
     signal?.throwIfAborted();
     const over = new AbortController();
     const callOff = timers.after(pingStepMsMax, () =>
@@ -54,16 +58,20 @@ export async function pingPeer(options: PingOptions): Promise<PingStep[]> {
       callOff();
     }
   }
+  await Promise.allSettled(closing);
   return steps;
 }
 
-function waysOf({ sessions, peers, transports, target, onLink }: PingOptions): Way[] {
+function waysOf(
+  { sessions, peers, transports, target, onLink }: PingOptions,
+  closing: Promise<void>[],
+): Way[] {
   let kept = sessions.length > 0;
   const dial = async (transport: Transport, to: DialTarget, signal: AbortSignal): Promise<void> => {
     const link = await transport.dial(to, signal);
     if (kept) {
       // It answered: how long its sockets take to close is no part of that.
-      link.close().catch(() => undefined);
+      closing.push(link.close());
       return;
     }
     kept = true;

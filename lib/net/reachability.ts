@@ -5,6 +5,8 @@ import { addressClass, hostOf } from './address-class.ts';
 export interface ReachabilityFacts {
   /** What friends can dial by this computer's own addresses, each `HOST:PORT`. */
   readonly addresses: readonly string[];
+  /** Where the user says that a router passes our port on, each `HOST:PORT`. */
+  readonly announced: readonly string[];
   /** Where friends came from who dialled us since kith is up, each `HOST:PORT`. */
   readonly cameInFrom: readonly string[];
   /** The address that friends' nodes of the DHT see us under, where they agree. */
@@ -42,7 +44,8 @@ function choicesFor({ mapping }: ReachabilityFacts): ReachabilityChoice[] {
     ...(mapping === null ? [asked] : []),
     {
       id: 'open-port',
-      words: 'open the port in the router by hand, TCP and UDP, and say that it is done',
+      words:
+        'open the port in the router by hand, TCP and UDP, and say that it is done (or where, if that address stays: net.announce in kith.toml)',
       command: 'kith config set net.meeting_points none',
     },
     {
@@ -77,7 +80,7 @@ function isPublic(address: string): boolean {
 
 /** What the facts come to. Pure; nothing in it is a promise: only a friend who came in proves that friends can. */
 export function reachabilityOf(facts: ReachabilityFacts): Reachability {
-  const { addresses, cameInFrom, seenAs, mapping } = facts;
+  const { addresses, announced, cameInFrom, seenAs, mapping } = facts;
   const outside = cameInFrom.find(isPublic);
   if (outside !== undefined) {
     return {
@@ -92,6 +95,10 @@ export function reachabilityOf(facts: ReachabilityFacts): Reachability {
       words: `Your router passes port ${mapping.port} of ${mapping.host} on to this computer.`,
       choices: [],
     };
+  }
+  if (announced.length > 0) {
+    const words = `You have said that the router passes ${announced.join(', ')} on to this computer. Whether it does shows when the first friend comes in.`;
+    return { state: 'unknown', words, choices: [] };
   }
   if (addresses.every((address) => addressClass(hostOf(address)) === 'loopback')) {
     return { state: 'unknown', words: 'kith listens for this computer alone.', choices: [] };

@@ -40,7 +40,9 @@ export class RelayTransport implements Transport {
     this.#stop.signal.throwIfAborted();
     const relays = this.#options.service.callers.slice(0, relayCountMax);
     if (relays.length === 0) {
-      throw new KithError('peer-unreachable', 'no friend who is connected now relays for us');
+      throw new KithError('peer-unreachable', 'no friend who is connected now relays for us', {
+        details: { relays: 0 },
+      });
     }
     const found = new AbortController();
     const signals = [signal, this.#stop.signal, found.signal];

@@ -44,6 +44,8 @@ export interface CallReply {
   /** Fresh bytes, as is `download`. */
   readonly body: Uint8Array;
   readonly download: Uint8Array;
+  /** Ends the session in which it came: it is nothing that an honest kith sends. Left out where there is none. See `readReply`. */
+  readonly broken?: (cause: KithError) => void;
 }
 
 /**

@@ -1,8 +1,10 @@
 import { equalBytes, idKey } from '../base/bytes.ts';
 import type { KithError } from '../base/errors.ts';
+import { notWanted } from '../base/refusals.ts';
 import type { Admission } from './directory.ts';
 import { linkCountMax, spareSession } from './link-room.ts';
 import type { Link } from './link.ts';
+import { Offences } from './offences.ts';
 import { Retiring } from './retiring.ts';
 import { chooses, isBetterWay, takesPlace } from './session-choice.ts';
 import { Session } from './session.ts';
@@ -23,6 +25,8 @@ export interface SessionTableEvents {
   /** A link ended before it became a session. */
   readonly onFailed: (session: Session, error: KithError) => void;
   readonly onTrouble: (session: Session, words: string) => void;
+  /** The other side broke a rule, and isn't listened to for so long. After `onGone` or `onFailed`. */
+  readonly onBroken: (session: Session, error: KithError, waitMs: number) => void;
   /** The other side has said anew what it grants and how its line is. */
   readonly onOffers: (session: Session) => void;
 }
@@ -36,6 +40,7 @@ export class SessionTable {
   readonly #current = new Map<string, Session>();
   /** Relayed sessions in whose place a better one is stepping; by device. */
   readonly #retiring = new Map<string, Retiring>();
+  readonly #offences = new Offences();
   #closed = false;
 
   constructor(host: SessionHost, events: SessionTableEvents) {
@@ -65,6 +70,12 @@ export class SessionTable {
     });
     if (session.ended) return session;
     this.#all.add(session);
+    const pausedMs = this.pausedMs(link.remoteKey);
+    if (pausedMs > 0) {
+      const words = `it broke a rule, and is listened to again in ${Math.ceil(pausedMs / 1000)} s`;
+      this.#end(session, 'paused', words);
+      return session;
+    }
     if (admission.kind !== 'invite') session.greet();
     return session;
   }
@@ -72,6 +83,11 @@ export class SessionTable {
   /** The session with a device; it may not be open yet. */
   current(deviceId: Uint8Array): Session | undefined {
     return this.#current.get(idKey(deviceId));
+  }
+
+  /** For how long whoever broke a rule with that key isn't listened to; 0 for all others. */
+  pausedMs(remoteKey: Uint8Array): number {
+    return this.#offences.leftMs(remoteKey, this.#host.timers.nowMs());
   }
 
   /** Sessions in which calls may be made. */
@@ -95,7 +111,7 @@ export class SessionTable {
           ? directory.admit(link.remoteKey) !== undefined
           : directory.owns(peer.identity, peer.deviceId);
       if (stays) session.regrant();
-      else session.end('refused', 'this device is not wanted here any longer');
+      else session.end('refused', notWanted);
     }
   }
 
@@ -218,6 +234,14 @@ export class SessionTable {
 
   #onEnd(session: Session, error: KithError): void {
     this.#all.delete(session);
+    // Before anybody is told: whoever looks for the device is to find that it waits.
+    const { remoteKey } = session.link;
+    const waitMs = session.isBroken ? this.#offences.note(remoteKey, this.#host.timers.nowMs()) : undefined;
+    this.#over(session, error);
+    if (waitMs !== undefined) this.#events.onBroken(session, error, waitMs);
+  }
+
+  #over(session: Session, error: KithError): void {
     const { peer } = session;
     if (peer === undefined) {
       this.#events.onFailed(session, error);

@@ -1,6 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { isKithError, KithError, messageOf } from '../base/errors.ts';
+import { notOneOfIts } from '../base/refusals.ts';
+import { addressClass, hostOf } from './address-class.ts';
 import type { CallBudgets } from './call-server.ts';
 import type { CallClient } from './call-client.ts';
 import { CalledServices } from './called-services.ts';
@@ -99,6 +101,7 @@ export class Session {
   #goodbye: Goodbye | undefined;
   #closing: Promise<void> | undefined;
   #ended: KithError | undefined;
+  #isBroken = false;
 
   constructor(link: Link, admission: Admission, host: SessionHost, events: SessionEvents) {
     this.link = link;
@@ -157,6 +160,12 @@ export class Session {
     return (this.#served?.openCount ?? 0) + this.#called.openCount > 0;
   }
 
+  /** True if the other end is in a network of our own, as far as its address tells. */
+  get isNear(): boolean {
+    const kind = addressClass(hostOf(this.link.remoteAddress));
+    return kind === 'link' || kind === 'private';
+  }
+
   /** Grows with every byte that comes in, and whenever a full stream has room again. */
   get moved(): number {
     return (this.link.stream.bytesIn ?? 0) + this.#drains;
@@ -164,6 +173,11 @@ export class Session {
 
   get ended(): boolean {
     return this.#ended !== undefined;
+  }
+
+  /** True where this side ended it because the other broke a rule. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /** The moment of the last offers that came; undefined before. */
@@ -239,6 +253,7 @@ export class Session {
 
   /** Ends the session and tells the peer why; resolves when the link is closed. Harmless when repeated. */
   end(code: EndCode, words: string): void {
+    if (this.#ended === undefined) this.#isBroken = code === 'broken';
     this.#end(new KithError(errorCodeOfEnd(code), words), {
       code,
       words: plainText(words, 1024),
@@ -300,7 +315,7 @@ export class Session {
         throw new KithError('not-authentic', 'the card is of another identity');
       }
       if (await this.#learn(identity, hello)) return identity;
-      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+      throw new KithError('peer-refused', notOneOfIts);
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
@@ -311,6 +326,8 @@ export class Session {
       const known = await this.#learn(identity, hello);
       if (!known) trouble = 'its card does not name its device';
     } catch (error) {
+      // A card that a newer kith wrote, or that is too much together with what is known of it, is no reason to part.
+      if (!isKithError(error, 'too-new', 'limit-exceeded')) throw error;
       trouble = messageOf(error);
     }
     if (!directory.owns(identity, hello.deviceId)) {
@@ -326,7 +343,7 @@ export class Session {
     if (identity === undefined) throw new KithError('peer-refused', 'no invites are answered here');
     // Who is told yes again may come from another device than the first time.
     if (!(await this.#learn(identity, hello))) {
-      throw new KithError('peer-refused', 'the card does not show that this device belongs to its identity');
+      throw new KithError('peer-refused', notOneOfIts);
     }
     this.greet();
     return identity;

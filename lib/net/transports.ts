@@ -25,7 +25,7 @@ export interface TransportsOptions extends TransportOptions {
   readonly publicDht?: boolean;
   /** Whether friends can begin their searches with us; by default where we listen. False behind a router that lets nobody in. */
   readonly entry?: boolean;
-  /** IPv4 address that friends see us under, where `listen.host` is 0.0.0.0. */
+  /** IPv4 address under which everybody reaches us on the same port, as where a router passes it on. */
   readonly announceHost?: string;
 }
 

@@ -1,17 +1,21 @@
 /** Which sessions to ask whether they still live, and which to give up: pure, in ms of one monotonic clock (docs/watchdog.md). */
 
-/** The watchdog looks this often: one question a look at most while all is well, however many sessions there are. */
-export const watchStepMs = 1_500;
+/** The watchdog looks this often: what is overdue is seen soon. */
+export const watchStepMs = 400;
 
-/** A session from which something came so lately isn't asked. */
-export const restMs = 3_000;
+/** While all is well one session is asked this often, however many there are. */
+export const askEveryMs = 1_200;
+
+/** A session from which something came so lately isn't asked: an only one, and one of several, who share the questions. */
+export const restMs = 2_400;
+export const restOfSeveralMs = 1_600;
 
 /** How long an answer may take at least. A session whose answers take longer as a rule gets three times that, up to the second number. */
-export const answerMsMin = 1_400;
+export const answerMsMin = 1_200;
 export const answerMsMax = 6_000;
 
-/** Waits for an answer beyond the second are this long: the other side has work to do, or is gone. */
-const patientMs = 3_000;
+/** Waits for an answer beyond the second are this long where patience is due: the other side has work to do, or is gone. */
+const patientMs = 4_000;
 
 /** Questions without an answer until a session is given up: where everybody is silent … */
 export const asksOfAll = 2;
@@ -19,8 +23,8 @@ export const asksOfAll = 2;
 /** … where it is the only one, and nothing else says that the line is cut … */
 export const asksAlone = 3;
 
-/** … where others do answer, or a call is under way: 1.5 + 1.5 + 3 + 3 + 3 s, for a side that is only busy. */
-export const asksPatient = 5;
+/** … where others do answer, or a call is under way: 1.2 + 1.2 + 4 + 4 s, for a side that is only busy. */
+export const asksPatient = 4;
 
 /** For so long after a disturbance everybody's silence needs no second witness. */
 const hintMs = 10_000;
@@ -31,14 +35,20 @@ export interface Watched {
   readonly moved: number;
   /** True while a call is under way. */
   readonly busy: boolean;
+  /** Its other end is in a network of our own: that it lives says nothing of the line that leads out. */
+  readonly isNear: boolean;
   /** True for ever once it is over: it is forgotten at the next look. */
   readonly ended: boolean;
 }
 
 interface Ward<S> {
   readonly session: S;
+  readonly sinceMs: number;
+  readonly isNear: boolean;
   moved: number;
   heardMs: number;
+  /** Whether a call was under way when it was last heard of: one that began since says nothing of what keeps it busy. */
+  wasBusy: boolean;
   /** When the first question was put that has had no answer, and the last. */
   firstAskMs: number | undefined;
   lastAskMs: number;
@@ -58,15 +68,16 @@ export interface Look<S> {
 export class Watchdog<S extends Watched> {
   readonly #wards = new Map<S, Ward<S>>();
   #hintedMs = Number.NEGATIVE_INFINITY;
+  #askedNextMs = Number.NEGATIVE_INFINITY;
 
   get count(): number {
     return this.#wards.size;
   }
 
   add(session: S, nowMs: number): void {
-    const { moved } = session;
-    const ward = { moved, heardMs: nowMs, firstAskMs: undefined, lastAskMs: nowMs, asks: 0, usualMs: 0 };
-    this.#wards.set(session, { session, ...ward });
+    const { moved, isNear, busy } = session;
+    const times = { sinceMs: nowMs, heardMs: nowMs, firstAskMs: undefined, lastAskMs: nowMs };
+    this.#wards.set(session, { session, moved, isNear, wasBusy: busy, ...times, asks: 0, usualMs: 0 });
   }
 
   remove(session: S): void {
@@ -77,8 +88,9 @@ export class Watchdog<S extends Watched> {
   answered(session: S, nowMs: number, tookMs: number): void {
     const ward = this.#wards.get(session);
     if (ward === undefined) return;
-    // One slow answer counts at once, quick ones bit by bit: a line that is full at times isn't cut at times.
-    ward.usualMs = Math.max(tookMs, ward.usualMs * 0.9);
+    // One slow answer counts at once, quick ones bit by bit: a line that is full at times isn't cut at times. What a short cut held up is
+    // forgotten in a quarter of a minute.
+    ward.usualMs = Math.max(tookMs, ward.usualMs * 0.7);
     this.#heard(ward, nowMs);
   }
 
@@ -102,8 +114,11 @@ export class Watchdog<S extends Watched> {
   /** To be called every watchStepMs. */
   look(nowMs: number): Look<S> {
     this.#sample(nowMs);
-    const silent = [...this.#wards.values()].filter((ward) => isOverdue(ward, nowMs));
+    const silent = [...this.#wards.values()].filter((ward) => this.#isOverdue(ward, nowMs));
     const lost = silent.filter((ward) => ward.asks >= this.#asksFor(ward, nowMs));
+    // What one shows of the line holds for all who are silent as well: they needn't be asked as often.
+    if (lost.some((ward) => !this.#othersLive(ward)))
+      lost.push(...silent.filter((ward) => this.#isLike(ward, lost)));
     const again = silent.filter((ward) => !lost.includes(ward));
     // What is left is judged as one of many, though it may be the last.
     if (lost.some((ward) => !this.#othersLive(ward))) this.#hintedMs = nowMs;
@@ -125,6 +140,7 @@ export class Watchdog<S extends Watched> {
   #heard(ward: Ward<S>, nowMs: number): void {
     ward.moved = ward.session.moved;
     ward.heardMs = nowMs;
+    ward.wasBusy = ward.session.busy;
     ward.firstAskMs = undefined;
     ward.asks = 0;
   }
@@ -137,39 +153,63 @@ export class Watchdog<S extends Watched> {
 
   /** The one that was silent for longest, if it wasn't heard of lately. */
   #askNext(nowMs: number): S[] {
+    if (nowMs - this.#askedNextMs < askEveryMs) return [];
+    const quietMs = this.#wards.size > 1 ? restOfSeveralMs : restMs;
     let next: Ward<S> | undefined;
     for (const ward of this.#wards.values()) {
       if (ward.firstAskMs !== undefined) return [];
       if (next === undefined || ward.heardMs < next.heardMs) next = ward;
     }
-    if (next === undefined || nowMs - next.heardMs < restMs) return [];
+    if (next === undefined || nowMs - next.heardMs < quietMs) return [];
+    this.#askedNextMs = nowMs;
     askOf(next, nowMs);
     return [next.session];
   }
 
-  /** True if another session was heard of since this one was first asked. */
+  /** Silent with those that are lost to the line, and nothing is under way on it. */
+  #isLike(ward: Ward<S>, lost: readonly Ward<S>[]): boolean {
+    return !lost.includes(ward) && !isBusy(ward) && !this.#othersLive(ward);
+  }
+
+  /**
+   * True if another session was heard of since this one was first asked. One that began after this one was last heard of shows that there is
+   * a line, and not that what was there before goes on: with another address outside only new ones live.
+   */
   #othersLive(ward: Ward<S>): boolean {
     const since = ward.firstAskMs ?? Number.POSITIVE_INFINITY;
-    for (const other of this.#wards.values()) if (other !== ward && other.heardMs > since) return true;
+    return this.#hasBeside(ward, ({ heardMs, sinceMs }) => heardMs > since && sinceMs <= ward.heardMs);
+  }
+
+  /** True if another session that shares the line with it is so. */
+  #hasBeside(ward: Ward<S>, isSo: (other: Ward<S>) => boolean): boolean {
+    for (const other of this.#wards.values()) {
+      if (other !== ward && (ward.isNear || !other.isNear) && isSo(other)) return true;
+    }
     return false;
   }
 
   #asksFor(ward: Ward<S>, nowMs: number): number {
     if (this.#othersLive(ward)) return asksPatient;
     const hinted = nowMs - this.#hintedMs < hintMs;
-    if (this.#wards.size > 1 || hinted) return ward.session.busy ? asksAlone : asksOfAll;
-    return ward.session.busy ? asksPatient : asksAlone;
+    if (hinted || this.#hasBeside(ward, () => true)) return isBusy(ward) ? asksAlone : asksOfAll;
+    return isBusy(ward) ? asksPatient : asksAlone;
   }
+
+  #isOverdue(ward: Ward<S>, nowMs: number): boolean {
+    if (ward.firstAskMs === undefined) return false;
+    const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * ward.usualMs));
+    const waitedMs = nowMs - ward.lastAskMs;
+    if (waitedMs < usual || ward.asks <= 2) return waitedMs >= usual;
+    return waitedMs >= patientMs || !(isBusy(ward) || this.#othersLive(ward));
+  }
+}
+
+function isBusy({ wasBusy, session }: Ward<Watched>): boolean {
+  return wasBusy && session.busy;
 }
 
 function askOf(ward: Ward<unknown>, nowMs: number): void {
   ward.firstAskMs ??= nowMs;
   ward.lastAskMs = nowMs;
   ward.asks++;
-}
-
-function isOverdue<S>(ward: Ward<S>, nowMs: number): boolean {
-  if (ward.firstAskMs === undefined) return false;
-  const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * ward.usualMs));
-  return nowMs - ward.lastAskMs >= (ward.asks > 2 ? Math.max(usual, patientMs) : usual);
 }

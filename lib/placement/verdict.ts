@@ -1,9 +1,15 @@
 import { countOf, listOf } from '../base/units.ts';
 import { allHolders, holderNoun, type HolderCounts, type NamedHolder } from './words.ts';
 
+/** A holder that can't be used now. */
+export interface AwayHolder extends NamedHolder {
+  /** True for a friend who is online and keeps nothing for us: asking them to come online would be of no use. */
+  readonly withoutRoom?: boolean;
+}
+
 /** What a verdict is made from. */
 export interface VaultFacts extends HolderCounts {
-  readonly away: readonly NamedHolder[];
+  readonly away: readonly AwayHolder[];
   /** Published snapshots. */
   readonly snapshotCount: number;
   readonly pendingCount: number;
@@ -14,6 +20,10 @@ export interface VaultFacts extends HolderCounts {
   /** What the policy of the packs asks (n − k); null without packs. */
   readonly wanted: number | null;
   readonly shardsMissing: number;
+  /** The published snapshots that fare worst, in words, where others fare better; the oldest first. */
+  readonly weakest: readonly string[];
+  /** How many losses the spread in force would allow what is stored now. */
+  readonly inForce: number;
 }
 
 /** A verdict in words. `sentence` goes behind it: "Safe: any 2 …". */
@@ -24,12 +34,14 @@ export interface VerdictInWords {
   readonly nextStep: string | null;
 }
 
-function namesOf(away: readonly NamedHolder[], kind: NamedHolder['kind']): string[] {
-  return away.filter((holder) => holder.kind === kind).map(({ name }) => name);
+function namesOf(away: readonly AwayHolder[], kind: NamedHolder['kind'], withoutRoom = false): string[] {
+  return away
+    .filter((holder) => holder.kind === kind && (holder.withoutRoom === true) === withoutRoom)
+    .map(({ name }) => name);
 }
 
 /** What to do about holders that are away. */
-function reconnect(away: readonly NamedHolder[]): string {
+function reconnect(away: readonly AwayHolder[]): string {
   const drives = namesOf(away, 'drive');
   const friends = namesOf(away, 'friend');
   const steps: string[] = [];
@@ -37,9 +49,13 @@ function reconnect(away: readonly NamedHolder[]): string {
   if (friends.length > 0) {
     steps.push(`ask ${listOf(friends, 'and')} to run kith up (kith friend ping NAME says more)`);
   }
+  const roomless = namesOf(away, 'friend', true);
+  if (roomless.length > 0) {
+    steps.push(`ask ${listOf(roomless, 'and')} for room: they type kith friend set NAME --allow store`);
+  }
   const remove = [
     ...(drives.length > 0 ? ['kith drive remove NAME'] : []),
-    ...(friends.length > 0 ? ['kith friend remove NAME'] : []),
+    ...(friends.length + roomless.length > 0 ? ['kith friend remove NAME'] : []),
   ];
   return `${steps.join('; ')}; for one that is gone for good: ${listOf(remove, 'or')}, then kith repair`;
 }
@@ -47,18 +63,41 @@ function reconnect(away: readonly NamedHolder[]): string {
 /** More places to put a backup. */
 function addHolders(facts: VaultFacts): string {
   return facts.drives > 0 && facts.friends === 0
-    ? 'kith drive add PATH, or kith friend add CARD'
-    : 'kith friend add CARD, or kith drive add PATH';
+    ? 'kith drive add PATH, or kith invite (a friend)'
+    : 'kith invite (a friend), or kith drive add PATH';
 }
 
-function awayReasons(away: readonly NamedHolder[]): string[] {
+/** Snapshots that a sentence names; of more it says how many. */
+const namedMax = 3;
+
+/** `snapshot 3f9a1c22 of 2026-11-22`, `the snapshots …, … and 4 more`. */
+function snapshotsNamed(names: readonly string[]): string {
+  if (names.length === 1) return `snapshot ${names[0] ?? ''}`;
+  const more = names.length - namedMax;
+  return `the snapshots ${listOf([...names.slice(0, namedMax), ...(more > 0 ? [`${more} more`] : [])], 'and')}`;
+}
+
+/** What helps where all that a backup asks for is in its place, and the loss of that place loses it. */
+function secondPlace(facts: VaultFacts): string {
+  const elsewhere = `${addHolders(facts)}, under another roof (--household HOME says under which), then kith backup PATH`;
+  if (facts.wanted !== 0) return elsewhere;
+  if (facts.drives + facts.friends > 1 && facts.inForce === 0)
+    return 'kith config set spread auto, then kith repair: it puts a second copy elsewhere';
+  return `${addHolders(facts)}, then kith repair: it puts a second copy there`;
+}
+
+function awayReasons(away: readonly AwayHolder[]): string[] {
   const drives = namesOf(away, 'drive');
   const friends = namesOf(away, 'friend');
+  const roomless = namesOf(away, 'friend', true);
   const are = (names: readonly string[]): string =>
     `${listOf(names, 'and')} ${names.length === 1 ? 'is' : 'are'}`;
   return [
     ...(drives.length > 0 ? [`${are(drives)} not connected.`] : []),
     ...(friends.length > 0 ? [`${are(friends)} not online.`] : []),
+    ...(roomless.length > 0
+      ? [`${are(roomless)} online, and ${roomless.length === 1 ? 'gives' : 'give'} no room here.`]
+      : []),
   ];
 }
 
@@ -94,9 +133,10 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
   if (facts.snapshotCount === 0) return nothingYet(facts, reasons);
   if (facts.notRestorableNow > 0 || facts.tolerates === null) {
     const now = facts.friends === 0 ? 'that are here now' : 'that can be reached now';
+    const what = facts.weakest.length === 0 ? 'not everything' : `all but ${snapshotsNamed(facts.weakest)}`;
     return {
       verdict: 'At risk',
-      sentence: `not everything can be restored with the ${allHolders(facts)} ${now}.`,
+      sentence: `${what} can be restored with the ${allHolders(facts)} ${now}.`,
       reasons,
       nextStep: facts.away.length > 0 ? reconnect(facts.away) : 'kith repair',
     };
@@ -104,18 +144,19 @@ export function verdictOf(facts: VaultFacts): VerdictInWords {
   const repair =
     facts.shardsMissing > 0 ? 'kith repair' : facts.away.length > 0 ? reconnect(facts.away) : null;
   if (facts.tolerates === 0) {
-    const more = `${addHolders(facts)}, then kith backup PATH: what was kept once is stored again as soon as there are two ${noun.many}`;
+    const it = facts.weakest.length === 0 ? 'it' : snapshotsNamed(facts.weakest);
     return {
       verdict: 'At risk',
-      sentence: `everything can be restored now, but the loss of one more ${noun.one} may lose it.`,
+      sentence: `everything can be restored now, but the loss of one more ${noun.one} may lose ${it}.`,
       reasons,
-      nextStep: repair ?? (facts.wanted === 0 ? more : 'kith repair'),
+      nextStep: repair ?? secondPlace(facts),
     };
   }
   const lost = countOf(facts.tolerates, noun.one, noun.many);
   const sentence = `everything can be restored, and any ${lost} may be lost.`;
+  const weakest = facts.weakest.length === 0 ? [] : [`Least safe: ${snapshotsNamed(facts.weakest)}.`];
   if (facts.wanted !== null && facts.tolerates < facts.wanted)
-    return { verdict: 'Thin', sentence, reasons, nextStep: repair };
+    return { verdict: 'Thin', sentence, reasons: [...reasons, ...weakest], nextStep: repair };
   if (facts.pendingCount > 0) {
     return {
       verdict: 'Waiting',

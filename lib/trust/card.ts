@@ -2,7 +2,7 @@ import { compareBytes, equalBytes, idKey } from '../base/bytes.ts';
 import { KithError, isKithError } from '../base/errors.ts';
 import { decodeAddressBody } from '../format/address-body.ts';
 import type { AddressBody, AddressEndpoint } from '../format/address-body.ts';
-import { canonicalCard, cardExtensionsMax, cardItemsMax, encodeCard } from '../format/card.ts';
+import { canonicalCard, cardExtensionsMax, cardItemsMax, decodeCard, encodeCard } from '../format/card.ts';
 import type { Card } from '../format/card.ts';
 import { decodeCertificate, encodeCertificate } from '../format/certificate.ts';
 import type { Certificate } from '../format/certificate.ts';
@@ -102,6 +102,18 @@ export function cardOfKeyRecord(keyRecord: Uint8Array): Card | undefined {
     certificates: newest,
     revocations,
     addresses: [],
+    extensions: [],
+  });
+}
+
+/** A card with nothing in it but one device, as it says of itself; both encoded. */
+export function cardOfDevice(card: Uint8Array, deviceId: Uint8Array): Uint8Array {
+  const whole = decodeCard(card);
+  return encodeCard({
+    ...whole,
+    certificates: whole.certificates.filter((each) => equalBytes(each.deviceId, deviceId)),
+    revocations: [],
+    addresses: whole.addresses.filter((each) => equalBytes(each.deviceId, deviceId)),
     extensions: [],
   });
 }

@@ -4,7 +4,7 @@ import { blobKinds } from '../format/blob.ts';
 import { encodeSnapshot, snapshotId } from '../format/snapshot.ts';
 import type { BlobWriter } from '../pipeline/blob-writer.ts';
 import { Stages } from '../pipeline/stages.ts';
-import { automaticSpread, parseSpread, type Spread } from '../placement/spread.ts';
+import type { Spread } from '../placement/spread.ts';
 import { localAccounts, type Accounts } from '../source/accounts.ts';
 import type { WalkOptions } from '../source/walk.ts';
 import { bytesToRead } from './backup-dry-run.ts';
@@ -25,15 +25,8 @@ import { dropLostPacks, packsKeptOnce, prepareWrite, tolerancesOf, type Prepared
 import type { Session } from './session.ts';
 import { placingUnder } from './placing-under.ts';
 import { ShardPlacer } from './shard-placer.ts';
+import { spreadInForce } from './spread-in-force.ts';
 import type { BackupOptions, BackupSummary, Problem } from './types.ts';
-
-/** The spread in force: the option, else the setting, else by the number of drives and friends. */
-export function spreadInForce(session: Session, option: Spread | undefined): Spread {
-  if (option !== undefined) return option;
-  const setting = session.settings.value('spread');
-  if (setting !== 'auto') return parseSpread(setting);
-  return automaticSpread(session.holders().filter((keeper) => !keeper.whole).length);
-}
 
 /** Makes a snapshot (docs/architecture.md, "The life of a backup"). */
 export async function backup(session: Session, options: BackupOptions): Promise<BackupSummary> {
@@ -83,7 +76,7 @@ class BackupRun {
     if (session.holders().length === 0) {
       throw new KithError(
         'no-holders',
-        'there is nowhere to put a backup yet. Add a friend: kith friend add CARD; or a disk: kith drive add PATH',
+        'there is nowhere to put a backup yet. Add a friend: kith invite; or a disk: kith drive add PATH',
       );
     }
     warnOfLinks(this.#options.paths, this.#onProblem);
@@ -121,7 +114,7 @@ class BackupRun {
     });
     await resumePending(session, placer, census, reader);
     dropLostPacks(session, census);
-    const keptOnce = spread.n > spread.k ? packsKeptOnce(session) : new Map<string, Uint8Array>();
+    const keptOnce = spread.n > spread.k ? packsKeptOnce(session, census) : new Map<string, Uint8Array>();
     const known = new KnownBlobs(session, reader, keptOnce);
     const store = new PackStore({ session, placer, spread, stages, census });
     const parts = { session, store, spread, known, stages };
@@ -206,7 +199,7 @@ class BackupRun {
     const { prepared, store, known, spread } = parts;
     const onProblem = this.#onProblem;
     const packsBelowK = await publish({ ...parts, here: prepared.here, onProblem }, bytes, plan);
-    const tolerances = tolerancesOf(this.#session, prepared.census, known.usedPacks);
+    const tolerances = tolerancesOf(this.#session, prepared.census, known.usedPacks, spread);
     return this.#summary(toHex(snapshotId(bytes)), {
       dataAdded: bytesAdded,
       dataStored: store.counts.bytesSent,

@@ -2,18 +2,23 @@ import { toHex } from '../base/bytes.ts';
 import { KithError, messageOf } from '../base/errors.ts';
 import type { Secret } from '../crypto/secret.ts';
 import { encodeCard } from '../format/card.ts';
+import { encodeSetting } from '../format/catalog-records.ts';
 import { encodeCertificate, type Certificate } from '../format/certificate.ts';
 import { encodeLinkText } from '../format/device-link.ts';
 import { encodeJoinWelcome } from '../format/join-messages.ts';
 import { decodeKeyRecord } from '../format/key-record.ts';
+import { recordKinds } from '../format/log-kinds.ts';
+import { logRoles } from '../format/segment.ts';
 import { cleanName } from '../trust/card.ts';
 import { certifyDevice } from '../trust/identity.ts';
 import { growKeyRecord } from '../trust/own-key-record.ts';
 import { doorstepSeedOfRoot } from '../trust/root-keys.ts';
 import { rootOfThis } from './device-revoke.ts';
+import { deviceNameKey } from './device-names.ts';
 import { findDevice } from './devices.ts';
 import { exchangeWithAll } from './exchange.ts';
 import type { LinkDoor, NewcomerDevice } from './link-door.ts';
+import { knowDevice } from './new-devices.ts';
 import { ownCardOf } from './own-card.ts';
 import type { Session } from './session.ts';
 import type { DeviceInfo, LinkBegun, LinkCame, LinkFinish, LinkOptions } from './types.ts';
@@ -57,7 +62,12 @@ export async function linkBegin(session: Session, { phrase, listen }: LinkOption
   if (openLinkDoor === undefined) throw new KithError('usage', 'there is no network here.');
   for (const id of linksOf(session).keys()) await linkCancel(session, id);
   const seed = random(32);
-  const door = await openLinkDoor({ seed, vaultId: session.device.vaultId, listen });
+  const door = await openLinkDoor({
+    seed,
+    vaultId: session.device.vaultId,
+    listen,
+    lan: session.settings.value('net.lan'),
+  });
   const expiresNs = clock.nowNs() + BigInt(linkMs) * 1_000_000n;
   const link = encodeLinkText({
     seed,
@@ -132,9 +142,12 @@ export async function linkFinish(session: Session, id: string, { phrase }: LinkF
       keyRecord: grown.keyRecord,
       segments: segmentsOf(session),
     });
+    // First, since the change tells all who listen.
+    await knowDevice(session, toHex(newcomer.deviceId));
     await session.changeKeyRecord((device, keyRecord) =>
       growKeyRecord(device, keyRecord, { certificates: [certificate] }),
     );
+    await noteName(session, newcomer);
     session.network.refresh();
     await tellAll(session);
     return await findDevice(session, toHex(newcomer.deviceId));
@@ -142,6 +155,16 @@ export async function linkFinish(session: Session, id: string, { phrase }: LinkF
     root.wipe();
     await linkCancel(session, id);
   }
+}
+
+/** What it calls itself, until it says so: it isn't heard of before it is up, and may have to be revoked by its name. */
+async function noteName(session: Session, { deviceId, name }: NewcomerDevice): Promise<void> {
+  const key = deviceNameKey(deviceId);
+  const value = cleanName(name);
+  if (value === '' || session.state.setting(key) !== undefined) return;
+  const atNs = session.state.settingTimeNs(key, session.surroundings.clock.nowNs());
+  const body = encodeSetting({ key, value, atNs });
+  await session.logs.append(logRoles.catalog, [{ kind: recordKinds.setting, body }]);
 }
 
 /** The device is in: a holder that can't be told now is told later. */

@@ -10,7 +10,8 @@ import type { Census } from './census.ts';
 import { holdersAtOnce } from './holder-book.ts';
 import { inTime } from './in-time.ts';
 import type { KnownFriend } from './known-holder.ts';
-import { pendingShown } from './pending-invite.ts';
+import { pendingStateNumbers } from '../format/invite-records.ts';
+import { pendingOf, pendingShown } from './pending-invite.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo } from './types.ts';
 
@@ -94,7 +95,11 @@ export async function friendInfo(
     online: presence.online,
     via: presence.via,
     address: presence.address,
-    reason: presence.online ? trouble : awayWords(pending.invite, pending.words, trouble),
+    reason: presence.online
+      ? trouble
+      : isStranded(record, card)
+        ? strandedWords
+        : awayWords(pending.invite, pending.words, trouble),
     steps: presence.steps ?? [],
     allow: [...record.grants],
     visibility: visibilityOf(record.extensions),
@@ -110,6 +115,17 @@ export async function friendInfo(
     invite: pending.invite,
     safetyWords: words ? await wordsWith(session, record.identity) : null,
   };
+}
+
+const strandedWords =
+  'their invite is accepted here and says nowhere where their computer is, since kith was not up there when it was made. Ask them for another: kith up --detach, then kith invite';
+
+/** True where nothing leads to whoever made a pending invite, but a friend of both. */
+function isStranded(record: KnownFriend['record'], card: Card | undefined): boolean {
+  const pending = pendingOf(record);
+  if (pending?.state !== pendingStateNumbers.waiting) return false;
+  const { meetingPoints, publicDht } = pending.hints;
+  return meetingPoints.length === 0 && !publicDht && (card === undefined || addressesOf(card).length === 0);
 }
 
 /** What a person is told of a friend who is away: of one whose invite is pending also how the last try went. */

@@ -81,7 +81,7 @@ export interface FriendNetwork {
   readonly openLinkDoor?: OpenLinkDoor;
   /** Ids (hex) of this identity's other devices that are connected now. */
   ownDevicesOnline?(): readonly string[];
-  ping(id: string, signal?: AbortSignal): Promise<readonly PingStep[]>;
+  ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]>;
   /** Bytes a second that may be sent to all friends together now; undefined for no limit of a given size. */
   uploadRate?(): number | undefined;
   /**

@@ -11,6 +11,7 @@ import { changeGrants, grantsOfNewFriend } from '../trust/grants.ts';
 import { beginEpoch } from '../trust/own-key-record.ts';
 import { withVisibility } from '../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
+import { noteCompared } from './compared-words.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendInfo, friendInfos } from './friend-info.ts';
 import { limitsAfter } from './friend-rates.ts';
@@ -21,7 +22,7 @@ import { nameFor, refuseTakenName } from './names.ts';
 import { ownCardOf } from './own-card.ts';
 import { refuseIfNeeded } from './removal.ts';
 import type { Session } from './session.ts';
-import type { FriendInfo, FriendOptions, PingResult } from './types.ts';
+import type { FriendInfo, FriendOptions, PingChoice, PingResult } from './types.ts';
 
 /** What is kept for a new friend of whom nothing else is said, as in an invite: a mutual add is to work at once. */
 export const quotaOfNewFriendBytes = 50e9;
@@ -182,6 +183,7 @@ export async function friendSet(
 ): Promise<FriendInfo> {
   await exchangeWithAll(session);
   const friend = findFriend(session, nameOrId);
+  if (options.wordsMatch === true) await noteCompared(session, friend.id);
   const after = withOptions(session, friend.record, options);
   if (sameRecord(friend.record, after)) return await friendInfo(session, friend);
   return await changeFriend(session, friend.record.identity, (before) =>
@@ -218,10 +220,10 @@ export async function friendRemove(session: Session, nameOrId: string, force: bo
 export async function friendPing(
   session: Session,
   nameOrId: string,
-  signal: AbortSignal | undefined,
+  { signal, sessionOnly }: PingChoice & { readonly signal?: AbortSignal },
 ): Promise<PingResult> {
   const friend = findFriend(session, nameOrId);
-  const steps = await session.network.ping(friend.id, signal);
+  const steps = await session.network.ping(friend.id, signal, sessionOnly);
   return { friend: await friendInfo(session, friend), steps };
 }
 

@@ -3,9 +3,11 @@ import { toHex } from '../base/bytes.ts';
 import { householdOf } from '../placement/choose.ts';
 import { tolerance, type HeldShard } from '../placement/health.ts';
 import type { Manifest } from '../format/manifest.ts';
+import type { Spread } from '../placement/spread.ts';
 import type { Census, CountedShard } from './census.ts';
 import type { KnownHolder } from './known-holder.ts';
 import type { Session } from './session.ts';
+import { rowsWanted, spreadInForce } from './spread-in-force.ts';
 import type { PackPlace, ShardPlace } from './types.ts';
 
 /** What is known of a pack now: its places, and what it survives. */
@@ -16,10 +18,12 @@ export interface PackHealth {
   /** The same, counting only households that aren't at home. */
   readonly offsiteTolerates: number | undefined;
   /**
-   * Shards of the policy (index < n) that no holder of the spread has, as far as is known. What a `--whole` drive has
+   * Shards that belong somewhere (`rowsWanted`) and that no holder of the spread has, as far as is known. What a `--whole` drive has
    * is beside the spread: it would hide that a share of everybody else's is gone.
    */
   readonly missing: readonly number[];
+  /** How many shards belong somewhere. */
+  readonly rows: number;
   /** Shards that only holders have which are away now. */
   readonly awayCount: number;
   /** True if even with everybody back fewer than k shards exist. */
@@ -31,8 +35,13 @@ export interface PackHealth {
   readonly salvageable: boolean;
 }
 
-/** Where the shards of a pack are, by the census, with the ledger's hints for holders that are away. */
-export function packHealth(session: Session, census: Census, pack: KnownPack): PackHealth {
+/** Where the shards of a pack are, by the census, with the ledger's hints for holders that are away. `spread` is that in force. */
+export function packHealth(
+  session: Session,
+  census: Census,
+  pack: KnownPack,
+  spread: Spread = spreadInForce(session),
+): PackHealth {
   const { manifest, hints } = pack;
   const shards: ShardPlace[] = [];
   const held: HeldShard[] = [];
@@ -66,7 +75,8 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
       shards.push({ index, holder: keeper.name, holderId: id, kind: keeper.kind, state: 'suspect' });
     }
   }
-  for (let index = 0; index < manifest.n; index++) {
+  const rows = rowsWanted(manifest, spread);
+  for (let index = 0; index < rows; index++) {
     if (placed.has(index)) continue;
     missing.push(index);
     if (known.has(index) || away.has(index)) continue;
@@ -86,6 +96,7 @@ export function packHealth(session: Session, census: Census, pack: KnownPack): P
     tolerates,
     offsiteTolerates: tolerance(offsite, manifest.k),
     missing,
+    rows,
     awayCount: [...away].filter((index) => !known.has(index)).length,
     salvageable:
       tolerates === undefined &&

@@ -26,6 +26,7 @@ import type {
   LinkCame,
   LinkFinish,
   LinkOptions,
+  PingChoice,
   PingResult,
   ListedEntry,
   OpenOptions,
@@ -76,18 +77,25 @@ export function vaultOf(session: Session): VaultApi {
 
 /** The owner's use cases over one session. Each loads its code when it is first called: a command starts sooner. */
 class Vault implements VaultApi {
-  readonly #session: Session;
+  readonly #opened: Session;
 
   constructor(session: Session) {
-    this.#session = session;
+    this.#opened = session;
+  }
+
+  /** KithError `device-revoked` once that is known: what it says of the vault would be of yesterday, and no advice would help. */
+  get #session(): Session {
+    const { isRevoked, logs } = this.#opened;
+    if (isRevoked && logs.stop !== undefined) throw logs.stop;
+    return this.#opened;
   }
 
   get id(): string {
-    return this.#session.id;
+    return this.#opened.id;
   }
 
   get name(): string {
-    return this.#session.name;
+    return this.#opened.name;
   }
 
   async driveAdd(options: DriveOptions): Promise<DriveInfo> {
@@ -176,9 +184,12 @@ class Vault implements VaultApi {
     return await friendRemove(this.#session, nameOrId, options.force === true);
   }
 
-  async friendPing(nameOrId: string, options: { readonly signal?: AbortSignal } = {}): Promise<PingResult> {
+  async friendPing(
+    nameOrId: string,
+    options: PingChoice & { readonly signal?: AbortSignal } = {},
+  ): Promise<PingResult> {
     const { friendPing } = await import('./friends.ts');
-    return await friendPing(this.#session, nameOrId, options.signal);
+    return await friendPing(this.#session, nameOrId, options);
   }
 
   async deviceList(): Promise<DeviceInfo[]> {
@@ -203,7 +214,7 @@ class Vault implements VaultApi {
 
   async deviceLinkCancel(id: string): Promise<void> {
     const { linkCancel } = await import('./device-link.ts');
-    await linkCancel(this.#session, id);
+    await linkCancel(this.#opened, id);
   }
 
   async deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
@@ -283,6 +294,6 @@ class Vault implements VaultApi {
   }
 
   async close(): Promise<void> {
-    await this.#session.close();
+    await this.#opened.close();
   }
 }

@@ -1,7 +1,5 @@
-import { copyBytes, equalBytes, fromHex } from '../base/bytes.ts';
+import { equalBytes, fromHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
-import { encodeAcceptance, signAcceptance } from '../format/acceptance.ts';
-import { encodeCard } from '../format/card.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import { decodeInviteText } from '../format/invite-text.ts';
 import { decodeInvite, oneTimePair, verifyInvite, type Invite } from '../format/invite.ts';
@@ -13,7 +11,6 @@ import { writeFriend } from './friend-records.ts';
 import { changeFriend, findFriend, lineOf } from './friends.ts';
 import { nowMs } from './invite-welcome.ts';
 import { pendingOf, withoutPending, withPending } from './pending-invite.ts';
-import { ownCardOf } from './own-card.ts';
 import type { Session } from './session.ts';
 import type { FriendInfo, FriendOptions } from './types.ts';
 
@@ -136,15 +133,4 @@ export async function inviteRefused(session: Session, id: string, error: KithErr
 export function oneTimeOf(record: Partial<Pick<FriendRecord, 'extensions'>>): KeyPair | undefined {
   const pending = pendingOf(record);
   return pending?.state === pendingStateNumbers.waiting ? oneTimePair(pending.seed) : undefined;
-}
-
-/**
- * Our word for a friend whose invite is pending, to be carried to them by somebody (docs/formats/invite.md): fresh bytes, which
- * `applyAcceptance` takes on their side. Undefined for anybody else.
- */
-export function acceptanceFor(session: Session, identity: Uint8Array): Uint8Array | undefined {
-  const record = session.state.friend(identity);
-  const oneTime = record?.state === friendStateNumbers.active ? oneTimeOf(record) : undefined;
-  if (oneTime === undefined) return undefined;
-  return copyBytes(encodeAcceptance(signAcceptance(oneTime, encodeCard(ownCardOf(session)))));
 }

@@ -1,12 +1,13 @@
-import { copyBytes, equalBytes } from '../base/bytes.ts';
+import { copyBytes, equalBytes, toHex } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
-import { decodeAcceptance, verifyAcceptance } from '../format/acceptance.ts';
 import { cardBytesMax, decodeCard, verifyCard, type Card } from '../format/card.ts';
+import type { ContactKey } from '../format/contact-keys.ts';
 import { friendStateNumbers } from '../format/friend-records.ts';
 import { encodeInviteRecord, inviteStateNumbers, type InviteRecord } from '../format/invite-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { devicesOf } from '../trust/card.ts';
+import { withContactKeys } from '../trust/contact.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendBody, friendLock } from './friend-records.ts';
 import { lineOf, nameFromCard } from './friends.ts';
@@ -84,7 +85,12 @@ function usable(session: Session, inviteId: Uint8Array, identity: Uint8Array): I
 }
 
 /** The invite as used, and the friend, in one segment: there is never the one without the other. */
-async function takeIn(session: Session, invite: InviteRecord, card: Card): Promise<void> {
+async function takeIn(
+  session: Session,
+  invite: InviteRecord,
+  card: Card,
+  keys: readonly ContactKey[],
+): Promise<void> {
   const { identity } = card;
   const before = session.state.friend(identity);
   const used = encodeInviteRecord({
@@ -96,15 +102,18 @@ async function takeIn(session: Session, invite: InviteRecord, card: Card): Promi
   const isFriend = before?.state === friendStateNumbers.active;
   const name = invite.name === '' ? (before?.name ?? nameFromCard(card)) : invite.name;
   const options = isFriend ? {} : { name: nameFor(session, name), quotaBytes: invite.quotaBytes };
+  const line = lineOf(session, card, options);
+  const extensions = withContactKeys(line.extensions, keys) ?? line.extensions;
   await session.logs.append(logRoles.catalog, [
     { kind: recordKinds.invite, body: used },
-    { kind: recordKinds.friend, body: friendBody(session, lineOf(session, card, options)) },
+    { kind: recordKinds.friend, body: friendBody(session, { ...line, extensions }) },
   ]);
 }
 
 /**
  * Makes whoever has shown that they have an invite a friend: when it resolves, with the identity, both are in the catalog, durably, and
- * the network knows. Of several at once one wins; the same identity may come again. With `deviceId` the card must name that device.
+ * the network knows. Of several at once one wins; the same identity may come again. With `deviceId` the card must name that device;
+ * `keys` is what they give to be found by, verified.
  * KithErrors of `usable`, and `malformed`, `too-new`, `not-authentic`, `limit-exceeded`.
  */
 export async function welcomeInvited(
@@ -112,30 +121,24 @@ export async function welcomeInvited(
   inviteId: Uint8Array,
   deviceId: Uint8Array | undefined,
   cardBytes: Uint8Array,
+  keys: readonly ContactKey[] = [],
 ): Promise<Uint8Array> {
   const card = readCard(session, cardBytes);
   if (deviceId !== undefined && !devicesOf(card).some((each) => equalBytes(each.deviceId, deviceId))) {
     throw new KithError('not-authentic', 'the card does not name the device that showed it');
   }
   const identity = copyBytes(card.identity);
-  if (usable(session, inviteId, identity) === undefined) return identity;
+  if (usable(session, inviteId, identity) === undefined) {
+    if (keys.length > 0) await session.learnFriendContact(toHex(identity), keys);
+    return identity;
+  }
   // A home that was put back from an old copy hears first what became of its invites.
   await exchangeWithAll(session);
   await friendLock(session).run(async () => {
     const invite = usable(session, inviteId, identity);
-    if (invite !== undefined) await takeIn(session, invite, card);
+    if (invite !== undefined) await takeIn(session, invite, card, keys);
   });
   session.loadHolders();
   session.network.refresh();
   return identity;
-}
-
-/**
- * The same by an acceptance that somebody carried here (docs/formats/invite.md): it is checked as the live way is, and may come any number
- * of times. Errors as welcomeInvited; `not-authentic` also where the invite's key hasn't signed it.
- */
-export async function applyAcceptance(session: Session, bytes: Uint8Array): Promise<Uint8Array> {
-  const acceptance = decodeAcceptance(bytes);
-  verifyAcceptance(acceptance);
-  return await welcomeInvited(session, acceptance.inviteId, undefined, acceptance.card);
 }

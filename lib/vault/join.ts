@@ -57,7 +57,10 @@ export async function joinVault(
   const surroundings = options.surroundings ?? systemSurroundings;
   const link = decodeLinkText(options.link);
   if (link.expiresNs < surroundings.clock.nowNs()) {
-    throw new KithError('failed', 'the link has expired; make a new one with kith device link');
+    throw new KithError(
+      'failed',
+      'the link has expired: it is good for 15 minutes. On the other computer, kith device link --phrase-file FILE makes a new one.',
+    );
   }
   const deviceName = options.name ?? defaultDeviceName();
   const lock = await prepareHome(surroundings, home);

@@ -31,6 +31,8 @@ export interface LinkDoorOptions {
   readonly vaultId: Uint8Array;
   /** All addresses of this computer, and a port of the system's choice, unless given. */
   readonly listen?: { readonly host: string; readonly port: number } | undefined;
+  /** The setting `net.lan`: whether the new device may find the door in the local network. */
+  readonly lan: string;
 }
 
 /** Opens the door for a new device: the wiring hands it in, since the vault knows no transports. */

@@ -13,6 +13,27 @@ function pathOf(session: Session): string {
   return join(session.home, 'told-devices');
 }
 
+/** Notes that a device was added on this computer: nobody need be warned of it here. Where nothing was noted yet all count as known. */
+export async function knowDevice(session: Session, deviceId: string): Promise<void> {
+  const { disk } = session.surroundings;
+  const bytes = await disk.readWhole(pathOf(session), fileBytesMax);
+  if (bytes === undefined) return;
+  const told = new Set([...(textOf(bytes) ?? '').split('\n').filter((id) => id !== ''), deviceId]);
+  await write(session, [...told]);
+}
+
+/** On a full disk it is told again. */
+async function write(session: Session, ids: readonly string[]): Promise<void> {
+  await writeDurably(session.surroundings.disk, {
+    tempFolder: join(session.home, 'tmp'),
+    path: pathOf(session),
+    parts: [utf8(ids.map((id) => `${id}\n`).join(''))],
+    mode: 0o600,
+  }).catch((error: unknown) => {
+    if (!isKithError(error)) throw error;
+  });
+}
+
 /**
  * Says of each device that was added to the identity since this was last asked, once: a device that one didn't add oneself means that somebody
  * has the phrase. The first time, all that there are count as known. What was told is kept in the home (`told-devices`: an id a line).
@@ -26,16 +47,7 @@ export async function newDevices(session: Session): Promise<string[]> {
   const own = toHex(session.device.deviceId);
   const fresh = told === undefined ? [] : ids.filter((id) => id !== own && !told.has(id));
   const devices = fresh.length === 0 ? [] : await deviceList(session);
-  const parts = [utf8([...new Set(ids)].map((id) => `${id}\n`).join(''))];
-  await writeDurably(disk, {
-    tempFolder: join(session.home, 'tmp'),
-    path: pathOf(session),
-    parts,
-    mode: 0o600,
-  }).catch((error: unknown) => {
-    // On a full disk it is told again.
-    if (!isKithError(error)) throw error;
-  });
+  await write(session, [...new Set(ids)]);
   return devices
     .filter(({ id }) => fresh.includes(id))
     .map(({ id, name, createdNs }) => {

@@ -2,10 +2,12 @@ import { idKey } from '../base/bytes.ts';
 import { adoptUnknown, completeIndex, type Adoption } from './adopt.ts';
 import { BlobReader } from './blob-reader.ts';
 import { Census, expectedFiles } from './census.ts';
-import { packHealth, readableParts } from './health.ts';
+import { packHealth, readableParts, wholeParts } from './health.ts';
+import type { Spread } from '../placement/spread.ts';
 import { noteSeen } from './seen.ts';
 import type { AwayHolder, KnownHolder } from './known-holder.ts';
 import type { Session } from './session.ts';
+import { spreadInForce } from './spread-in-force.ts';
 import { settleUnrecorded } from './settle-shards.ts';
 import type { Problem } from './types.ts';
 
@@ -50,7 +52,7 @@ async function prepareFrom(
   reader.prefer(
     session.index.order({
       aside: unreadablePacks(session, census),
-      second: packsKeptOnce(session).values(),
+      second: packsKeptOnce(session, census).values(),
     }),
   );
   return { here: present, away: gone, reader, census };
@@ -90,11 +92,16 @@ export async function prepareWrite(
   return { ...prepared, adopted };
 }
 
-/** Packs that no loss spares, by id key: any part of them that goes takes all of it along. */
-export function packsKeptOnce(session: Session): Map<string, Uint8Array> {
+/** Packs that no loss spares, by id key: any part of them that goes takes all of it along. One with a spare row somewhere is none. */
+export function packsKeptOnce(session: Session, census: Census): Map<string, Uint8Array> {
   const once = new Map<string, Uint8Array>();
-  for (const { manifest } of session.state.packs()) {
-    if (manifest.n === manifest.k) once.set(idKey(manifest.packId), manifest.packId);
+  for (const { manifest, hints } of session.state.packs()) {
+    const { packId, k, n } = manifest;
+    if (n > k) continue;
+    const isSpare = (index: number): boolean => index >= n && index < manifest.roots.length;
+    const hasSpare =
+      wholeParts(census, manifest).some(({ index }) => isSpare(index)) || [...hints.keys()].some(isSpare);
+    if (!hasSpare) once.set(idKey(packId), packId);
   }
   return once;
 }
@@ -113,11 +120,12 @@ export function dropLostPacks(session: Session, census: Census): number {
   return dropped;
 }
 
-/** The least that any of some packs survives, by the census; null when one can't be restored now. */
+/** The least that any of some packs survives, by the census; null when one can't be restored now. `spread` as for packHealth. */
 export function tolerancesOf(
   session: Session,
   census: Census,
   used: ReadonlySet<string> | undefined,
+  spread: Spread = spreadInForce(session),
 ): { tolerates: number | null; offsite: number | null; shardsMissing: number; packs: number } {
   let tolerates = Number.POSITIVE_INFINITY;
   let offsite = Number.POSITIVE_INFINITY;
@@ -127,7 +135,7 @@ export function tolerancesOf(
   let packs = 0;
   for (const pack of session.state.packs()) {
     if (used !== undefined && !used.has(idKey(pack.manifest.packId))) continue;
-    const health = packHealth(session, census, pack);
+    const health = packHealth(session, census, pack, spread);
     packs++;
     shardsMissing += health.missing.length;
     if (health.tolerates === undefined) restorable = false;

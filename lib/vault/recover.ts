@@ -31,6 +31,7 @@ import { prepareWrite } from './prepare.ts';
 import { findDrives, type FoundDrive } from './recover-drives.ts';
 import { cardFriends, findKeyRecords, type CardFriend, type FoundKeys } from './recover-friends.ts';
 import { Session, systemSurroundings, type Surroundings } from './session.ts';
+import { deviceList } from './devices.ts';
 import type { Problem, RecoverOptions, RecoverSummary } from './types.ts';
 
 /** For so long a recovery waits for the friends that the catalog names, before it calls anything the latest. */
@@ -282,6 +283,9 @@ class Recovery {
         drivesAway: names('drive', false),
         friendsFound: names('friend', true),
         friendsAway: names('friend', false),
+        otherDevices: (await deviceList(session))
+          .filter(({ isThis, revokedNs }) => !isThis && revokedNs === null)
+          .map(({ id, name }) => ({ id, name })),
       };
     });
   }

@@ -19,6 +19,7 @@ import { rebuildShards } from './rebuild.ts';
 import { awayFor } from './seen.ts';
 import type { KnownHolder } from './known-holder.ts';
 import { idBytes, type Session } from './session.ts';
+import { rowsWanted, spreadInForce } from './spread-in-force.ts';
 import { placementEntries } from './settle-shards.ts';
 import { placingUnder } from './placing-under.ts';
 import { ShardPlacer } from './shard-placer.ts';
@@ -339,9 +340,10 @@ class RepairRun {
         .filter((shard) => inSpread(shard.keeper))
         .map((shard) => shard.index),
     );
+    const rows = rowsWanted(pack.manifest, spreadInForce(this.#session));
     const overdue: number[] = [];
     for (const [index, ids] of pack.hints) {
-      if (held.has(index) || index >= pack.manifest.n) continue;
+      if (held.has(index) || index >= rows) continue;
       const away = [...ids].filter((id) => {
         const keeper = this.#session.holder(id);
         return awayMs.has(id) && keeper !== undefined && inSpread(keeper);

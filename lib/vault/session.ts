@@ -100,6 +100,8 @@ export class Session {
   onNews: () => void = () => undefined;
   /** Called with the ids (hex) of devices of this identity that were not known here. */
   onNewDevices: (deviceIds: readonly string[]) => void = () => undefined;
+  /** This device was revoked: called once, when it is heard of. */
+  onRevoked: (error: KithError) => void = () => undefined;
   readonly #exchange: LogExchange;
   readonly #holders: HolderBook;
   readonly #cards: CardInbox;
@@ -298,12 +300,21 @@ export class Session {
 
   #keysGrown({ certificates, voided }: GrownKeys): void {
     const { deviceId } = this.device;
-    if (this.revoked.has(deviceId)) this.logs.stopWith(revokedError(this.revoked.sinceNs(deviceId)));
+    if (this.revoked.has(deviceId) && !this.isRevoked) {
+      const error = revokedError(this.revoked.sinceNs(deviceId));
+      this.logs.stopWith(error);
+      this.onRevoked(error);
+    }
     for (const packId of voided ?? []) if (!this.queue.has(packId)) this.index.removePack(packId);
     if (voided !== undefined) this.loadHolders();
     if (!this.#holdsRefresh && (certificates.length > 0 || this.revoked.size > 0)) this.network.refresh();
     this.onNews();
     if (certificates.length > 0) this.onNewDevices(certificates.map((each) => toHex(each.deviceId)));
+  }
+
+  /** True from when it is known here that the identity trusts this device no more: nothing of the vault is of use then. */
+  get isRevoked(): boolean {
+    return this.logs.stop?.code === 'device-revoked';
   }
 
   /** How friends are reached. */
@@ -411,7 +422,9 @@ function revokedError(sinceNs: bigint | undefined): KithError {
     sinceNs === undefined ? '' : ` on ${new Date(Number(sinceNs / 1_000_000n)).toISOString().slice(0, 10)}`;
   return new KithError(
     'device-revoked',
-    `this device was revoked${day}: it reads and stores nothing new. With the phrase, \`kith recover\` or \`kith device join\` makes this computer a new device in another home.`,
+    `this computer was revoked${day} by whoever has your 24 words: it reads and stores nothing new, and friends don't answer it. ` +
+      'To make it one of yours again, run on another computer of yours: kith device link --phrase-file FILE; and here, with a new home: ' +
+      'kith --home NEW-FOLDER device join LINK (without another computer: kith --home NEW-FOLDER recover --phrase-file FILE --card CARD)',
   );
 }
 

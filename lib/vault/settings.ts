@@ -8,6 +8,8 @@ import type { CatalogState } from '../catalog/catalog-state.ts';
 import type { Disk } from '../disk/disk.ts';
 import { parseSpread } from '../placement/spread.ts';
 import { pluginNames } from '../plugins/plugin-names.ts';
+import { parseKithToml, tomlBytesMax } from './kith-toml.ts';
+import { announcedPlaces } from '../trust/announced.ts';
 import { checkOnOrOff, meetingPointsOf } from './net-settings.ts';
 import type { ConfigEntry, Problem } from './types.ts';
 
@@ -16,8 +18,8 @@ interface SettingRule {
   readonly help: string;
   /** Throws KithError `usage` for a value that makes no sense. */
   readonly check: (value: string) => void;
-  /** Only kith.toml may say it: what the catalog says comes from any device of the identity. */
-  readonly onlyHere?: boolean;
+  /** Why only kith.toml may say it: what the catalog says comes from any device of the identity, and holds for all. */
+  readonly onlyHere?: string;
 }
 
 const durationOrAuto = (value: string): void => {
@@ -26,8 +28,21 @@ const durationOrAuto = (value: string): void => {
 const sizeOrAuto = (value: string): void => {
   if (value !== 'auto') parseSize(value);
 };
-const sizeOrNone = (value: string): void => {
-  if (value !== 'none') parseSize(value);
+/** Less than a megabyte a day is used up before two have greeted each other a few times. */
+const relayBudgetMin = 1_000_000;
+const relayBudget = (value: string): void => {
+  if (value === 'none' || parseSize(value) >= relayBudgetMin) return;
+  throw new KithError(
+    'usage',
+    `"${value}" is too little: the least is 1MB a day. So that a friend relays nothing here: kith friend set NAME --deny relay`,
+  );
+};
+const relayRate = (value: string): void => {
+  if (parseRate(value) === 'auto')
+    throw new KithError(
+      'usage',
+      'what is relayed yields to nobody by itself: give a rate such as 2MB, or none.',
+    );
 };
 
 /** Every setting, its default and what it means. */
@@ -87,18 +102,18 @@ const rules: Readonly<Record<string, SettingRule>> = {
   'relay.budget': {
     default: '5GB',
     help: 'bytes that are passed on in a day for each friend who may use relay; none: no limit',
-    check: sizeOrNone,
+    check: relayBudget,
   },
   'relay.rate': {
     default: '2MB',
     help: 'bytes a second that are passed on between friends, all together; none: no limit',
-    check: sizeOrNone,
+    check: relayRate,
   },
   plugins: {
     default: '',
     help: 'packages with further services, installed in the home’s folder plugins; only in kith.toml',
     check: (value) => void pluginNames(value),
-    onlyHere: true,
+    onlyHere: 'it decides what this computer runs',
   },
   'net.metered': {
     default: 'no',
@@ -125,26 +140,18 @@ const rules: Readonly<Record<string, SettingRule>> = {
     help: 'have the router open the port of kith up (NAT-PMP, UPnP), from its next start on: on, off',
     check: checkOnOrOff,
   },
+  'net.announce': {
+    default: '',
+    help: 'HOST:PORT where a router passes the port of kith up on to this computer, several with commas; only in kith.toml',
+    check: (value) => void announcedPlaces(value),
+    onlyHere: 'it is the place of this computer alone',
+  },
   'net.meeting_points': {
     default: '',
     help: 'HOST:PORT of friends or rented machines by which you are found, several with commas; none: you need none, since the port is open',
     check: (value) => void meetingPointsOf(value),
   },
 };
-
-/** kith.toml at most: it holds a few dozen lines. */
-const tomlBytesMax = 256 * 1024;
-
-function flatten(value: unknown, prefix: string, into: Map<string, string>): void {
-  if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
-    for (const [key, inner] of Object.entries(value))
-      flatten(inner, prefix === '' ? key : `${prefix}.${key}`, into);
-  } else if (Array.isArray(value)) {
-    into.set(prefix, value.map(String).join(','));
-  } else {
-    into.set(prefix, String(value));
-  }
-}
 
 /** The settings in force: kith.toml wins over what `config set` wrote to the catalog, which wins over the defaults. */
 export class Settings {
@@ -175,18 +182,14 @@ export class Settings {
   ): Promise<Settings> {
     const path = join(home, 'kith.toml');
     const bytes = await disk.readWhole(path, tomlBytesMax);
-    const toml = new Map<string, string>();
-    if (bytes !== undefined) {
-      const text = textOf(bytes);
-      if (text === undefined) throw new KithError('usage', `${path} is not UTF-8 text`);
-      try {
-        const { parse } = await import('smol-toml');
-        flatten(parse(text), '', toml);
-      } catch (cause) {
-        throw new KithError('usage', `${path}: ${messageOf(cause)}`, { cause });
-      }
-      for (const [key, value] of toml) checkLine(path, key, value);
+    if (bytes === undefined) return new Settings(state, new Map(), onProblem);
+    const text = textOf(bytes);
+    if (text === undefined) {
+      throw new KithError('usage', `${path} is not UTF-8 text. Save it as UTF-8, or take it away.`, {
+        details: { file: path },
+      });
     }
+    const toml = await parseKithToml(path, text, (key, value) => Settings.check(key, value));
     return new Settings(state, toml, onProblem);
   }
 
@@ -195,7 +198,7 @@ export class Settings {
     const rule = ruleOf(key);
     const fromToml = this.#toml.get(key);
     if (fromToml !== undefined) return { key, value: fromToml, origin: 'kith.toml', help: rule.help };
-    const set = rule.onlyHere === true ? undefined : this.#sound(key, this.#state.setting(key));
+    const set = rule.onlyHere !== undefined ? undefined : this.#sound(key, this.#state.setting(key));
     if (set !== undefined) return { key, value: set, origin: 'settings', help: rule.help };
     return { key, value: rule.default, origin: 'default', help: rule.help };
   }
@@ -236,29 +239,21 @@ export class Settings {
 
   /** Checks a key and value that are to go into the catalog. KithError `usage`. */
   static checkSet(key: string, value: string): void {
-    if (ruleOf(key).onlyHere === true) {
-      throw new KithError(
-        'usage',
-        `${key} can only be set in kith.toml in the home: it decides what this computer runs.`,
-      );
+    const { onlyHere } = ruleOf(key);
+    if (onlyHere !== undefined) {
+      throw new KithError('usage', `${key} can only be set in kith.toml in the home: ${onlyHere}.`);
     }
     Settings.check(key, value);
-  }
-}
-
-/** Checks one line of the user's own file; the message says where it stands. */
-function checkLine(path: string, key: string, value: string): void {
-  try {
-    Settings.check(key, value);
-  } catch (cause) {
-    throw new KithError('usage', `${path}: ${key}: ${messageOf(cause)}`, { cause });
   }
 }
 
 function ruleOf(key: string): SettingRule {
   const rule = rules[key];
   if (rule === undefined || !Object.hasOwn(rules, key)) {
-    throw new KithError('usage', `there is no setting "${key}". \`kith config get\` lists them.`);
+    throw new KithError(
+      'usage',
+      `there is no setting "${key}". There are: ${Object.keys(rules).join(', ')}.`,
+    );
   }
   return rule;
 }

@@ -1,5 +1,6 @@
 import { idKey } from '../base/bytes.ts';
-import { countOf, formatSize } from '../base/units.ts';
+import { countOf, formatSize, listOf } from '../base/units.ts';
+import { noRoomHere, saysNotOurs } from '../base/refusals.ts';
 import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
 import { friendInfos } from './friend-info.ts';
@@ -10,6 +11,7 @@ import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNe
 import { prepareRead, type Prepared } from './prepare.ts';
 import type { Session } from './session.ts';
 import { allSnapshots, type FoundSnapshot } from './snapshots.ts';
+import { spreadInForce } from './spread-in-force.ts';
 import type { StatusResult } from './types.ts';
 
 /** How a snapshot stands, and what it needs; undefined for one that waits. */
@@ -36,15 +38,23 @@ export async function status(session: Session): Promise<StatusResult> {
   const tolerates = least(all.map((pack) => pack.tolerates));
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
   const waitingBytes = await session.queue.usedBytes();
+  const inForce = spreadInForce(session);
+  const disowning = whoDisowns(friends);
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     ...counts,
-    away: away.map(({ keeper }) => keeper),
+    away: away.map(({ keeper, reason }) => ({
+      kind: keeper.kind,
+      name: keeper.name,
+      withoutRoom: reason.includes(noRoomHere),
+    })),
     snapshotCount: published.length,
     pendingCount: snapshots.length - published.length,
     notRestorableNow: published.filter(({ shown }) => !shown.restorable).length,
     lost: published.filter((snapshot) => snapshot.lost).length,
     tolerates,
-    wanted: least(all.map((pack) => pack.place.spread.n - pack.place.spread.k)),
+    wanted: least(all.map((pack) => pack.rows - pack.place.spread.k)),
+    weakest: weakestOf(published.map(({ shown }) => shown)),
+    inForce: inForce.n - inForce.k,
     shardsMissing: all.reduce((sum, pack) => sum + pack.missing.length, 0),
   });
   const survivesHomeLoss = published.length > 0 && offsite !== null;
@@ -52,6 +62,7 @@ export async function status(session: Session): Promise<StatusResult> {
     verdict,
     sentence,
     reasons: [
+      ...disownedReasons(disowning),
       ...reasons,
       ...homeReasons(published.length, survivesHomeLoss),
       ...waitingReasons(session.queue.size, waitingBytes, counts),
@@ -60,7 +71,7 @@ export async function status(session: Session): Promise<StatusResult> {
       ...(await newsOf(session)),
       ...(await newDevices(session)),
     ],
-    nextStep,
+    nextStep: disowning.length > 0 ? disownedStep : nextStep,
     lastComplete:
       found.filter(({ pending, snapshot }) => !pending && !snapshot.partial).at(-1)?.snapshot.timeNs ?? null,
     lastDrill: null,
@@ -78,6 +89,39 @@ export async function status(session: Session): Promise<StatusResult> {
     waitingBytes,
   };
 }
+
+/** Published snapshots that survive less than some other does, in words: `3f9a1c22 of 2026-11-22`. */
+function weakestOf(snapshots: readonly SnapshotHealth['shown'][]): string[] {
+  const grade = ({ restorable, tolerates }: SnapshotHealth['shown']): number =>
+    restorable ? (tolerates ?? 0) : -1;
+  const worst = Math.min(...snapshots.map(grade));
+  const weakest = snapshots.filter((snapshot) => grade(snapshot) === worst);
+  if (weakest.length === snapshots.length) return [];
+  return weakest.map(({ id, timeNs }) => {
+    const date = new Date(Number(timeNs / 1_000_000n));
+    return Number.isNaN(date.getTime())
+      ? id.slice(0, 8)
+      : `${id.slice(0, 8)} of ${date.toISOString().slice(0, 10)}`;
+  });
+}
+
+/** Names of friends who take this computer for none of ours any more: whoever revoked it may not have reached it. */
+function whoDisowns(friends: StatusResult['friends']): string[] {
+  return friends
+    .filter(({ reason }) => reason !== null && saysNotOurs(reason))
+    .map(({ name }) => `"${name}"`);
+}
+
+function disownedReasons(names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const take = names.length === 1 ? 'takes' : 'take';
+  return [
+    `${listOf(names, 'and')} no longer ${take} this computer for one of yours: it was probably revoked.`,
+  ];
+}
+
+const disownedStep =
+  'kith device list, on another computer of yours, says whether it was. Then make this one anew: kith device link there, and here kith --home NEW-FOLDER device join LINK';
 
 function homeReasons(published: number, survives: boolean): string[] {
   if (published === 0 || survives) return [];

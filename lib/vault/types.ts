@@ -360,6 +360,13 @@ export interface FriendOptions {
   readonly downloadLimit?: number;
   /** Whether this friend may find me through others (`yes`), only tell them of me (`introduce`), or neither (`no`). */
   readonly visibility?: Visibility;
+  /** True: the safety words were compared, and are the same on both sides. */
+  readonly wordsMatch?: boolean;
+}
+
+export interface PingChoice {
+  /** Only the sessions there are now are asked; nobody is dialled. */
+  readonly sessionOnly?: boolean;
 }
 
 export interface PingResult {
@@ -502,6 +509,8 @@ export interface RecoverSummary {
   readonly drivesAway: readonly string[];
   readonly friendsFound: readonly string[];
   readonly friendsAway: readonly string[];
+  /** The identity's other computers that are trusted still: the one that was lost is among them. */
+  readonly otherDevices: readonly Pick<DeviceInfo, 'id' | 'name'>[];
 }
 
 /**
@@ -546,7 +555,7 @@ export interface VaultApi {
   friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo>;
   /** Ends the friendship here. KithError `failed` if some snapshot could then not be restored, unless forced. */
   friendRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<FriendInfo>;
-  friendPing(nameOrId: string, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
+  friendPing(nameOrId: string, options?: PingChoice & { readonly signal?: AbortSignal }): Promise<PingResult>;
   /** This identity's devices, the oldest first, revoked ones included. */
   deviceList(): Promise<DeviceInfo[]>;
   /** Makes a link for one new device, which is waited for until it has come or quarter of an hour is over. */

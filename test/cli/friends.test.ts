@@ -296,7 +296,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
     assert.match(bad.stdout, /directly 127\.0\.0\.1:1: connection refused \(3 ms\)/);
     assert.match(bad.stderr, /your friend starts it with: kith up/);
     assert.match(bad.stderr, /common friend/);
-    assert.match(bad.stderr, /"cleo" can't be reached now: nobody answers/);
+    assert.match(bad.stderr, /"cleo" can't be reached now\./);
   });
 
   it('shows friends and the address in the status', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { KithError } from '../../lib/base/errors.ts';
 import { kithVersion } from '../../cli/version.ts';
 import { performCall } from '../../lib/api/methods.ts';
 import { ApiServer } from '../../lib/api/server.ts';
@@ -71,6 +72,7 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
   let server: ApiServer;
   let asked: unknown[] = [];
   let answer: FriendInfo = ada;
+  let refusal: KithError | undefined;
   const note =
     <T>(method: string, value: () => T) =>
     (...args: readonly unknown[]): Promise<T> => {
@@ -88,7 +90,10 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
     inviteList: note('list', () => [open, used]),
     inviteWithdraw: note('withdraw', () => ({ ...open, state: 'withdrawn' as const })),
     inviteWait: () => Promise.resolve(used),
-    accept: note('accept', () => ada),
+    accept: note('accept', () => {
+      if (refusal !== undefined) throw refusal;
+      return ada;
+    }),
     acceptWait: () => Promise.resolve(answer),
   };
   before(async () => {
@@ -156,10 +161,31 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
     assert.match(done.stdout, /They offer 50\.0 GB.*\nYou give them 1\.00 GB of the .* free here/);
     assert.match(done.stdout, new RegExp(`"ada" are friends now\\.\nSafety words: ${words}\n`));
     assert.deepEqual(asked, [['accept', text, { name: 'ada', quotaBytes: 1e9 }]]);
-    answer = { ...ada, online: false, via: null, invite: 'pending' };
+    answer = { ...ada, online: false, via: null, invite: 'pending', addresses: ['10.0.0.1:4747'] };
     assert.match((await world.ok(['accept', text])).stdout, /pending.*completes by itself.*kith up --detach/);
     const json = JSON.parse((await world.ok(['accept', text, '--json'])).stdout) as Record<string, unknown>;
     assert.deepEqual([json['state'], json['quota_offered'], json['safety_words']], ['pending', 50e9, words]);
+  });
+
+  it('promises nothing of an invite that leads nowhere', async () => {
+    answer = { ...ada, online: false, via: null, invite: 'pending', addresses: [] };
+    const { stdout } = await world.ok(['accept', text]);
+    assert.doesNotMatch(stdout, /completes by itself/);
+    assert.match(
+      stdout,
+      /says nowhere where their computer is.*\nAsk .* to type kith up --detach, then kith invite/,
+    );
+  });
+
+  it('refuses before it says what is offered', async () => {
+    refusal = new KithError('usage', 'this is an invite of your own.');
+    const own = await world.kith(['accept', text]);
+    assert.deepEqual([own.code, own.stdout], [2, '']);
+    refusal = undefined;
+    answer = { ...ada, online: false, invite: 'used', reason: 'somebody else was first' };
+    const used = await world.kith(['accept', text]);
+    assert.equal(used.code, 1);
+    assert.doesNotMatch(used.stdout, /offer|You give|friends now/);
   });
 
   it('ends with the reason where an invite is refused', async () => {

@@ -10,6 +10,7 @@ import {
   signAcceptance,
   verifyAcceptance,
 } from '../../lib/format/acceptance.ts';
+import { boxKeyPair } from '../../lib/crypto/sign.ts';
 import { cardBytesMax, encodeCard } from '../../lib/format/card.ts';
 import { decodeCardText, encodeCardText } from '../../lib/format/card-text.ts';
 import { decodeInviteText, encodeInviteText } from '../../lib/format/invite-text.ts';
@@ -31,6 +32,15 @@ import {
   encodePendingInvite,
 } from '../../lib/format/invite-records.ts';
 import type { InviteRecord, PendingInvite } from '../../lib/format/invite-records.ts';
+import type { ContactKey } from '../../lib/format/contact-keys.ts';
+import { letterTextBytesMax } from '../../lib/format/letter.ts';
+import {
+  decodeWelcome,
+  encodeWelcome,
+  signWelcome,
+  verifyWelcome,
+  welcomeCardBytesMax,
+} from '../../lib/format/welcome.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
 import { checkGolden } from '../support/golden.ts';
 import { SamplePerson } from '../support/sample-card.ts';
@@ -43,6 +53,11 @@ const refusedAs =
 
 const ada = new SamplePerson('Ada');
 const ben = new SamplePerson('Ben');
+
+function contactKeyOf(keyEpoch: number): ContactKey {
+  const { publicKey, secretKey } = boxKeyPair(new Uint8Array(32).fill(keyEpoch));
+  return { keyEpoch, createdNs: 5n, publicKey, secretKey };
+}
 
 const small = sampleInvite(ada);
 const full = sampleInvite(ada, {
@@ -166,13 +181,79 @@ void describe('acceptances', () => {
       { ...acceptance, card: encodeCard(ada.card()) },
       { ...acceptance, inviteId: other.inviteId },
       { ...acceptance, signature: other.signature },
-      { ...acceptance, extensions: [{ tag: 1, bytes: utf8('x') }] },
+      { ...acceptance, extensions: [{ tag: 2, bytes: utf8('x') }] },
     ]) {
       assert.throws(() => verifyAcceptance(wrong), refusedAs('not-authentic'));
     }
   });
 
-  fuzzDecoder('acceptance', [encodeAcceptance(acceptance)], canonical(decodeAcceptance, encodeAcceptance));
+  const keys = [contactKeyOf(1), contactKeyOf(2)];
+  const withKeys = signAcceptance(oneTimePair(small.seed), encodeCard(ben.card()), keys);
+
+  void it('carry what their writer can be found by, in a field that an older kith skips', () => {
+    const bytes = (): Uint8Array => encodeAcceptance(withKeys);
+    const read = checkGolden(
+      'invite.json',
+      'acceptance with contact keys',
+      bytes,
+      decodeAcceptance,
+      encodeAcceptance,
+    );
+    verifyAcceptance(read);
+    assert.deepEqual(read.contactKeys, keys);
+    assert.deepEqual(decodeAcceptance(encodeAcceptance(acceptance)).contactKeys, []);
+    const junk = { ...withKeys, extensions: [{ tag: 1, bytes: utf8('x') }] };
+    assert.throws(() => decodeAcceptance(encodeAcceptance(junk)), refusedAs('malformed'));
+  });
+
+  fuzzDecoder(
+    'acceptance',
+    [encodeAcceptance(acceptance), encodeAcceptance(withKeys)],
+    canonical(decodeAcceptance, encodeAcceptance),
+  );
+});
+
+void describe('welcomes', () => {
+  const { publicKey, secretKey } = ada.device(1);
+  const plain = {
+    inviteId: sampleInviteId,
+    acceptedBy: ben.identity,
+    contactKeys: [contactKeyOf(3)],
+    card: encodeCard(ada.card()),
+    extensions: [],
+  };
+  const welcome = signWelcome(plain, secretKey);
+
+  void it('are written as they always were, and signed by the device that made the invite', () => {
+    const bytes = (): Uint8Array => encodeWelcome(welcome);
+    verifyWelcome(checkGolden('invite.json', 'welcome', bytes, decodeWelcome, encodeWelcome), publicKey);
+    for (const wrong of [
+      { ...welcome, acceptedBy: ada.identity },
+      { ...welcome, inviteId: new Uint8Array(32) },
+      { ...welcome, contactKeys: [] },
+      { ...welcome, card: new Uint8Array(0) },
+      { ...welcome, signature: signWelcome(plain, ben.device(1).secretKey).signature },
+    ]) {
+      assert.throws(() => verifyWelcome(wrong, publicKey), refusedAs('not-authentic'));
+    }
+    assert.throws(() => verifyWelcome(welcome, ben.device(1).publicKey), refusedAs('not-authentic'));
+  });
+
+  void it('fit a letter with the most that they can have', () => {
+    const most = signWelcome(
+      {
+        ...plain,
+        contactKeys: [contactKeyOf(1), contactKeyOf(2)],
+        card: new Uint8Array(welcomeCardBytesMax),
+      },
+      secretKey,
+    );
+    assert.ok(encodeWelcome(most).length <= letterTextBytesMax);
+    const more = { ...plain, card: new Uint8Array(welcomeCardBytesMax + 1) };
+    assert.throws(() => signWelcome(more, secretKey), refusedAs('limit-exceeded'));
+  });
+
+  fuzzDecoder('welcome', [encodeWelcome(welcome)], canonical(decodeWelcome, encodeWelcome));
 });
 
 void describe('records of invites', () => {

@@ -6,6 +6,7 @@ import { decodeLinkText, encodeLinkText } from '../../lib/format/device-link.ts'
 import { encodeJoinHello } from '../../lib/format/join-messages.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
 import { joinVault, type JoinOptions, type JoinSummary } from '../../lib/vault/index.ts';
+import { hasLan } from '../support/has-lan.ts';
 import { eventually, runHome, type RunningHome } from '../support/own-nodes.ts';
 import { failure, VaultFixture } from '../support/vault-fixture.ts';
 
@@ -33,8 +34,12 @@ async function linkHome(desktop: RunningHome, fixture: VaultFixture, home: strin
   assert.equal(came.name, home);
   assert.deepEqual(shown, [came.words]);
   assert.equal(came.words.split(' ').length, 5);
+  await vault.status();
   const device = await vault.deviceLinkFinish(id, { phrase });
+  const { reasons } = await vault.status();
+  assert.ok(!reasons.some((reason) => reason.includes('new device')), 'nobody is warned of what they did');
   assert.equal(device.id, came.deviceId);
+  assert.equal(device.name, home, 'the name is known at once');
   return await joined;
 }
 
@@ -75,9 +80,10 @@ test('a link lets one in, once, and nobody after it expired or was called off', 
   );
   await vault.deviceLinkCancel(second.id);
   assert.equal((await failure(vault.deviceLinkWait(second.id))).code, 'failed');
-  assert.ok(
-    ['peer-unreachable', 'peer-refused'].includes((await failure(joining(fixture, 'a', second.link))).code),
-  );
+  const spent = await failure(joining(fixture, 'a', second.link));
+  assert.ok(['peer-unreachable', 'peer-refused'].includes(spent.code));
+  assert.match(spent.message, /^this link is of no use any more.* kith device link --phrase-file/);
+  assert.doesNotMatch(spent.message, /ECONN/);
   const late = { ...decodeLinkText(first.link), expiresNs: 0n };
   assert.equal((await failure(joining(fixture, 'a', encodeLinkText(late)))).code, 'failed');
   assert.equal(
@@ -125,4 +131,28 @@ test('who speaks for keys that it does not have is not heard', async (t) => {
   await desktop.vault.deviceLinkWait(id);
   await desktop.vault.deviceLinkFinish(id, { phrase: fixture.phrase });
   assert.equal((await joined).snapshots, 1);
+});
+
+test('a link whose addresses lead nowhere is found in the local network, unless that is turned off', async (t) => {
+  if (!(await hasLan())) return t.skip('no local network on loopback here');
+  const { fixture, desktop } = await started(t);
+  const { phrase } = fixture;
+  const lost = async (lan: 'on' | 'off'): Promise<{ readonly id: string; readonly link: string }> => {
+    await desktop.vault.configSet('net.lan', lan);
+    const { id, link } = await desktop.vault.deviceLinkBegin({ phrase, listen });
+    t.after(() => desktop.vault.deviceLinkCancel(id).catch(() => undefined));
+    const endpoints = [{ host: '127.0.0.1', port: 1, direct: true, dht: false }];
+    return { id, link: encodeLinkText({ ...decodeLinkText(link), endpoints }) };
+  };
+  const silent = await lost('off');
+  const { code } = await failure(joining(fixture, 'laptop', silent.link));
+  assert.ok(['peer-unreachable', 'peer-refused'].includes(code), code);
+  await desktop.vault.deviceLinkCancel(silent.id);
+  const { id, link } = await lost('on');
+  const cancel = new AbortController();
+  const joined = joining(fixture, 'laptop', link).finally(() => cancel.abort());
+  joined.catch(() => undefined);
+  await desktop.vault.deviceLinkWait(id, { signal: cancel.signal });
+  await desktop.vault.deviceLinkFinish(id, { phrase });
+  assert.equal((await joined).id, fixture.id);
 });

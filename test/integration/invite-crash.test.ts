@@ -11,7 +11,7 @@ import { inviteStateNumbers } from '../../lib/format/invite-records.ts';
 import { plainCoder } from '../../lib/kernels/reed-solomon.ts';
 import { initVault, Session, vaultOf, type Surroundings, type VaultApi } from '../../lib/vault/index.ts';
 import { inviteCompleted } from '../../lib/vault/invite-accept.ts';
-import { applyAcceptance } from '../../lib/vault/invite-welcome.ts';
+import { applyAcceptance } from '../../lib/vault/invite-letters.ts';
 import { pendingOf } from '../../lib/vault/pending-invite.ts';
 import { CrashWorld } from '../support/crash-machine.ts';
 import { sweep, type Crashable, type CrashScenario } from '../support/crash-sweep.ts';
@@ -87,7 +87,8 @@ test('an acceptance is applied whole or not at all, wherever the inviter dies', 
   const base = await Machine.make();
   base.text = await base.use(async (_, vault) => (await vault.invite({ quotaBytes: 5 })).text);
   await sweepAll(base, {
-    cut: (machine) => machine.use((session) => applyAcceptance(session, machine.acceptance(ben))),
+    cut: (machine) =>
+      machine.use(async (session) => void (await applyAcceptance(session, machine.acceptance(ben)))),
     after: (machine) =>
       machine.use(async (session, vault) => {
         const [invite] = session.state.invites();
@@ -100,7 +101,8 @@ test('an acceptance is applied whole or not at all, wherever the inviter dies', 
             (await failure(applyAcceptance(session, machine.acceptance(ada)))).code,
             'invite-used',
           );
-        assert.equal(toHex(await applyAcceptance(session, machine.acceptance(ben))), toHex(ben.identity));
+        const { identity } = await applyAcceptance(session, machine.acceptance(ben));
+        assert.equal(toHex(identity), toHex(ben.identity));
         const friends = await vault.friendList();
         assert.deepEqual(
           friends.map(({ name, quotaGiven }) => [name, quotaGiven]),

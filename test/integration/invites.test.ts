@@ -4,8 +4,9 @@ import { equalBytes, fromHex } from '../../lib/base/bytes.ts';
 import { extensionOf } from '../../lib/format/extensions.ts';
 import { decodeInviteText, encodeInviteText } from '../../lib/format/invite-text.ts';
 import { decodeInvite, encodeInvite, signInvite } from '../../lib/format/invite.ts';
-import { acceptanceFor } from '../../lib/vault/invite-accept.ts';
-import { applyAcceptance } from '../../lib/vault/invite-welcome.ts';
+import { decodeWelcome, encodeWelcome, signWelcome } from '../../lib/format/welcome.ts';
+import { storedContactKeys } from '../../lib/trust/contact.ts';
+import { acceptanceFor, applyAcceptance, applyWelcome, welcomeFor } from '../../lib/vault/invite-letters.ts';
 import { writeFriend } from '../../lib/vault/friend-records.ts';
 import type { FriendInfo } from '../../lib/vault/index.ts';
 import { InvitePerson } from '../support/invite-person.ts';
@@ -50,6 +51,9 @@ test('an invite makes both sides friends in one step, with the room that each gi
   assert.deepEqual(benThere.allow, ['cards', 'store']);
   const news = (await anna.vault.status()).reasons.find((reason) => reason.includes('accepted your invite'));
   assert.ok(news?.includes('benjamin') === true && news.includes(used.safetyWords ?? '-'), news);
+  assert.ok(news.endsWith('If so: kith friend set benjamin --words-match'), news);
+  await anna.vault.friendSet('benjamin', { wordsMatch: true });
+  assert.ok(!(await anna.vault.status()).reasons.some((reason) => reason.includes('accepted your invite')));
   assert.deepEqual(anna.notes, ['invite-used: benjamin has accepted an invite']);
   // In step with the book: nothing is left of the invite here.
   const { extensions = [] } = ben.session.state.friend(idOf(anna)) ?? {};
@@ -200,7 +204,7 @@ test('an acceptance that somebody carries counts as the live way does', async (t
   await cleo.vault.accept(text);
   const [bens, cleos] = [ben, cleo].map((person) => {
     const [friend] = person.session.friends();
-    return acceptanceFor(person.session, friend?.record.identity ?? new Uint8Array(32));
+    return acceptanceFor(person.session, friend?.record.identity ?? new Uint8Array(32))?.bytes;
   });
   assert.ok(bens !== undefined && cleos !== undefined);
   await ben.down();
@@ -211,7 +215,7 @@ test('an acceptance that somebody carries counts as the live way does', async (t
   assert.match((await failure(applyAcceptance(anna.session, altered))).code, /^(not-authentic|malformed)$/);
   assert.deepEqual(await friendsOf(anna), []);
   const ids = [];
-  for (let i = 0; i < 3; i++) ids.push(await applyAcceptance(anna.session, bens));
+  for (let i = 0; i < 3; i++) ids.push((await applyAcceptance(anna.session, bens)).identity);
   await ben.up();
   assert.ok(ids.every((id) => equalBytes(id, idOf(ben))));
   assert.equal((await failure(applyAcceptance(anna.session, cleos))).code, 'invite-used');
@@ -223,4 +227,34 @@ test('an acceptance that somebody carries counts as the live way does', async (t
   await anna.vault.friendRemove('ben', { force: true });
   assert.equal((await failure(applyAcceptance(anna.session, bens))).code, 'invite-used');
   assert.ok(other.length > 0);
+});
+
+test('a welcome that somebody carries completes the invite, once, and only from who was asked', async (t) => {
+  const [anna, ben, cleo] = await people(t, 'anna', 'ben', 'cleo');
+  assert.ok(anna !== undefined && ben !== undefined && cleo !== undefined);
+  const { text } = await anna.vault.invite();
+  await anna.down();
+  await ben.vault.accept(text);
+  const acceptance = acceptanceFor(ben.session, ben.session.friends()[0]?.record.identity ?? idOf(ben));
+  assert.ok(acceptance !== undefined);
+  const contactsOf = (person: InvitePerson, friend: Uint8Array): number =>
+    storedContactKeys(person.session.state.friend(friend)?.extensions ?? []).length;
+  await ben.down();
+  await anna.up();
+  const applied = await applyAcceptance(anna.session, acceptance.bytes);
+  assert.equal(contactsOf(anna, applied.identity), 1, 'he can be found by what he sent');
+  const welcome = welcomeFor(anna.session, applied);
+  const annas = idOf(anna);
+  assert.ok(welcome !== undefined);
+  await anna.down();
+  await ben.up();
+  // Somebody who has seen the invite isn't who made it.
+  const forged = encodeWelcome(signWelcome(decodeWelcome(welcome), cleo.session.device.deviceSecretKey));
+  assert.equal((await failure(applyWelcome(ben.session, forged))).code, 'not-authentic');
+  assert.equal((await failure(applyWelcome(cleo.session, welcome))).code, 'not-authentic');
+  assert.equal((await ben.vault.friendShow('anna')).invite, 'pending');
+  await applyWelcome(ben.session, welcome);
+  assert.equal((await ben.vault.friendShow('anna')).invite, null);
+  assert.equal(contactsOf(ben, annas), 1);
+  assert.equal((await failure(applyWelcome(ben.session, welcome))).code, 'friend-unknown');
 });

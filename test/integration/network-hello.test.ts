@@ -3,6 +3,8 @@ import { describe, it } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { decodeGoodbye, decodeOffers, encodeGoodbye, encodePing, signHello } from '../../lib/net/hello.ts';
+import type { BrokenRule } from '../../lib/net/network.ts';
+import { offenceMsMin } from '../../lib/net/offences.ts';
 import { helloMsMax } from '../../lib/net/session.ts';
 import {
   befriend,
@@ -27,14 +29,16 @@ function rawFriend(test: { after(work: () => Promise<void>): void }): {
   us: TestPeer;
   them: TestPeer;
   raw: RawPeer;
+  broken: BrokenRule[];
 } {
-  const us = testPeer(1);
+  const broken: BrokenRule[] = [];
+  const us = testPeer(1, { onBroken: (rule) => void broken.push(rule) });
   const them = testPeer(2);
   befriend(us, them);
   test.after(() => closeAll(us, them));
   const wire = wireBetween(them.keys, us.keys);
   us.network.accept(wire.responder);
-  return { us, them, raw: new RawPeer(wire.initiator) };
+  return { us, them, raw: new RawPeer(wire.initiator), broken };
 }
 
 async function refused(raw: RawPeer): Promise<string> {
@@ -100,10 +104,36 @@ void describe('the hello', () => {
     }
   });
 
-  void it('with a bad card is told, and is no reason to part while the device is known', async (test) => {
+  void it('with a bad card costs the session, and the device isn’t listened to for a while', async (test) => {
     for (const card of [noise(1, 10), noise(2, 64)]) {
-      const { us, them, raw } = rawFriend(test);
+      const { us, them, raw, broken } = rawFriend(test);
       raw.sayHello(them.keys, card);
+      assert.match(await refused(raw), /not a card|another identity/);
+      assert.deepEqual(
+        broken.map(({ identity, waitMs }) => [identity, waitMs]),
+        [[them.identity, offenceMsMin]],
+      );
+      // Nothing is read of what comes meanwhile, and nothing is answered but why.
+      const again = wireBetween(them.keys, us.keys);
+      us.network.accept(again.responder);
+      const impatient = new RawPeer(again.initiator);
+      impatient.sayHello(them.keys, them.directory.card);
+      assert.match(await refused(impatient), /listened to again in 5 s/);
+      assert.equal(us.directory.learned.length, 0);
+      assert.equal(broken.length, 1);
+      us.timers.advance(offenceMsMin);
+      const wire = connect(them, us);
+      await until(() => us.network.peers().length === 1, 'the session');
+      assert.equal(wire.over, false);
+    }
+  });
+
+  void it('with a card that is too new, or too much, is told and no reason to part', async (test) => {
+    for (const code of ['too-new', 'limit-exceeded'] as const) {
+      const { us, them, raw, broken } = rawFriend(test);
+      us.directory.learn = () => Promise.reject(new KithError(code, 'what is this'));
+      raw.sayHello(them.keys, them.directory.card);
+      assert.equal(broken.length, 0);
       // The friend with the lower device id chooses; either way ours greets it, and waits for it or offers.
       const chooses = Buffer.compare(us.keys.publicKey, them.keys.publicKey) < 0;
       if (!chooses) raw.sayOffers([]);

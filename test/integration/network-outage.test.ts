@@ -4,7 +4,6 @@ import { equalBytes, idKey, toHex } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
 import { dialCountMax } from '../../lib/net/dial-schedule.ts';
 import type { DialTarget, Link } from '../../lib/net/link.ts';
-import { watchStepMs } from '../../lib/net/watchdog.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import type { MemoryWire } from '../support/memory-link.ts';
 import {
@@ -139,7 +138,7 @@ void describe('an outage', () => {
     town.cut();
     const { refreshes } = town;
     us.network.disturbed();
-    await town.pass(3 * watchStepMs);
+    await town.pass(3_500);
     assert.equal(us.network.peers().length, 0);
     assert.ok(town.refreshes > refreshes);
     town.line = 'up';

@@ -47,6 +47,13 @@ test('a revocation ends the session, and the device that was revoked stops', asy
   const id = toHex(laptop.session.device.deviceId);
   await desktop.vault.deviceRevoke(id, { phrase: fixture.phrase });
   await eventually('the end of the session', () => desktop.node.ownDevicesOnline().length === 0);
+  // What reads says so as well, while it runs.
+  const { vault } = laptop;
+  for (const ask of [() => vault.status(), () => vault.snapshots(), () => vault.friendList()]) {
+    const said = await failure(ask());
+    assert.equal(said.code, 'device-revoked');
+    assert.match(said.message, /^this computer was revoked on .*kith --home NEW-FOLDER device join LINK/);
+  }
   const error = await failure(laptop.vault.configSet('repair.grace', '1h'));
   assert.equal(error.code, 'device-revoked');
   assert.equal(desktop.session.state.setting('repair.grace'), undefined);
@@ -84,4 +91,21 @@ test('a device that somebody else added is told of once', async (t) => {
   await fixture.repair({ quick: true });
   assert.equal(await told(), 1);
   assert.equal(await told(), 0);
+});
+
+test('two devices that cannot dial each other go through a third of the same identity, without a grant', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 1, spread: { k: 1, n: 1 } });
+  await fixture.recover('laptop', [0]);
+  await fixture.recover('phone', [0]);
+  const desktop = await runHome(t, fixture, 'home');
+  const laptop = await runHome(t, fixture, 'laptop', { closed: true });
+  const phone = await runHome(t, fixture, 'phone', { closed: true });
+  await tellAddress(laptop, desktop);
+  await tellAddress(phone, desktop);
+  const sees = (one: RunningHome, other: RunningHome): boolean =>
+    one.node.ownDevicesOnline().includes(toHex(other.session.device.deviceId));
+  await eventually('the sessions with the desktop', () => sees(laptop, desktop) && sees(phone, desktop));
+  await eventually('the session between the two', () => sees(laptop, phone) && sees(phone, laptop));
+  await laptop.vault.configSet('repair.grace', '7h');
+  await eventually('the setting', () => phone.session.state.setting('repair.grace') === '7h');
 });

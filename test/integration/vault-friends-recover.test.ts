@@ -54,6 +54,7 @@ test('one friend’s card and the phrase bring everything back, and all other fr
   assert.deepEqual([summary.friendsFound, summary.friendsAway], [names, []]);
   assert.deepEqual(network.waits, [[item(ids, 0)], ids], 'first the one of the card, then all');
   assert.equal(network.open, 0, 'the network is closed');
+  assert.equal(summary.otherDevices.length, 1, 'the computer that was lost is still one of the identity');
   await fixture.inHome('bare', async () => {
     await fixture.restoresTo();
     assert.deepEqual((await fixture.backup()).problems, []);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
+import { notOneOfIts, notWanted } from '../../lib/base/refusals.ts';
 import { failure, item, VaultFixture } from '../support/vault-fixture.ts';
 
 const spread = { k: 2, n: 3 };
@@ -9,7 +10,7 @@ test('status: nobody yet, then friends, then who would unlock what', async (t) =
   const fixture = await VaultFixture.create(t, { drives: 0, spread });
   const lonely = await fixture.status();
   assert.equal(lonely.verdict, 'Waiting');
-  assert.match(lonely.nextStep ?? '', /^kith friend add/);
+  assert.match(lonely.nextStep ?? '', /^kith invite/);
   assert.equal((await failure(fixture.backup())).code, 'no-holders');
   await fixture.use(async (vault) => {
     for (const name of ['anna', 'ben', 'cara']) await fixture.addFriend(vault, name);
@@ -34,6 +35,19 @@ test('status: nobody yet, then friends, then who would unlock what', async (t) =
     ['anna', 'ben', 'cara'].map((name) => [name, true, 1, 1e9]),
   );
 
+  // Who revoked this computer may not have reached it: its friends were, and refuse it.
+  fixture.friends.away('anna', 'ben', 'cara');
+  fixture.friends.whyAway = `the other side ended it: ${notOneOfIts}`;
+  const disowned = await fixture.status();
+  assert.match(
+    item(disowned.reasons, 0),
+    /^"anna", "ben" and "cara" no longer take this computer .* revoked/,
+  );
+  assert.match(disowned.nextStep ?? '', /^kith device list, on another computer/);
+  fixture.friends.whyAway = `the other side ended it: ${notWanted}`;
+  assert.doesNotMatch((await fixture.status()).reasons.join(' '), /revoked/, 'a friendship may end as well');
+
+  fixture.friends.whyAway = 'nobody answers';
   fixture.friends.away('anna', 'ben');
   const risky = await fixture.status();
   assert.equal(risky.verdict, 'At risk');

@@ -25,12 +25,20 @@ async function addressesOf(one: LiveFriend, other: LiveFriend): Promise<readonly
   return (await one.vault.friendShow(other.id)).addresses;
 }
 
-/** Letters that somebody keeps for others. */
-async function lettersAt({ home }: LiveFriend): Promise<number> {
+/** Paths of the letters that somebody keeps for others. */
+async function lettersAt({ home }: LiveFriend): Promise<string[]> {
   const entries = await readdir(join(home, 'letters'), { withFileTypes: true, recursive: true }).catch(
     () => [],
   );
-  return entries.filter((entry) => entry.isFile()).length;
+  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+}
+
+/** Resolves with the one letter that somebody keeps, once there is one that isn't `before`. */
+async function letterAt(one: LiveFriend, before?: string): Promise<string> {
+  return await poll(`${one.name} keeps one letter`, async () => {
+    const [letter, ...others] = await lettersAt(one);
+    return others.length === 0 && letter !== before ? letter : undefined;
+  });
 }
 
 async function knows(one: LiveFriend, other: LiveFriend): Promise<void> {
@@ -167,7 +175,7 @@ describe('an invite that is accepted while its maker is off', { skip: process.pl
     const { text, id } = await anna.vault.invite({ quotaBytes: 7e9 });
     await anna.down();
     await ben.vault.accept(text);
-    await poll('cleo keeps the answer', async () => (await lettersAt(cleo)) > 0);
+    const answer = await letterAt(cleo);
     // From now on the two are never up together.
     await ben.down();
     await anna.up();
@@ -177,6 +185,53 @@ describe('an invite that is accepted while its maker is off', { skip: process.pl
     });
     assert.equal(used.usedBy, ben.id);
     assert.equal((await anna.vault.friendShow(ben.id)).quotaGiven, 7e9);
-    await poll('cleo keeps it no longer', async () => (await lettersAt(cleo)) === 0);
+    // Instead of it she keeps what Anna says to it.
+    await letterAt(cleo, answer);
+  });
+
+  it('by letter, and both move before they have met: they find each other through the friend of both', async (test) => {
+    const [anna, ben, cleo] = await liveCircle(test, ['anna', 'ben', 'cleo'], {
+      apart: [['anna', 'ben']],
+    });
+    assert.ok(anna !== undefined && ben !== undefined && cleo !== undefined);
+    await Promise.all([anna.hasContactsOf(1), ben.hasContactsOf(1), cleo.hasContactsOf(2)]);
+    const { text } = await anna.vault.invite();
+    await anna.down();
+    await ben.vault.accept(text);
+    const answer = await letterAt(cleo);
+    await ben.down();
+    await anna.up();
+    await poll('anna has ben', async () => (await anna.secretsOf(ben)) === 1);
+    const welcome = await letterAt(cleo, answer);
+    await anna.down();
+    // He never reads what she said to it, and is found by what was in his letter.
+    await rm(welcome);
+    await ben.up();
+    await ben.sees(cleo);
+    assert.equal((await ben.vault.friendShow('anna')).invite, 'pending');
+    await anna.up();
+    await Promise.all([anna.sees(ben), ben.sees(anna)]);
+  });
+
+  it('by letter, and hears by letter that it was let in', async (test) => {
+    const [anna, ben, cleo] = await liveCircle(test, ['anna', 'ben', 'cleo'], {
+      apart: [['anna', 'ben']],
+    });
+    assert.ok(anna !== undefined && ben !== undefined && cleo !== undefined);
+    await Promise.all([anna.hasContactsOf(1), ben.hasContactsOf(1), cleo.hasContactsOf(2)]);
+    const { text } = await anna.vault.invite();
+    await anna.down();
+    await ben.vault.accept(text);
+    const answer = await letterAt(cleo);
+    await ben.down();
+    await anna.up();
+    await poll('anna has ben', async () => (await anna.secretsOf(ben)) === 1);
+    const welcome = await letterAt(cleo, answer);
+    await anna.down();
+    await ben.up();
+    // She is away, and yet he knows that they are friends, and can find her wherever she is.
+    await poll('ben is let in', async () => (await ben.vault.friendShow('anna')).invite === null);
+    assert.equal(await ben.secretsOf(anna), 1);
+    await poll('cleo keeps it no longer', async () => !(await lettersAt(cleo)).includes(welcome));
   });
 });

@@ -63,10 +63,12 @@ test('a second computer: linked, at home with friends who did nothing, and revok
   assert.deepEqual(revoked.told, ['ann']);
   assert.ok((await listed()).some(({ name, revoked: when }) => name === 'laptop' && when !== null));
   await poll('ann knows', async () => (await ann.friendSeen('you')).devices.length === 1);
-  await laptop.misses('ann');
+  await poll('the laptop says so', async () => (await laptop.kith(['status'])).code === 1);
+  const says = await laptop.kith(['status', '--json']);
+  assert.equal(exitErrorOf(says)['error'], 'device-revoked');
   const late = await laptop.kith(['backup', owner.path('files'), '--spread', '1/1', '--json']);
   assert.equal(late.code, 1);
-  assert.match(String(exitErrorOf(late)['message']), /this device was revoked/);
+  assert.match(String(exitErrorOf(late)['message']), /this computer was revoked/);
   await owner.ok(['backup', owner.path('files'), '--spread', '1/1']);
   await owner.ok(['restore', 'latest', '--target', owner.path('back')]);
 });

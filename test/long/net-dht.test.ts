@@ -80,6 +80,19 @@ async function udpSocket(test: TestContext): Promise<Socket> {
 }
 
 void describe('dht transport', () => {
+  void it('dials a device anew whose link it has just closed, and waits for no goodbye', async (test) => {
+    const friend: End = newEnd(() => [me.keyPair]);
+    const me = newEnd(() => []);
+    const there = await device(test, friend);
+    const here = await device(test, me, { bootstrap: [there.listening], entry: false, accept: false });
+    const first = await here.dial(targetOf(me, friend), patience());
+    await friend.next();
+    const closing = first.close();
+    const second = await here.dial(targetOf(me, friend), patience());
+    await closing;
+    await assertEcho(second, await friend.next());
+  });
+
   void it('connects and echoes; both ends agree on who and on the handshake', async (test) => {
     const friend: End = newEnd(() => [me.keyPair]);
     const me = newEnd(() => []);

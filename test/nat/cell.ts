@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Member } from '../cli/circle.ts';
 import { Namespaces } from './namespaces.ts';
-import { befriend, grant, seen, startIn } from './people.ts';
+import { announce, befriend, grant, seen, startIn } from './people.ts';
 import type { Templates } from './people.ts';
-import { buildPair } from './places.ts';
+import { buildPair, outerAddress, port, sideA, sideB } from './places.ts';
 import type { Kind } from './places.ts';
 
 /** Two ways of being connected, and whether there is a friend whom both reach. */
@@ -47,9 +47,11 @@ export class Household {
     this.#templates = templates;
   }
 
-  async start(name: 'a' | 'b' | 'f'): Promise<Member> {
+  async start(name: 'a' | 'b' | 'f', kind: Kind = 'open'): Promise<Member> {
     const member = await this.#templates.member(name, this.#folder);
     this.members.push(member);
+    const side = name === 'a' ? sideA : sideB;
+    if (kind === 'forwarded') await announce(member, `${outerAddress(side.number)}:${port}`);
     await startIn(member, this.spaces);
     return member;
   }
@@ -68,8 +70,8 @@ export async function startPair(
 ): Promise<{ a: Member; b: Member; f: Member | undefined }> {
   buildPair(household.spaces, cell.a, cell.b, cell.friend);
   const [a, b, f] = await Promise.all([
-    household.start('a'),
-    household.start('b'),
+    household.start('a', cell.a),
+    household.start('b', cell.b),
     cell.friend ? household.start('f') : undefined,
   ]);
   if (f !== undefined) {

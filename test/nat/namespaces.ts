@@ -35,8 +35,22 @@ export function sweep(): void {
   for (const line of names) {
     const [name = ''] = line.split(' ');
     const pid = new RegExp(`^${prefix}-(\\d+)-`).exec(name)?.[1];
-    if (pid === undefined || isAlive(Number(pid))) continue;
-    spawnSync('ip', ['netns', 'del', name]);
+    if (pid !== undefined && !isAlive(Number(pid))) removeNamespace(name);
+  }
+}
+
+/** With the daemons that are left in it: a namespace lives as long as they do. */
+function removeNamespace(name: string): void {
+  const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
+  for (const pid of stdout.split('\n').filter((line) => /^\d+$/.test(line))) kill(Number(pid));
+  spawnSync('ip', ['netns', 'del', name]);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
 }
 

@@ -18,8 +18,11 @@ const backMsMax = 120_000;
 
 const lookMs = 250;
 
-/** Pings under way at a time: one takes as long as the slowest of its ways. */
-const pingsAtOnce = 4;
+/** From one thing to the next: what was slow because of one is no measure of the next. */
+const restMs = 15_000;
+
+/** A question without an answer is given up then: a session has few at a time. */
+const askMsMax = 2_500;
 
 /** One thing that happened to a pair, and how long after its end they could speak again. */
 export interface Outage {
@@ -73,6 +76,7 @@ export async function runOutages(
   const pair = { household, a, b };
   if ((await backMs(pair)) === undefined) throw new Error(`${way}: the pair never met`);
   for (const [what, run] of happenings) {
+    await wait(restMs);
     await run(pair);
     const ms = await backMs(pair);
     onOutage({ way, what, seconds: ms === undefined ? undefined : ms / 1000 });
@@ -84,22 +88,16 @@ export async function runOutages(
 async function backMs({ a, b }: Pair): Promise<number | undefined> {
   const beganMs = performance.now();
   const answered = new Set<number>();
-  let running = 0;
   const ask = async (): Promise<void> => {
     const askedMs = performance.now();
-    const { steps } = await (await a.remote()).friendPing(b.name);
-    const [first] = steps;
-    if (first?.way !== 'session' || !first.ok) return;
-    answered.add(askedMs + first.ms - beganMs);
+    const options = { sessionOnly: true, signal: AbortSignal.timeout(askMsMax) };
+    const { steps } = await (await a.remote()).friendPing(b.name, options);
+    const took = steps.find(({ ok }) => ok)?.ms;
+    if (took !== undefined) answered.add(askedMs + took - beganMs);
   };
   while (answered.size === 0 && performance.now() - beganMs < backMsMax) {
     const [there, back] = await Promise.all([seen(a, b), seen(b, a)]);
-    if (there.online && back.online && running < pingsAtOnce) {
-      running++;
-      ask()
-        .catch(() => undefined)
-        .finally(() => running--);
-    }
+    if (there.online && back.online) ask().catch(() => undefined);
     await wait(lookMs);
   }
   return answered.size === 0 ? undefined : Math.min(...answered);

@@ -1,4 +1,4 @@
-import { cp, mkdir } from 'node:fs/promises';
+import { appendFile, cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { initVault } from '../../lib/vault/index.ts';
 import type { FriendInfo } from '../../lib/vault/types.ts';
@@ -29,6 +29,11 @@ export class Templates {
     await cp(join(this.#folder, name), member.home, { recursive: true });
     return member;
   }
+}
+
+/** Has the member's card name a place outside, where a router passes its port on. */
+export async function announce(member: Member, place: string): Promise<void> {
+  await appendFile(join(member.home, 'kith.toml'), `"net.announce" = "${place}"\n`);
 }
 
 /** Starts the daemon in the member's namespace, listening on everything that is there. */

@@ -9,7 +9,7 @@ export const kindWords: Readonly<Record<Kind, string>> = {
   open: 'an address of its own, no router',
   cone: 'behind a router that gives one port to all destinations and lets in whom was written to',
   symmetric: 'behind a router that gives each destination another port',
-  forwarded: 'cone, with the port forwarded to it (TCP and UDP)',
+  forwarded: 'cone, with the port forwarded to it (TCP and UDP), which its card says',
   lan: 'cone, without a way back to its own outer address; with another `lan`: behind the same router',
   blocked: 'cone, and no UDP passes',
 };
@@ -27,7 +27,7 @@ export const sideA: Side = { name: 'a', number: 10 };
 export const sideB: Side = { name: 'b', number: 20 };
 
 /** Outside, as in the wide world. Of nobody here: no packet leaves the namespaces. */
-function outerAddress(last: number): string {
+export function outerAddress(last: number): string {
   return `11.22.33.${last}`;
 }
 

@@ -35,7 +35,7 @@ export function matrixTable(outcomes: readonly Outcome[], friend: boolean): stri
 
 /** Seconds until a pair could speak again, by what happened and the way that they were connected. */
 export function outageTable(outages: readonly Outage[]): string {
-  const ways = [...new Set(outages.map(({ way }) => way))];
+  const ways = [...new Set(outages.map(({ way }) => way))].toSorted();
   const whats = [...new Set(outages.map(({ what }) => what))];
   const rows = whats.map((what) => [
     what,

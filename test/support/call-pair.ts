@@ -13,6 +13,7 @@ import {
   type ServiceCaller,
   type ServiceHandler,
 } from '../../lib/net/service.ts';
+import { BrokenPeer } from '../../lib/net/broken-peer.ts';
 import { abortError } from '../../lib/net/call-client.ts';
 import { errorOf, failureOf } from '../../lib/net/wire-error.ts';
 
@@ -119,7 +120,7 @@ export class CallPair implements ServiceCaller {
         },
       };
       const reply = await handler.handle(call).catch((error: unknown) => {
-        throw errorOf(failureOf(1, error));
+        throw errorOf(failureOf(1, error instanceof BrokenPeer ? error.cause : error));
       });
       await stage('reply');
       return await this.lie(method, received(reply, downloadBytesMax), body);

@@ -79,6 +79,9 @@ export class FakeFriends implements FriendNetwork {
     return friend;
   }
 
+  /** What is said of those who are away. */
+  whyAway: string = 'nobody answers';
+
   /** Those who are away from now on; all others are online. */
   away(...names: string[]): void {
     for (const friend of this.#friends.values()) friend.holder.away = names.includes(friend.name);
@@ -96,7 +99,7 @@ export class FakeFriends implements FriendNetwork {
       via: online ? 'direct' : null,
       address: online ? '127.0.0.1:1001' : null,
       mutual: online,
-      trouble: online ? null : 'nobody answers',
+      trouble: online ? null : this.whyAway,
     };
   }
 

@@ -20,6 +20,8 @@ export class FriendWires implements FriendNetwork {
   readonly #network: Network;
   readonly #directory: FakeDirectory;
   readonly #wires = new Map<string, MemoryWire>();
+  /** Friends who told a lie: their sessions have ended, and time stands still here. */
+  readonly #liars = new Set<string>();
   #cut = false;
 
   constructor(session: Session, friends: readonly FriendHome[]) {
@@ -33,6 +35,7 @@ export class FriendWires implements FriendNetwork {
       services: [{ name: storeServiceName, versions: storeVersions, accept: () => undefined }],
       timers: new FakeTimers(),
       random: session.surroundings.random,
+      onBroken: ({ identity }) => void this.#liars.add(toHex(identity ?? vaultId)),
     });
   }
 
@@ -96,7 +99,7 @@ export class FriendWires implements FriendNetwork {
   /** Friends of the book whose process runs. */
   #wanted(): FriendHome[] {
     const ids = new Set(this.#session.friends().map(({ id }) => id));
-    return this.#friends.filter((friend) => friend.isUp && ids.has(friend.id));
+    return this.#friends.filter(({ isUp, id }) => isUp && ids.has(id) && !this.#liars.has(id));
   }
 
   #caller(id: string): ReturnType<Network['caller']> {

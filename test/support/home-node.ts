@@ -38,16 +38,16 @@ export async function makeHome(
   return home;
 }
 
-/** Opens a home; it listens and dials once `start` is called. It is closed at the end of the test. */
+/** Opens a home; it listens and dials once `start` is called, or works by itself as a command. It is closed at the end of the test. */
 export async function openHomeNode(
   test: TestContext,
   home: string,
-  network: NetworkOptions = loopback,
+  network: NetworkOptions | 'by-itself' = loopback,
 ): Promise<HomeNode & { start(): Promise<void> }> {
   const { vault, node } = await openHome({
     home,
     passphrase: undefined,
-    network,
+    network: network === 'by-itself' ? undefined : network,
     onProblem: () => undefined,
   });
   if (node === undefined) throw new Error('a home without a node');

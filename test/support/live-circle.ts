@@ -141,7 +141,15 @@ export class LiveFriend {
 }
 
 /** People who are up and have added each other; all are closed when the test ends. */
-export async function liveCircle(test: TestContext, names: readonly string[]): Promise<LiveFriend[]> {
+export async function liveCircle(
+  test: TestContext,
+  names: readonly string[],
+  options: {
+    /** Pairs who have not added each other. */
+    readonly apart?: readonly (readonly [string, string])[];
+  } = {},
+): Promise<LiveFriend[]> {
+  const { apart = [] } = options;
   const { path: folder, remove } = await makeTempFolder();
   const people: LiveFriend[] = [];
   test.after(async () => {
@@ -154,9 +162,13 @@ export async function liveCircle(test: TestContext, names: readonly string[]): P
     people.push(friend);
     await friend.up();
   }
+  const friendsOf = (one: LiveFriend): LiveFriend[] =>
+    people.filter(
+      (other) => other !== one && !apart.some((pair) => pair.includes(one.name) && pair.includes(other.name)),
+    );
   for (const one of people) {
-    for (const other of people) if (other !== one) await one.vault.friendAdd(await other.vault.card());
+    for (const other of friendsOf(one)) await one.vault.friendAdd(await other.vault.card());
   }
-  await Promise.all(people.map((one) => one.sees(...people.filter((other) => other !== one))));
+  await Promise.all(people.map((one) => one.sees(...friendsOf(one))));
   return people;
 }

@@ -165,6 +165,7 @@ export interface TestPeerOptions {
   readonly identity?: Uint8Array;
   readonly timers?: FakeTimers;
   readonly budgets?: NonNullable<NetworkOptions['budgets']>;
+  readonly onBroken?: NonNullable<NetworkOptions['onBroken']>;
 }
 
 /** A device with the keys of that number, on fake time. */
@@ -182,6 +183,7 @@ export function testPeer(number: number, options: TestPeerOptions = {}): TestPee
     directory,
     services: options.services ?? [echo],
     ...(options.budgets === undefined ? {} : { budgets: options.budgets }),
+    ...(options.onBroken === undefined ? {} : { onBroken: options.onBroken }),
     timers,
     random: (count) => seeded.bytes(count),
     onInviteRefused: (_, { code, message }) => void refusals.push(`${code} ${message}`),

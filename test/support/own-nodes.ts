@@ -22,6 +22,10 @@ export async function runHome(
   test: { after(work: () => Promise<void>): void },
   fixture: VaultFixture,
   home: string,
+  options: {
+    /** Behind a router that lets nobody in: what its card says leads nowhere. */
+    readonly closed?: boolean;
+  } = {},
 ): Promise<RunningHome> {
   const problems: Problem[] = [];
   const notes: string[] = [];
@@ -31,15 +35,16 @@ export async function runHome(
     surroundings: fixture.surroundings,
     onProblem: (problem) => void problems.push(problem),
     network: async (opening) => {
+      if (options.closed === true) closeAddress(opening);
       await opening.ownAddress.publish(opening.name, opening.ownAddress.endpoints);
-      const options = {
+      const network = {
         listen: { host: '127.0.0.1', port: 0 },
         bootstrap: [],
         publicDht: false,
         dht: false,
         direct: true,
       };
-      made = await KithNode.make(opening, options, (_level, event) => void notes.push(event));
+      made = await KithNode.make(opening, network, (_level, event) => void notes.push(event));
       return made;
     },
   });
@@ -54,6 +59,15 @@ export async function runHome(
   test.after(close);
   await node.start(() => undefined, new AbortController().signal);
   return { session, vault: vaultOf(session), node, problems, notes, close };
+}
+
+/** Port 1 of loopback, where nothing listens. */
+function closeAddress({ ownAddress }: Session): void {
+  const publish = ownAddress.publish.bind(ownAddress);
+  ownAddress.publish = async (name, endpoints) => {
+    const nowhere = endpoints.slice(0, 1).map((each) => ({ ...each, host: '127.0.0.1', port: 1 }));
+    return await publish(name, nowhere);
+  };
 }
 
 /** Lets a home know where another of its identity can be met, as linking does. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { qrCharactersMax, qrOfCard } from '../../cli/qr.ts';
+import { qrCharactersMax, qrForTerminal, qrOfCard } from '../../cli/qr.ts';
 import { isKithError } from '../../lib/base/errors.ts';
 import { encodeCard } from '../../lib/format/card.ts';
 import { encodeCardText } from '../../lib/format/card-text.ts';
@@ -54,6 +54,22 @@ void describe('a card as a QR code', () => {
     // ISO/IEC 18004: version 17 at level L holds 938 alphanumeric characters or 644 bytes, version 20 858 bytes.
     assert.ok(line.length > 700 && line.length <= 938, `${line.length} characters`);
     assert.ok(size <= 17 + 4 * 17, `${size} modules`);
+  });
+
+  void it('is drawn only in a window that has room for it', () => {
+    const columns = qrOfCard(line, { color: false }).split('\n')[0]?.length ?? 0;
+    const narrow = qrForTerminal(line, 'card', { isTTY: true, columns: columns - 1 });
+    assert.deepEqual(narrow.lines, []);
+    assert.match(narrow.tooWide ?? '', new RegExp(`${columns} columns, and this one has ${columns - 1}`));
+    for (const fits of [
+      { isTTY: true, columns },
+      { isTTY: true, columns: 0 },
+      { isTTY: false, columns: undefined },
+    ]) {
+      const { lines, tooWide } = qrForTerminal(line, 'card', fits);
+      assert.equal(tooWide, undefined);
+      assert.ok(lines.length > 20);
+    }
   });
 
   void it('is black on white where there are colours', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { equalBytes, toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
-import { sealBox } from '../../lib/crypto/sign.ts';
+import { openBox, sealBox } from '../../lib/crypto/sign.ts';
 import { LetterBox } from '../../lib/custody/letter-box.ts';
 import { Letters } from '../../lib/daemon/letters.ts';
 import { decodeCard, encodeCard, type Card } from '../../lib/format/card.ts';
@@ -105,6 +105,17 @@ describe('letters by way of a friend', () => {
       assert.equal(ben.heard.length, 1, 'the same from another carrier is not heard again');
     });
   }
+
+  it('for one device are sealed to it, and not to a contact key that all its friends have', async () => {
+    const { anna, ben, cleo } = await circle();
+    const { vaultId, deviceId, epochs, boxKeys } = ben.device;
+    const isIt = (each: Uint8Array): boolean => equalBytes(each, deviceId);
+    assert.equal(await anna.letters.send(vaultId, letterKinds.welcome, text, isIt), 1);
+    const [kept] = await cleo.box.lettersFor(vaultId);
+    assert.ok(kept !== undefined && openBox(kept, boxKeys) !== undefined);
+    for (const epoch of epochs) assert.equal(openBox(kept, contactPairOf(epoch)), undefined);
+    assert.equal(await anna.letters.send(vaultId, letterKinds.welcome, text, () => false), 0);
+  });
 
   it('are given to two friends at most, and to one who is asked for himself at once', async () => {
     const { anna, ben } = await circle();

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes } from '../../lib/base/bytes.ts';
 import { BulkBudget } from '../../lib/net/bulk-budget.ts';
-import { callKind, encodeCall, encodeCallId } from '../../lib/net/call-codec.ts';
+import {
+  callKind,
+  decodeCredit,
+  decodeFailure,
+  encodeCall,
+  encodeCallId,
+  encodeDataParts,
+} from '../../lib/net/call-codec.ts';
 import { CallServer } from '../../lib/net/call-server.ts';
 import { SendGate } from '../../lib/net/send-gate.ts';
-import { bulkMessageBytes } from '../../lib/net/service.ts';
+import { bulkMessageBytes, type IncomingCall } from '../../lib/net/service.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -45,4 +53,96 @@ test('a call that is cancelled in the middle of its download gets no more of it,
   assert.deepEqual(sent, [callKind.reply, callKind.data, callKind.data, callKind.failure]);
   assert.equal(downloads.heldBytes, 0);
   assert.equal(server.openCount, 0);
+});
+
+/** Somebody's uploads to one process: each call sends what it is told to, as credit comes. */
+function uploader(timers: FakeTimers, uploads: BulkBudget, peer: string) {
+  const failures: string[] = [];
+  const credited = new Set<number>();
+  const done: number[] = [];
+  const send = (kind: number, ...parts: Uint8Array[]): boolean => {
+    const bytes = concatBytes(...parts);
+    if (kind === callKind.failure) failures.push(decodeFailure(bytes).words);
+    if (kind === callKind.credit) credited.add(decodeCredit(bytes).id);
+    return true;
+  };
+  const handler = {
+    handle: async (call: IncomingCall) => {
+      done.push((await call.receive()).length);
+      return { body: new Uint8Array(0) };
+    },
+    closed: () => undefined,
+  };
+  const gate = new SendGate(timers, () => undefined);
+  const onBroken = (error: unknown): void => assert.fail(String(error));
+  const budgets = { bodies: new BulkBudget(), uploads, downloads: new BulkBudget() };
+  const server = new CallServer({ send, gate, timers, onBroken }, handler, peer, budgets);
+  const call = (id: number, uploadBytes: number): void => {
+    const message = { id, method: 0, uploadBytes, downloadBytesMax: 0, body: new Uint8Array(0) };
+    server.kinds[callKind.call]?.(encodeCall(message));
+  };
+  const data = (id: number, count: number): void => {
+    for (let left = count; left > 0; left -= bulkMessageBytes) {
+      const bytes = new Uint8Array(Math.min(left, bulkMessageBytes));
+      server.kinds[callKind.data]?.(concatBytes(...encodeDataParts({ id, bytes })));
+    }
+  };
+  return { failures, credited, done, call, data };
+}
+
+test('uploads that trickle give their memory to others who wait for it, and keep it while nobody does', async () => {
+  const timers = new FakeTimers();
+  const mib = 2 ** 20;
+  const uploads = new BulkBudget(24 * mib, 14 * mib);
+  const [ann, ben, cleo] = ['ann', 'ben', 'cleo'].map((peer) => uploader(timers, uploads, peer));
+  assert.ok(ann !== undefined && ben !== undefined && cleo !== undefined);
+  for (const slow of [ann, ben]) for (const id of [1, 2, 3]) slow.call(id, 4 * mib);
+  await settle();
+  assert.equal(uploads.heldBytes, 24 * mib);
+  const minute = async (): Promise<void> => {
+    for (const slow of [ann, ben])
+      for (const id of slow.credited) if (slow.failures.length === 0) slow.data(id, 1);
+    for (let seconds = 0; seconds < 50; seconds += 10) {
+      timers.advance(10_000);
+      await settle();
+    }
+    for (const slow of [ann, ben])
+      for (const id of slow.credited) if (slow.failures.length === 0) slow.data(id, 1);
+    timers.advance(10_000);
+    await settle();
+  };
+  for (let minutes = 0; minutes < 5; minutes++) await minute();
+  assert.deepEqual([ann.failures, ben.failures], [[], []], 'nobody else wants it');
+  cleo.call(1, 8 * mib);
+  await settle();
+  assert.equal(cleo.credited.size, 0);
+  await minute();
+  assert.equal(cleo.credited.size, 1, 'within a minute');
+  assert.match([...ann.failures, ...ben.failures].join(), /too slowly, and others wait/);
+  cleo.data(1, 8 * mib);
+  await settle();
+  assert.deepEqual(cleo.done, [8 * mib]);
+});
+
+test('an upload at a steady, low pace is let be, though others wait', async () => {
+  const timers = new FakeTimers();
+  const mib = 2 ** 20;
+  const uploads = new BulkBudget(9 * mib, 9 * mib);
+  const [slow, other] = ['slow', 'other'].map((peer) => uploader(timers, uploads, peer));
+  assert.ok(slow !== undefined && other !== undefined);
+  slow.call(1, 6 * mib);
+  await settle();
+  other.call(1, 6 * mib);
+  await settle();
+  for (let minutes = 0; minutes < 30; minutes++) {
+    assert.equal(other.credited.size, 0);
+    slow.data(1, 105_000);
+    timers.advance(50_000);
+    slow.data(1, Math.min(105_000, 6 * mib - 105_000 * (2 * minutes + 1)));
+    timers.advance(10_000);
+    await settle();
+    if (slow.done.length > 0) break;
+  }
+  assert.deepEqual([slow.done, slow.failures], [[6 * mib], []]);
+  assert.equal(other.credited.size, 1);
 });

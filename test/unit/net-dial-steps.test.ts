@@ -30,6 +30,9 @@ void describe('the steps of a try', () => {
     assert.equal(troubleOf('direct', unreachable()), 'silent');
     assert.equal(troubleOf('direct', unreachable({ tried: 0 })), 'no-address');
     assert.equal(troubleOf('dht', unreachable()), 'not-found');
+    assert.equal(troubleOf('dht', unreachable({ crossed: true })), 'in-use');
+    assert.equal(troubleOf('relay', unreachable({ relays: 0 })), 'no-relay');
+    assert.equal(troubleOf('relay', unreachable({ relays: 2 })), 'not-found');
     assert.equal(troubleOf('dht', new KithError('interrupted', 'no')), 'called-off');
   });
 

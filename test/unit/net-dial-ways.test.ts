@@ -9,12 +9,14 @@ import { turns } from '../support/net-peers.ts';
 function manualWays(count: number) {
   const begun: number[] = [];
   const ends: ((error: KithError | undefined) => void)[] = [];
-  const ways = Array.from({ length: count }, (_, number) => () => {
-    begun.push(number);
-    return new Promise<KithError | undefined>((resolve) => {
-      ends[number] = resolve;
-    });
-  });
+  const ways = Array.from({ length: count }, (_, number) => ({
+    run: () => {
+      begun.push(number);
+      return new Promise<KithError | undefined>((resolve) => {
+        ends[number] = resolve;
+      });
+    },
+  }));
   return { ways, begun, ends };
 }
 
@@ -32,6 +34,19 @@ void describe('ways to a device', () => {
     assert.deepEqual(begun, [0]);
     timers.advance(1);
     await turns(3);
+    assert.deepEqual(begun, [0, 1]);
+    ends[1]?.(undefined);
+    ends[0]?.(error('called off'));
+    assert.equal(await result, undefined);
+    assert.deepEqual(begun, [0, 1]);
+    assert.equal(timers.pending, 0);
+  });
+
+  void it('that led there just now are tried at once', async () => {
+    const timers = new FakeTimers();
+    const { ways, begun, ends } = manualWays(3);
+    const proven = ways.map((way, number) => ({ ...way, isProven: number === 1 }));
+    const result = tryWays(proven, timers);
     assert.deepEqual(begun, [0, 1]);
     ends[1]?.(undefined);
     ends[0]?.(error('called off'));

@@ -9,6 +9,7 @@ import { meetingPointsMax, meetingPointsOf } from '../../lib/vault/net-settings.
 
 const athome: ReachabilityFacts = {
   addresses: ['192.168.7.20:4000'],
+  announced: [],
   cameInFrom: [],
   seenAs: null,
   mapping: null,
@@ -51,6 +52,17 @@ void describe('whether friends can dial this computer', () => {
     assert.match(
       rest.join('\n'),
       /kith up --role meeting-point.*kith config set net\.meeting_points HOST:PORT/,
+    );
+  });
+
+  void it('is what the user says of a forwarded port, until somebody came in', () => {
+    const said = reachabilityOf({ ...athome, announced: ['home.example.org:4747'] });
+    assert.equal(said.state, 'unknown');
+    assert.match(said.words, /home\.example\.org:4747/);
+    assert.deepEqual(said.choices, []);
+    assert.equal(
+      state({ announced: ['home.example.org:4747'], cameInFrom: ['198.51.100.9:5'] }),
+      'reachable',
     );
   });
 

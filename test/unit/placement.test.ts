@@ -209,6 +209,8 @@ const fine: VaultFacts = {
   tolerates: 2,
   wanted: 2,
   shardsMissing: 0,
+  weakest: [],
+  inForce: 2,
 };
 
 const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp | null])[] = [
@@ -230,13 +232,31 @@ const verdicts: readonly (readonly [string, Partial<VaultFacts>, string, RegExp 
     /ask anna and ben to run kith up.*kith friend remove/,
   ],
   [
+    'a friend without room',
+    { tolerates: 1, friends: 3, away: [{ kind: 'friend', name: 'anna', withoutRoom: true }] },
+    'Thin',
+    /^ask anna for room: they type kith friend set NAME --allow store/,
+  ],
+  [
     'nobody at all',
     { drives: 0, friends: 0, snapshotCount: 0, tolerates: null, wanted: null },
     'Waiting',
-    /^kith friend add CARD, or kith drive add PATH$/,
+    /^kith invite \(a friend\), or kith drive add PATH$/,
   ],
   ['no loss may happen', { tolerates: 0, shardsMissing: 8 }, 'At risk', /kith repair/],
-  ['a single copy', { tolerates: 0, wanted: 0, drives: 1 }, 'At risk', /drive add/],
+  [
+    'a single copy',
+    { tolerates: 0, wanted: 0, inForce: 0, drives: 1 },
+    'At risk',
+    /drive add.*then kith repair/,
+  ],
+  [
+    'one copy although there are disks for more',
+    { tolerates: 0, wanted: 0, inForce: 0 },
+    'At risk',
+    /kith config set spread auto, then kith repair/,
+  ],
+  ['all under one roof', { tolerates: 0 }, 'At risk', /another roof/],
   [
     'not restorable now',
     { tolerates: null, notRestorableNow: 1, away: drivesNamed('red', 'blue') },
@@ -275,6 +295,8 @@ test('property: what can not be restored is never called safe, and bad never loo
     tolerates: fc.option(fc.nat(4)),
     wanted: fc.option(fc.nat(4)),
     shardsMissing: fc.nat(9),
+    weakest: fc.subarray(['3f9a1c22', '9d11aa02']),
+    inForce: fc.nat(4),
   });
   fc.assert(
     fc.property(facts, (some) => {

@@ -67,8 +67,14 @@ const wrong: Readonly<Record<string, RegExp>> = {
   'free.floor = "-1"': /free\.floor/,
   'repair.grace = "soon"': /repair\.grace.*soon/,
   'audit.interval = 5': /audit\.interval/,
-  'spread = ': /kith\.toml/,
-  'spread = "3/5"\nspread = "2/3"': /kith\.toml/,
+  'spread = ': /kith\.toml, line 1: the value must stand in quotation marks/,
+  'spread = 2/3': /kith\.toml, line 1: the value must stand in quotation marks\.\n {2}spread = 2\/3\n/,
+  'spread = “3/5”': /line 1: the quotation marks must be plain ones/,
+  '# mine\nspread "3/5"': /line 2: there must be = between/,
+  'spread = "3/5': /line 1: a quotation mark " is missing.* such as: spread = "3\/5"/s,
+  '# mine\n\nspread = "5/3"': /kith\.toml, line 3: spread: /,
+  '[limits]\nupload = "x"': /line 2: limits\.upload/,
+  'spread = "3/5"\nspread = "2/3"': /line 2: it sets something that the lines above have set already/,
 };
 
 for (const [text, message] of Object.entries(wrong)) {
@@ -78,6 +84,7 @@ for (const [text, message] of Object.entries(wrong)) {
       assert.equal(error.code, 'usage');
       assert.match(error.message, message);
       assert.match(error.message, /kith\.toml/);
+      assert.doesNotMatch(error.message, /TOML document/);
       return true;
     });
   });
@@ -101,4 +108,40 @@ test('every default passes its own check, and every setting has words', async ()
     Settings.check(key, value);
     assert.ok(help.length > 10, key);
   }
+});
+
+test('a line of kith.toml that is shown drives no terminal', async () => {
+  await assert.rejects(settingsWith('a = \u001b[2J'), (error: unknown) => {
+    assert.ok(error instanceof Error && error.message.includes('[2J'));
+    assert.ok(!error.message.includes('\u001b'));
+    return true;
+  });
+});
+
+test('rates and budgets that nothing could be done with are refused, with what can be said instead', () => {
+  for (const [key, value, words] of [
+    ['limits.upload', '1', /least is 10KB/],
+    ['limits.download', '9KB', /least is 10KB/],
+    ['limits.schedule', 'mon 08:00-18:00 upload=0', /least is 10KB/],
+    ['relay.rate', '0', /least is 10KB/],
+    ['relay.rate', '100', /least is 10KB/],
+    ['relay.rate', 'auto', /give a rate/],
+    ['relay.budget', '0', /--deny relay/],
+    ['relay.budget', '500KB', /least is 1MB/],
+  ] as const) {
+    assert.throws(
+      () => Settings.check(key, value),
+      (error) =>
+        error instanceof Error && 'code' in error && error.code === 'usage' && words.test(error.message),
+      `${key} ${value}`,
+    );
+  }
+  for (const [key, value] of [
+    ['relay.rate', '10KB'],
+    ['relay.rate', '2MB/s'],
+    ['relay.rate', 'none'],
+    ['relay.budget', '1MB'],
+    ['relay.budget', 'none'],
+  ] as const)
+    Settings.check(key, value);
 });

@@ -3,6 +3,7 @@ import type { RandomSource } from '../../crypto/random.ts';
 import type { Card } from '../../format/card.ts';
 import { encodeContactKeys, type ContactKey } from '../../format/contact-keys.ts';
 import type { SignedHead } from '../../format/signed-head.ts';
+import { readReply } from '../../net/read-reply.ts';
 import type { ServiceCaller } from '../../net/service.ts';
 import { carryCard, type CarriedCard } from './carried-card.ts';
 import {
@@ -25,7 +26,10 @@ export interface Told {
   readonly carried: CarriedCard;
 }
 
-/** The calls of `kith/cards` to one friend. Errors are those of a call; what comes back is read here and not verified. */
+/**
+ * The calls of `kith/cards` to one friend. Errors are those of a call; what comes back is read here and not verified. What can't be read
+ * ends the session.
+ */
 export class CardsCaller {
   readonly #caller: ServiceCaller;
   readonly #random: RandomSource;
@@ -61,8 +65,9 @@ export class CardsCaller {
       .map((identity) => ({ identity, tag: identityTag(salt, identity) }))
       .sort((a, b) => compareBytes(a.tag, b.tag));
     const tags = asked.map(({ tag }) => tag);
-    const { body } = await this.#caller.call(cardsMethods.ask, encodeAsk({ salt, tags }));
-    return decodeAnswers(body, tags.length).flatMap(({ place, carried }) => {
+    const reply = await this.#caller.call(cardsMethods.ask, encodeAsk({ salt, tags }));
+    const answers = readReply(reply, ({ body }) => decodeAnswers(body, tags.length));
+    return answers.flatMap(({ place, carried }) => {
       const identity = asked[place]?.identity;
       return identity === undefined ? [] : [{ identity, carried }];
     });
@@ -80,12 +85,13 @@ export class CardsCaller {
   async post(addressee: Uint8Array, sealed: Uint8Array): Promise<boolean> {
     const salt = this.#random(saltBytes);
     const body = encodePosted({ salt, tag: identityTag(salt, addressee), sealed });
-    return decodeYes((await this.#caller.call(cardsMethods.post, body)).body);
+    return readReply(await this.#caller.call(cardsMethods.post, body), (reply) => decodeYes(reply.body));
   }
 
   /** True if the friend could open the letter. */
   async deliver(sealed: Uint8Array): Promise<boolean> {
-    return decodeYes((await this.#caller.call(cardsMethods.deliver, encodeDelivered(sealed))).body);
+    const reply = await this.#caller.call(cardsMethods.deliver, encodeDelivered(sealed));
+    return readReply(reply, ({ body }) => decodeYes(body));
   }
 }
 

@@ -1,10 +1,10 @@
 import { equalBytes, idKey, toHex } from '../../base/bytes.ts';
-import { KithError, isKithError } from '../../base/errors.ts';
+import { KithError } from '../../base/errors.ts';
 import { TokenBudget, type TokenRate } from '../../base/token-budget.ts';
 import type { Card } from '../../format/card.ts';
 import { decodeContactKeys, verifyContactKeys, type ContactKey } from '../../format/contact-keys.ts';
 import { verifyHead, type SignedHead } from '../../format/signed-head.ts';
-import { BrokenPeer } from '../../net/broken-peer.ts';
+import { asBroken } from '../../net/broken-peer.ts';
 import type {
   IncomingCall,
   OutgoingReply,
@@ -161,7 +161,7 @@ class CardsHandler implements ServiceHandler {
     try {
       return { body: await this.#methods[name](body) };
     } catch (error) {
-      throw isKithError(error, 'malformed', 'not-authentic') ? new BrokenPeer(error) : error;
+      throw asBroken(error);
     }
   }
 

@@ -1,6 +1,7 @@
 import { equalBytes, toHex } from '../../base/bytes.ts';
 import { KithError } from '../../base/errors.ts';
 import { keyRecordBytesMax } from '../../format/key-record.ts';
+import { asBroken, heard } from '../../net/broken-peer.ts';
 import type { HeldLog } from '../../holders/holder.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
@@ -73,9 +74,16 @@ class DeviceHandler implements ServiceHandler {
     const { listLogs, getSegment, keyRecord, onNews } = this.#options;
     switch (method) {
       case deviceMethods.listLogs:
-        return { body: encodeLogPage(logPageOf(listLogs(), decodeLogCursor(body))) };
+        return {
+          body: encodeLogPage(
+            logPageOf(
+              listLogs(),
+              heard(() => decodeLogCursor(body)),
+            ),
+          ),
+        };
       case deviceMethods.getSegment: {
-        const { logKey, firstIndex } = decodeSegmentRef(body);
+        const { logKey, firstIndex } = heard(() => decodeSegmentRef(body));
         return found(await getSegment(logKey, firstIndex));
       }
       case deviceMethods.getKeyRecord:
@@ -86,10 +94,18 @@ class DeviceHandler implements ServiceHandler {
       case deviceMethods.takeKeyRecord:
         if (call.uploadBytes > keyRecordBytesMax)
           throw new KithError('limit-exceeded', 'too long a key record');
-        await this.#options.takeKeyRecord(await call.receive());
+        await this.#takeKeyRecord(await call.receive());
         return { body: new Uint8Array(0) };
       default:
         throw new KithError('too-new', `${deviceServiceName} has no method ${method} here. Update kith.`);
+    }
+  }
+
+  async #takeKeyRecord(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#options.takeKeyRecord(bytes);
+    } catch (error) {
+      throw asBroken(error);
     }
   }
 

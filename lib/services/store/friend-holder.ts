@@ -19,6 +19,7 @@ import type {
   ShardRef,
   ShardToPut,
 } from '../../holders/holder.ts';
+import { readReply } from '../../net/read-reply.ts';
 import type { CallOptions, CallReply, ServiceCaller } from '../../net/service.ts';
 import { plainText } from '../../net/wire-error.ts';
 import { InFlight } from './in-flight.ts';
@@ -149,8 +150,7 @@ export class FriendHolder implements Holder {
       return { available: false, foreign: false, reason: this.#options.whyAway() };
     }
     try {
-      const { body } = await this.#call(storeMethods.check, noBytes);
-      const told = this.#read(() => decodeAvailability(body));
+      const told = this.#read(await this.#call(storeMethods.check, noBytes), decodeAvailability);
       if (told.available) return told;
       const { foreign } = told;
       return { available: false, foreign, reason: `"${this.name}" says: ${plainText(told.reason, 255)}` };
@@ -161,15 +161,17 @@ export class FriendHolder implements Holder {
   }
 
   async room(): Promise<Room> {
-    const { body } = await this.#call(storeMethods.room, noBytes);
-    const room = this.#read(() => decodeRoom(body));
+    const room = this.#read(await this.#call(storeMethods.room, noBytes), decodeRoom);
     return this.#options.whyPaused?.() === undefined ? room : { ...room, freeBytes: 0 };
   }
 
   async reserve(bytes: number): Promise<Reservation> {
-    const { body } = await this.#call(storeMethods.reserve, encodeNumber(bytes));
-    const number = this.#read(() => decodeNumber(body));
-    if (number === 0) throw this.#senseless('no reservation');
+    const reply = await this.#call(storeMethods.reserve, encodeNumber(bytes));
+    const number = this.#read(reply, (body) => {
+      const told = decodeNumber(body);
+      if (told === 0) throw malformed('no reservation');
+      return told;
+    });
     return new FriendReservation(this, number, bytes, (id) => {
       // The session's end releases it as well.
       this.#call(storeMethods.release, encodeNumber(id)).catch(() => undefined);
@@ -194,8 +196,8 @@ export class FriendHolder implements Holder {
       leavesBytes: leaves.length,
       manifestBytes: manifest.length,
     });
-    const body = await this.#send(storeMethods.put, head, [payload, leaves, manifest], signal);
-    const left = this.#read(() => decodeNumber(body));
+    const reply = await this.#send(storeMethods.put, head, [payload, leaves, manifest], signal);
+    const left = this.#read(reply, decodeNumber);
     // Nobody gets more by a put than there was.
     if (own !== undefined && !own.released) own.bytes = Math.min(own.bytes, left);
   }
@@ -216,12 +218,12 @@ export class FriendHolder implements Holder {
       throw new KithError('usage', `no range of leaves: ${leafCount} from ${firstLeaf}`);
     }
     const bytes = leafCount * leafBytes;
-    const { body, download } = await this.#call(
-      storeMethods.get,
-      encodeRange({ ...ref, firstLeaf, leafCount }),
-      { downloadBytesMax: bytes + proofBytesMax, ...(signal !== undefined && { signal }) },
-    );
-    const proofBytes = this.#read(() => decodeFound(body));
+    const reply = await this.#call(storeMethods.get, encodeRange({ ...ref, firstLeaf, leafCount }), {
+      downloadBytesMax: bytes + proofBytesMax,
+      ...(signal !== undefined && { signal }),
+    });
+    const { download } = reply;
+    const proofBytes = this.#read(reply, decodeFound);
     if (proofBytes === undefined) return undefined;
     if (download.length !== bytes + proofBytes || proofBytes % hashBytes !== 0) {
       throw new KithError(
@@ -236,8 +238,7 @@ export class FriendHolder implements Holder {
   }
 
   async stat(ref: ShardRef): Promise<{ readonly fileBytes: number } | undefined> {
-    const { body } = await this.#call(storeMethods.stat, encodeRef(ref));
-    const fileBytes = this.#read(() => decodeFound(body));
+    const fileBytes = this.#read(await this.#call(storeMethods.stat, encodeRef(ref)), decodeFound);
     return fileBytes === undefined ? undefined : { fileBytes };
   }
 
@@ -248,6 +249,7 @@ export class FriendHolder implements Holder {
   async *inventory(options: InventoryOptions = {}): AsyncGenerator<InventoryEntry> {
     const { vaultId, isFriendsDevice, random } = this.#options;
     const { signal } = options;
+    let reply: CallReply = { body: noBytes, download: noBytes };
     yield* this.#mirror.list({
       vaultId,
       isHolderDevice: isFriendsDevice,
@@ -255,15 +257,15 @@ export class FriendHolder implements Holder {
       signal,
       ask: async (question) => {
         const call = signal === undefined ? {} : { signal };
-        return (await this.#call(storeMethods.inventory, question, call)).body;
+        reply = await this.#call(storeMethods.inventory, question, call);
+        return reply.body;
       },
-      read: (work) => this.#read(work),
+      read: (work) => this.#read(reply, work),
     });
   }
 
   async verify(ref: ShardRef): Promise<'good' | 'damaged' | 'missing'> {
-    const { body } = await this.#call(storeMethods.verify, encodeRef(ref));
-    return this.#read(() => decodeVerified(body));
+    return this.#read(await this.#call(storeMethods.verify, encodeRef(ref)), decodeVerified);
   }
 
   /** Nothing at a friend goes on the word of a device: release, with its trash, comes with prune. */
@@ -288,35 +290,25 @@ export class FriendHolder implements Holder {
   }
 
   async #listLogs(): Promise<HeldLog[]> {
-    const logs: { logKey: Uint8Array; segments: { firstIndex: number; bytes: number }[] }[] = [];
+    const logs: ListedLog[] = [];
     let after: SegmentRef | undefined;
     for (let pages = 0; pages < logPagesMax; pages++) {
-      const { body } = await this.#call(storeMethods.listLogs, encodeLogCursor(after));
-      const page = this.#read(() => decodeLogPage(body));
-      for (const { logKey, segments } of page.logs) {
-        const last = logs.at(-1);
-        const order = last === undefined ? 1 : Buffer.compare(logKey, last.logKey);
-        const lowest = order === 0 ? (last?.segments.at(-1)?.firstIndex ?? -1) : -1;
-        if (order < 0 || !ascends(segments, lowest)) throw this.#senseless('logs out of order');
-        if (order === 0) last?.segments.push(...segments);
-        else logs.push({ logKey, segments: [...segments] });
-      }
-      const last = logs.at(-1);
-      const end = last?.segments.at(-1);
-      if (!page.more) return logs;
-      if (page.logs.length === 0 || last === undefined || end === undefined)
-        throw this.#senseless('an empty page');
-      after = { logKey: last.logKey, firstIndex: end.firstIndex };
+      const reply = await this.#call(storeMethods.listLogs, encodeLogCursor(after));
+      const next = this.#read(reply, (body) => addLogPage(logs, body));
+      if (next === undefined) return logs;
+      after = next;
     }
     throw this.#senseless('logs without end');
   }
 
   async #found(method: number, body: Uint8Array, bytesMax: number): Promise<Uint8Array | undefined> {
     const reply = await this.#call(method, body, { downloadBytesMax: bytesMax });
-    const bytes = this.#read(() => decodeFound(reply.body));
-    if (bytes === undefined) return undefined;
-    if (bytes !== reply.download.length) throw this.#senseless(`${reply.download.length} bytes for ${bytes}`);
-    return reply.download;
+    return this.#read(reply, (told, download) => {
+      const bytes = decodeFound(told);
+      if (bytes === undefined) return undefined;
+      if (bytes !== download.length) throw malformed(`${download.length} bytes for ${bytes}`);
+      return download;
+    });
   }
 
   /** A call with bulk, in its turn. */
@@ -325,12 +317,12 @@ export class FriendHolder implements Holder {
     head: Uint8Array,
     parts: readonly Uint8Array[],
     signal?: AbortSignal,
-  ): Promise<Uint8Array> {
+  ): Promise<CallReply> {
     const upload = parts.filter((part) => part.length > 0);
     const bytes = upload.reduce((sum, part) => sum + part.length, 0);
     return await this.#inFlight.run(bytes, signal, async () => {
       const options = { upload, ...(signal !== undefined && { signal }) };
-      return (await this.#call(method, head, options)).body;
+      return await this.#call(method, head, options);
     });
   }
 
@@ -370,10 +362,10 @@ export class FriendHolder implements Holder {
     }
   }
 
-  /** Reads an answer; one that makes no sense is as good as none. */
-  #read<T>(work: () => T): T {
+  /** Reads an answer; one that makes no sense is as good as none, and ends the session. */
+  #read<T>(reply: CallReply, read: (body: Uint8Array, download: Uint8Array) => T): T {
     try {
-      return work();
+      return readReply(reply, ({ body, download }) => read(body, download));
     } catch (error) {
       if (!isKithError(error)) throw error;
       throw this.#senseless(error.message, error);
@@ -401,6 +393,33 @@ function wordsOf(name: string, { code, message, details }: KithError): string {
   }
   if (code === 'disk-full') return `the disk of "${name}" is full`;
   return `"${name}" says: ${message}`;
+}
+
+interface ListedLog {
+  readonly logKey: Uint8Array;
+  readonly segments: { readonly firstIndex: number; readonly bytes: number }[];
+}
+
+/** Adds a page to the logs listed so far; gives what the next page is to begin after, undefined after the last. KithError `malformed`. */
+function addLogPage(logs: ListedLog[], body: Uint8Array): SegmentRef | undefined {
+  const page = decodeLogPage(body);
+  for (const { logKey, segments } of page.logs) {
+    const last = logs.at(-1);
+    const order = last === undefined ? 1 : Buffer.compare(logKey, last.logKey);
+    const lowest = order === 0 ? (last?.segments.at(-1)?.firstIndex ?? -1) : -1;
+    if (order < 0 || !ascends(segments, lowest)) throw malformed('logs out of order');
+    if (order === 0) last?.segments.push(...segments);
+    else logs.push({ logKey, segments: [...segments] });
+  }
+  if (!page.more) return undefined;
+  const last = logs.at(-1);
+  const end = last?.segments.at(-1);
+  if (page.logs.length === 0 || last === undefined || end === undefined) throw malformed('an empty page');
+  return { logKey: last.logKey, firstIndex: end.firstIndex };
+}
+
+function malformed(why: string): KithError {
+  return new KithError('malformed', why);
 }
 
 function ascends(segments: readonly { readonly firstIndex: number }[], after: number): boolean {

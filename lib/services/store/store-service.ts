@@ -8,6 +8,7 @@ import { keyRecordBytesMax } from '../../format/key-record.ts';
 import { segmentBytesMax } from '../../format/segment.ts';
 import { shardHeadBytes } from '../../format/shard-file.ts';
 import type { Availability, InventoryEntry, InventoryOptions, Reservation } from '../../holders/holder.ts';
+import { asBroken, BrokenPeer, heard } from '../../net/broken-peer.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, ServiceHandler } from '../../net/service.ts';
 import {
   compareRefs,
@@ -116,12 +117,12 @@ class StoreHandler implements ServiceHandler {
     this.#methods = new Map<number, Method>([
       [storeMethods.check, () => this.#check()],
       [storeMethods.room, async () => ({ body: encodeRoom(await store.room()) })],
-      [storeMethods.reserve, ({ body }) => this.#reserve(decodeNumber(body))],
-      [storeMethods.release, ({ body }) => this.#release(decodeNumber(body))],
+      [storeMethods.reserve, ({ body }) => this.#reserve(heard(() => decodeNumber(body)))],
+      [storeMethods.release, ({ body }) => this.#release(heard(() => decodeNumber(body)))],
       [storeMethods.put, (call) => this.#put(call)],
       [storeMethods.get, (call) => this.#get(call)],
       [storeMethods.stat, ({ body }) => this.#stat(body)],
-      [storeMethods.manifest, async ({ body }) => found(await store.manifest(decodeRef(body)))],
+      [storeMethods.manifest, async ({ body }) => found(await store.manifest(heard(() => decodeRef(body))))],
       [storeMethods.inventory, (call) => this.#large(call.signal, () => this.#inventory(call))],
       [storeMethods.verify, (call) => this.#verify(call)],
       [storeMethods.settle, (call) => this.#settle(call)],
@@ -210,11 +211,12 @@ class StoreHandler implements ServiceHandler {
   }
 
   async #put(call: IncomingCall): Promise<OutgoingReply> {
-    const head = decodePut(call.body);
+    const head = heard(() => decodePut(call.body));
     const { packId, index, k, keyEpoch, payloadBytes, leavesBytes, manifestBytes } = head;
     const total = payloadBytes + leavesBytes + manifestBytes;
     if (call.uploadBytes !== total) {
-      throw new KithError('malformed', `a put of ${total} bytes came with ${call.uploadBytes}`);
+      const cause = new KithError('malformed', `a put of ${total} bytes came with ${call.uploadBytes}`);
+      throw new BrokenPeer(cause);
     }
     // One that an earlier session made has ended with it: the room is reserved anew.
     const reservation = this.#reservations.get(head.reservation);
@@ -237,7 +239,7 @@ class StoreHandler implements ServiceHandler {
   }
 
   async #get(call: IncomingCall): Promise<OutgoingReply> {
-    const { packId, index, firstLeaf, leafCount } = decodeRange(call.body);
+    const { packId, index, firstLeaf, leafCount } = heard(() => decodeRange(call.body));
     if (leafCount * leafBytes > call.downloadBytesMax) {
       throw new KithError('usage', `a range of ${leafCount} leaves needs more credit`);
     }
@@ -253,28 +255,28 @@ class StoreHandler implements ServiceHandler {
   }
 
   async #stat(body: Uint8Array): Promise<OutgoingReply> {
-    return { body: encodeFound((await this.#store.stat(decodeRef(body)))?.fileBytes) };
+    return { body: encodeFound((await this.#store.stat(heard(() => decodeRef(body))))?.fileBytes) };
   }
 
   async #verify({ body, signal }: IncomingCall): Promise<OutgoingReply> {
-    const ref = decodeRef(body);
+    const ref = heard(() => decodeRef(body));
     return { body: encodeVerified(await this.#large(signal, () => this.#store.verify(ref))) };
   }
 
   async #settle({ body, signal }: IncomingCall): Promise<OutgoingReply> {
-    const refs = decodeRefs(body);
+    const refs = heard(() => decodeRefs(body));
     await this.#large(signal, () => this.#store.settle(refs));
     return nothing;
   }
 
   async #listLogs({ body, signal }: IncomingCall): Promise<OutgoingReply> {
-    const after = decodeLogCursor(body);
+    const after = heard(() => decodeLogCursor(body));
     const logs = await this.#large(signal, () => this.#store.logs.list());
     return { body: encodeLogPage(logPageOf(logs, after)) };
   }
 
   async #putSegment(call: IncomingCall): Promise<OutgoingReply> {
-    const { logKey, firstIndex } = decodeSegmentRef(call.body);
+    const { logKey, firstIndex } = heard(() => decodeSegmentRef(call.body));
     if (call.uploadBytes > segmentBytesMax) throw tooLarge(call.uploadBytes, segmentBytesMax);
     const hold = await this.#store.holdSegment(logKey, firstIndex, call.uploadBytes);
     await this.#intoRoom(call, hold, (bytes) =>
@@ -284,7 +286,7 @@ class StoreHandler implements ServiceHandler {
   }
 
   async #getSegment({ body, signal }: IncomingCall): Promise<OutgoingReply> {
-    const { logKey, firstIndex } = decodeSegmentRef(body);
+    const { logKey, firstIndex } = heard(() => decodeSegmentRef(body));
     return found(await this.#large(signal, () => this.#store.logs.getSegment(logKey, firstIndex)));
   }
 
@@ -292,14 +294,23 @@ class StoreHandler implements ServiceHandler {
     if (call.uploadBytes > keyRecordBytesMax) throw tooLarge(call.uploadBytes, keyRecordBytesMax);
     const hold = await this.#store.holdKeyRecord(call.uploadBytes);
     await this.#intoRoom(call, hold, async (bytes) => {
-      await this.#store.putKeyRecord(bytes, hold.reservation);
+      await this.#keepKeyRecord(bytes, hold);
       this.#options.onKeyRecord?.(this.#owner, bytes);
     });
     return nothing;
   }
 
+  /** Its identity signs it, so that one which isn't genuine was made by somebody; segments and shards may have been damaged on a disk. */
+  async #keepKeyRecord(bytes: Uint8Array, hold: Hold): Promise<void> {
+    try {
+      await this.#store.putKeyRecord(bytes, hold.reservation);
+    } catch (error) {
+      throw asBroken(error);
+    }
+  }
+
   async #inventory(call: IncomingCall): Promise<OutgoingReply> {
-    const asked = decodeInventoryAsked(call.body);
+    const asked = heard(() => decodeInventoryAsked(call.body));
     const page = await this.#store.listing((inventoryOf) => this.#page(asked, inventoryOf, call.signal));
     const { publicKey, secretKey } = this.#options.device;
     const signer = { vaultId: this.#owner, deviceId: publicKey, deviceSecretKey: secretKey };
