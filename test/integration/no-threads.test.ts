@@ -1,52 +1,5 @@
-import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import type { Problem } from '../../lib/vault/index.ts';
-import { noise } from '../support/noise.ts';
-import { VaultFixture } from '../support/vault-fixture.ts';
+import { test } from 'node:test';
+import { worksWithoutThreads } from '../support/no-threads.ts';
 
-const mebi = 1024 * 1024;
-
-/** Modules of threads that never come up: there is none, and it ends at once. */
-const modules = {
-  'is not there': new URL('./no-such-thread.js', import.meta.url),
-  'dies at its start': new URL('data:text/javascript,throw new Error("no more memory")'),
-};
-
-async function vaultOf(t: TestContext, threadModule?: URL): Promise<VaultFixture> {
-  const files = {
-    // Several stretches, several batches, several packs.
-    big: noise(1, 33 * mebi),
-    ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`middle/${i}`, noise(i + 2, 3_000_000)])),
-    ...Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`small/${i}`, `${i} `.repeat(i)])),
-  };
-  const fixture = await VaultFixture.create(t, { drives: 3, spread: { k: 2, n: 3 }, files });
-  if (threadModule !== undefined) Object.assign(fixture.surroundings, { threads: 2, threadModule });
-  return fixture;
-}
-
-function assertToldOnce(problems: readonly Problem[]): void {
-  assert.equal(problems.length, 1, JSON.stringify(problems));
-  assert.equal(problems[0]?.code, 'failed');
-  assert.match(problems[0].message, /^no worker thread could be started \(.+\); all is done in one thread/);
-}
-
-for (const [what, threadModule] of Object.entries(modules)) {
-  test(`a thread that ${what}: backup, restore and check do all in this one, and say so once`, async (t) => {
-    const fixture = await vaultOf(t, threadModule);
-    const backup = await fixture.backup();
-    assertToldOnce(backup.problems);
-    assertToldOnce((await fixture.restoresTo()).problems);
-    const problems: Problem[] = [];
-    const onProblem = (problem: Problem): void => void problems.push(problem);
-    const check = await fixture.use((vault) => vault.check({ readData: true, onProblem }));
-    assertToldOnce(problems);
-    assert.equal(check.blobsRead, check.blobs);
-    assert.equal(check.shardsRead, 3 * check.packs);
-    // What was stored so is what threads would have stored: nothing is new to them.
-    Object.assign(fixture.surroundings, { threadModule: undefined });
-    const again = await fixture.backup();
-    assert.deepEqual(again.problems, []);
-    assert.equal(again.summary.filesChanged + again.summary.filesNew, 0);
-    assert.deepEqual((await fixture.restoresTo()).problems, []);
-  });
-}
+test('threads whose module is not there: backup, restore and check do all in this one, and say so once', (t) =>
+  worksWithoutThreads(t, new URL('./no-such-thread.js', import.meta.url)));

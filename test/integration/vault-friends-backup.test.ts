@@ -71,7 +71,7 @@ test('all shards of a pack are on their way at once', async (t) => {
   assert.equal((await fixture.backup()).summary.state, 'complete');
 });
 
-for (const code of [
+const refusals: readonly ErrorCode[] = [
   'quota-exceeded',
   'disk-full',
   'limit-exceeded',
@@ -81,21 +81,28 @@ for (const code of [
   'failed',
   'usage',
   'malformed',
-] as ErrorCode[]) {
-  test(`a friend who answers each put with ${code} is replaced, and told once`, async (t) => {
-    const fixture = await VaultFixture.create(t, { drives: 0, friends: five, spread, files });
+];
+
+test('a friend who answers each put with an error, whichever it is, is replaced, and told once', async (t) => {
+  const fixture = await VaultFixture.create(t, { drives: 0, friends: five, spread, files });
+  let before: Record<string, number> = {};
+  for (const [number, code] of refusals.entries()) {
+    await fixture.write('photo.raw', noise(number, 700_000));
     const bad = firstAsked(fixture, () => {
       throw new KithError(code, 'no');
     });
     const { summary, problems } = await fixture.backup();
-    assert.equal(summary.state, 'complete');
-    assert.equal(summary.shardsMissing, 0);
+    assert.equal(summary.state, 'complete', code);
+    assert.equal(summary.shardsMissing, 0, code);
     assert.deepEqual(problems, [{ item: bad(), message: 'no', code }]);
-    const shards = await shardsOf(fixture);
-    assert.equal(shards[bad()], 0);
-    assert.ok(five.every((name) => name === bad() || (shards[name] ?? 0) > 0));
-  });
-}
+    const after = await shardsOf(fixture);
+    for (const name of five) {
+      const more = (after[name] ?? 0) - (before[name] ?? 0);
+      assert.equal(more > 0, name !== bad(), `${code}: ${name} has ${more} more`);
+    }
+    before = after;
+  }
+});
 
 test('a friend who is full to the byte is replaced', async (t) => {
   const fixture = await VaultFixture.create(t, { drives: 0, friends: five.slice(1), spread, files });
@@ -191,8 +198,8 @@ test('too few friends for all shards is exit 4, too few for any k is pending, an
   await fixture.restoresTo();
 });
 
-test('fifty friends, 45 of them dead: the five are enough, and nobody asks the dead', async (t) => {
-  const names = Array.from({ length: 50 }, (_, i) => `f${i}`);
+test('twenty friends, 15 of them dead: the five are enough, and nobody asks the dead', async (t) => {
+  const names = Array.from({ length: 20 }, (_, i) => `f${i}`);
   const fixture = await VaultFixture.create(t, { drives: 0, friends: names.slice(0, 5), spread, files });
   await fixture.use(async (vault) => {
     for (const name of names.slice(5)) {

@@ -19,27 +19,11 @@ import {
 } from '../../lib/format/segment.ts';
 import { currentEpoch } from '../../lib/trust/identity.ts';
 import { openVault, type Problem } from '../../lib/vault/index.ts';
-import { PartlyFullDisk } from '../support/vault-fixture-disk.ts';
+import { branchedVault, settingOf } from '../support/branched-vault.ts';
+import { keepHome, putBack, tagsOf } from '../support/put-back-home.ts';
 import { failure, filesBelow, flipByte, item, VaultFixture } from '../support/vault-fixture.ts';
 
 const spread = { k: 1, n: 2 };
-
-async function keepHome(fixture: VaultFixture): Promise<void> {
-  await cp(fixture.home, join(fixture.root, 'kept'), { recursive: true, preserveTimestamps: true });
-}
-
-async function putBack(fixture: VaultFixture): Promise<void> {
-  await rm(fixture.home, { recursive: true });
-  await cp(join(fixture.root, 'kept'), fixture.home, { recursive: true, preserveTimestamps: true });
-}
-
-async function tagsOf(fixture: VaultFixture): Promise<string[]> {
-  return (await fixture.snapshots()).flatMap(({ tags }) => tags);
-}
-
-async function settingOf(fixture: VaultFixture, key: string): Promise<string | undefined> {
-  return await fixture.use(async (vault) => (await vault.configGet(key)).at(0)?.value);
-}
 
 /** Segments of a role below a folder, in order of their names. */
 async function segmentsOf(folder: string, role: number): Promise<string[]> {
@@ -49,51 +33,10 @@ async function segmentsOf(folder: string, role: number): Promise<string[]> {
   return paths;
 }
 
-test('joining two branches is done again after a crash at any write of it', async (t) => {
-  const faulty = new PartlyFullDisk();
-  const fixture = await VaultFixture.create(t, { drives: 2, spread, disk: faulty.disk });
-  await fixture.backup({ tags: ['before'] });
-  await keepHome(fixture);
-  await fixture.write('two', '2');
-  await fixture.backup({ tags: ['on the drives'] });
-  await putBack(fixture);
-  await fixture.unplug(0, 1);
-  await fixture.use((vault) => vault.configSet('trash.keep', '9d'));
-  await fixture.plugIn(0, 1);
-  // Every cut begins with the same home and the same drives.
-  const branched = [fixture.home, fixture.drive(0), fixture.drive(1)];
-  const copy = { recursive: true, preserveTimestamps: true };
-  for (const folder of branched) await cp(folder, `${folder}.branched`, copy);
-  const onWrite = faulty.onWrite;
-  let cuts = 0;
-  for (let cut = 1; ; cut++) {
-    for (const folder of [...branched, join(fixture.root, 'bare')]) {
-      await rm(folder, { recursive: true, force: true });
-    }
-    for (const folder of branched) await cp(`${folder}.branched`, folder, copy);
-    let count = 0;
-    let died = false;
-    faulty.onWrite = (path) => {
-      if (!path.startsWith(join(fixture.home, 'tmp')) || ++count < cut) return;
-      died = true;
-      throw new Error('power cut');
-    };
-    await fixture
-      .repair()
-      .catch((error: unknown) => assert.ok(error instanceof Error && error.message === 'power cut'));
-    faulty.onWrite = onWrite;
-    await fixture.repair();
-    assert.deepEqual(await tagsOf(fixture), ['before', 'on the drives'], `cut at ${cut}`);
-    await rm(fixture.home, { recursive: true });
-    await fixture.recover('bare', [1]);
-    await fixture.inHome('bare', async () => {
-      assert.deepEqual(await tagsOf(fixture), ['before', 'on the drives'], `cut at ${cut}`);
-      assert.equal(await settingOf(fixture, 'trash.keep'), '9d', `cut at ${cut}`);
-    });
-    if (!died) break;
-    cuts++;
-  }
-  assert.ok(cuts >= 8, `${cuts} cuts`);
+test('joining two branches is done again after a crash', async (t) => {
+  const diesAt = await branchedVault(t);
+  // At every write of it: test/long/branches-joined.test.ts. It is the last ones that keep both branches.
+  for (const cut of [2, 7]) assert.ok(await diesAt(cut));
 });
 
 test('a home put back to another branch of a log that was joined before loses nothing of it', async (t) => {

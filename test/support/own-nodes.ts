@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KithNode } from '../../lib/daemon/peer-node.ts';
 import { encodeCard } from '../../lib/format/card.ts';
 import { learnOwnCard, ownCardOf } from '../../lib/vault/own-card.ts';
 import { Session, vaultOf, type Problem, type VaultApi } from '../../lib/vault/index.ts';
+import { poll } from './poll.ts';
 import type { VaultFixture } from './vault-fixture.ts';
 
 /** A home as its daemon has it: listening on loopback, without a socket for commands and without a schedule. */
@@ -76,11 +76,7 @@ export async function tellAddress(home: RunningHome, of: RunningHome): Promise<v
   home.node.refresh();
 }
 
-/** Waits for something that real sockets bring about; fails after 20 s. */
+/** Waits for something that real sockets bring about, without keeping the processor from them; fails after a minute. */
 export async function eventually(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!(await done())) {
-    if (performance.now() > end) throw new Error(`${what} did not come about`);
-    await nextTurn();
-  }
+  await poll(what, async () => await done());
 }
