@@ -31,10 +31,12 @@ const sizeOrAuto = (value: string): void => {
 /** Less than a megabyte a day is used up before two have greeted each other a few times. */
 const relayBudgetMin = 1_000_000;
 const relayBudget = (value: string): void => {
-  if (value === 'none' || parseSize(value) >= relayBudgetMin) return;
+  if (value === 'none') return;
+  const bytes = parseSize(value);
+  if (bytes === 0 || bytes >= relayBudgetMin) return;
   throw new KithError(
     'usage',
-    `"${value}" is too little: the least is 1MB a day. So that a friend relays nothing here: kith friend set NAME --deny relay`,
+    `"${value}" is too little: the least is 1MB a day, or 0 so that nothing is passed on.`,
   );
 };
 const relayRate = (value: string): void => {
@@ -101,7 +103,7 @@ const rules: Readonly<Record<string, SettingRule>> = {
   },
   'relay.budget': {
     default: '5GB',
-    help: 'bytes that are passed on in a day for each friend who may use relay; none: no limit',
+    help: 'bytes that are passed on in a day for each friend who may use relay; none: no limit; 0: nothing',
     check: relayBudget,
   },
   'relay.rate': {

@@ -71,7 +71,8 @@ export async function status(session: Session): Promise<StatusResult> {
       ...(await newsOf(session)),
       ...(await newDevices(session)),
     ],
-    nextStep: disowning.length > 0 ? disownedStep : nextStep,
+    // While anybody still takes this computer for one of ours, the word of another is no reason to leave what else is to be done.
+    nextStep: disowning.length > 0 && friends.every(({ online }) => !online) ? disownedStep : nextStep,
     lastComplete:
       found.filter(({ pending, snapshot }) => !pending && !snapshot.partial).at(-1)?.snapshot.timeNs ?? null,
     lastDrill: null,

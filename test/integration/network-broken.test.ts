@@ -3,8 +3,17 @@ import { it } from 'node:test';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { BrokenPeer } from '../../lib/net/calls/broken-peer.ts';
 import type { BrokenRule } from '../../lib/net/network.ts';
-import { readReply } from '../../lib/net/router/read-reply.ts';
-import { connect, connectedPair, FakeTransport, turns, until, wireBetween } from '../support/net-peers.ts';
+import { readReply } from '../../lib/net/calls/read-reply.ts';
+import type { Service } from '../../lib/net/service.ts';
+import {
+  connect,
+  connectedPair,
+  FakeTransport,
+  EchoService,
+  turns,
+  until,
+  wireBetween,
+} from '../support/net-peers.ts';
 
 it('who breaks a rule of a service is told which, and let go', async (test) => {
   const { a, b } = await connectedPair(test);
@@ -77,4 +86,26 @@ it('who breaks a rule again and again is heard ever more rarely, whoever dials',
   assert.deepEqual(waits.slice(0, 6), [5, 10, 20, 40, 80, 160]);
   assert.ok(broken.length >= 12 && broken.length <= 18, `${broken.length} times`);
   assert.ok(dials <= broken.length, `${dials} dials`);
+});
+
+it('a mistake of our own ends the session, isn’t held against the other side, and is no business of its', async (test) => {
+  const broken: BrokenRule[] = [];
+  const onBroken = (rule: BrokenRule): void => void broken.push(rule);
+  /** Stumbles over whoever speaks an older version. */
+  const mistaken: Service = {
+    name: 'kith/echo',
+    versions: { min: 1, max: 2 },
+    accept: (peer, version) => {
+      if (version === 1) throw new TypeError('our own mistake');
+      return new EchoService().accept(peer, version);
+    },
+  };
+  const { a, b } = await connectedPair(test, { a: { services: [mistaken], onBroken }, b: { onBroken } });
+  const asked = b.network.caller(a.identity, 'kith/echo').call(0, new Uint8Array(0));
+  await assert.rejects(
+    asked,
+    (error) => error instanceof Error && !error.message.includes('our own mistake'),
+  );
+  await until(() => a.network.peers().length === 0 && b.network.peers().length === 0, 'the end');
+  assert.deepEqual(broken, []);
 });

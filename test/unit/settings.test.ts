@@ -126,7 +126,7 @@ test('rates and budgets that nothing could be done with are refused, with what c
     ['relay.rate', '0', /least is 10KB/],
     ['relay.rate', '100', /least is 10KB/],
     ['relay.rate', 'auto', /give a rate/],
-    ['relay.budget', '0', /--deny relay/],
+    ['relay.budget', '1', /or 0 so that nothing/],
     ['relay.budget', '500KB', /least is 1MB/],
   ] as const) {
     assert.throws(
@@ -141,6 +141,7 @@ test('rates and budgets that nothing could be done with are refused, with what c
     ['relay.rate', '2MB/s'],
     ['relay.rate', 'none'],
     ['relay.budget', '1MB'],
+    ['relay.budget', '0'],
     ['relay.budget', 'none'],
   ] as const)
     Settings.check(key, value);

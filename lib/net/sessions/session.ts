@@ -391,8 +391,20 @@ export class Session {
     this.#hello.sendOffers({ moment: this.#host.nextMoment(), services, extensions });
   }
 
+  /** Only what can't be read, or isn't signed by whom it names, is the other side's doing for certain: it is held against it. */
   #broken(error: unknown): void {
-    this.end(isKithError(error, 'holder-unavailable') ? 'silent' : 'broken', messageOf(error));
+    if (isKithError(error, 'malformed', 'not-authentic')) this.end('broken', error.message);
+    else if (isKithError(error, 'holder-unavailable')) this.end('silent', error.message);
+    else if (isKithError(error)) this.end('stopping', error.message);
+    else this.#mistaken(error);
+  }
+
+  /** What it was is nobody's business but ours. */
+  #mistaken(cause: unknown): void {
+    const error = new KithError('holder-unavailable', `a mistake of kith here: ${messageOf(cause)}`, {
+      cause,
+    });
+    this.#end(error, { code: 'stopping', words: 'a mistake on this side', extensions: [] });
   }
 
   /** The link ended, not by us: the reason is what the other side said, if it did. */

@@ -3,7 +3,7 @@ import type { RandomSource } from '../../crypto/random.ts';
 import type { Card } from '../../format/card.ts';
 import { encodeContactKeys, type ContactKey } from '../../format/contact-keys.ts';
 import type { SignedHead } from '../../format/signed-head.ts';
-import { readReply } from '../../net/router/read-reply.ts';
+import { readReply } from '../../net/calls/read-reply.ts';
 import type { ServiceCaller } from '../../net/service.ts';
 import { carryCard, type CarriedCard } from './carried-card.ts';
 import {

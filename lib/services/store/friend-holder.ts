@@ -19,7 +19,7 @@ import type {
   ShardRef,
   ShardToPut,
 } from '../../holders/holder.ts';
-import { readReply } from '../../net/router/read-reply.ts';
+import { readReply } from '../../net/calls/read-reply.ts';
 import type { CallOptions, CallReply, ServiceCaller } from '../../net/service.ts';
 import { plainText } from '../../net/calls/wire-error.ts';
 import { InFlight } from './in-flight.ts';
