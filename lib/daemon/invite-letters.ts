@@ -39,7 +39,7 @@ export class InviteLetters {
   readonly #options: InviteLettersOptions;
   /** When our word for somebody may be given to friends again, by the monotonic clock. */
   readonly #dueMs = new Map<string, number>();
-  /** Whom we have let in by letter, and who hasn't been told: by the hex of the identity. */
+  /** Whom we have let in by letter, and who hasn't been told: by the hex of the invite's id. */
   readonly #owed = new Map<string, AppliedAcceptance>();
   #sending: Promise<void> | undefined;
 
@@ -67,23 +67,31 @@ export class InviteLetters {
       const isMaker = (each: Uint8Array): boolean => equalBytes(each, deviceId);
       await this.#give(toHex(identity), () => letters.send(identity, letterKinds.acceptance, bytes, isMaker));
     }
-    for (const [id, applied] of this.#owed) {
-      // Who is here has been let in by the session.
-      const welcome = isOnline(id) ? undefined : welcomeFor(session, applied);
+    for (const [invite, applied] of this.#owed) {
       const { identity } = applied;
+      // Who is here has been let in by the session.
+      const welcome = isOnline(toHex(identity)) ? undefined : welcomeFor(session, applied);
       const isGiven =
         welcome === undefined ||
-        (await this.#give(`welcome ${id}`, () =>
+        (await this.#give(`welcome ${invite}`, () =>
           letters.send(identity, letterKinds.welcome, welcome, () => true),
         ));
-      if (isGiven) this.#owed.delete(id);
+      if (isGiven) this.#owed.delete(invite);
     }
+  }
+
+  #nowMs(): number {
+    return this.#options.session.surroundings.clock.monotonicMs();
+  }
+
+  #isDue(key: string): boolean {
+    return this.#nowMs() >= (this.#dueMs.get(key) ?? -Infinity);
   }
 
   /** True if somebody keeps it now. */
   async #give(key: string, send: () => Promise<number>): Promise<boolean> {
-    const nowMs = this.#options.session.surroundings.clock.monotonicMs();
-    if (nowMs < (this.#dueMs.get(key) ?? nowMs)) return false;
+    if (!this.#isDue(key)) return false;
+    const nowMs = this.#nowMs();
     this.#dueMs.set(key, nowMs + tryAgainMs);
     try {
       if ((await send()) === 0) return false;
@@ -101,15 +109,13 @@ export class InviteLetters {
     const { session, note, learn } = this.#options;
     return await this.#take(async () => {
       const applied = await applyAcceptance(session, bytes);
-      const id = toHex(applied.identity);
-      note(
-        'info',
-        'invite-used',
-        `${nameOfFriend(session, applied.identity)} has accepted an invite, by way of a friend`,
-      );
-      // Who asks again hasn't been told.
-      this.#dueMs.delete(`welcome ${id}`);
-      this.#owed.set(id, applied);
+      const invite = toHex(applied.inviteId);
+      if (applied.isNew) {
+        const name = nameOfFriend(session, applied.identity);
+        note('info', 'invite-used', `${name} has accepted an invite, by way of a friend`);
+      }
+      // Who asks again hasn't been told, or it is another copy of what they asked first.
+      if (this.#isDue(`welcome ${invite}`)) this.#owed.set(invite, applied);
       await learn(applied.identity, applied.card);
       // A round that is under way may have looked for owed ones already.
       this.#options.onWork((this.#sending ?? Promise.resolve()).then(() => this.send()));

@@ -39,7 +39,7 @@ export function contactKeysFor(epochs: readonly EpochKeys[], visibility: Visibil
   return keys.sort(compareContactKeys);
 }
 
-/** The contact keys that a friend's record has; none where it has none, or what it has can't be read. */
+/** The contact keys that a friend's record has; none where it has none, or were taken back, or what it has can't be read. */
 export function storedContactKeys(extensions: readonly Extension[]): ContactKey[] {
   const bytes = extensionOf(extensions, contactKeysTag);
   if (bytes === undefined) return [];
@@ -59,8 +59,8 @@ export function contactPairs(keys: readonly ContactKey[]): BoxKeyPair[] {
 }
 
 /**
- * A friend record's extensions with what the friend gives now; undefined where they stay as they are: it says nothing new, or it comes
- * from a device that hasn't heard of the friend's newest epoch.
+ * A friend record's extensions with what the friend gives now, in a session; undefined where they stay as they are: it says nothing new, or
+ * it comes from a device that hasn't heard of the friend's newest epoch. That nothing is given stays written, as an empty list.
  */
 export function withContactKeys(
   extensions: readonly Extension[],
@@ -68,12 +68,27 @@ export function withContactKeys(
 ): Extension[] | undefined {
   const known = storedContactKeys(extensions).at(-1);
   const newest = given.at(-1);
-  if (known === undefined && newest === undefined) return undefined;
   if (known !== undefined && newest !== undefined && compareContactKeys(newest, known) < 0) return undefined;
-  const bytes = newest === undefined ? undefined : encodeContactKeys(given);
+  const bytes = encodeContactKeys(given);
   const before = extensionOf(extensions, contactKeysTag);
-  if (before !== undefined && bytes !== undefined && Buffer.compare(before, bytes) === 0) return undefined;
+  if (before !== undefined && Buffer.compare(before, bytes) === 0) return undefined;
   return withExtension(extensions, contactKeysTag, bytes);
+}
+
+/**
+ * The same for what a letter gives, which may come long after what its writer said since: where nothing is known of the friend's keys, or
+ * for an epoch that is later than all that is known. What was taken back stays so until the friend says otherwise in a session.
+ */
+export function withContactKeysOfLetter(
+  extensions: readonly Extension[],
+  given: readonly ContactKey[],
+): Extension[] | undefined {
+  const known = storedContactKeys(extensions).at(-1);
+  const newest = given.at(-1);
+  if (newest === undefined) return known === undefined ? undefined : withContactKeys(extensions, given);
+  const isTold = extensionOf(extensions, contactKeysTag) !== undefined;
+  if (isTold && (known === undefined || compareContactKeys(newest, known) <= 0)) return undefined;
+  return withContactKeys(extensions, given);
 }
 
 /** The same for a record: what it gives to the friend, by its visibility. */

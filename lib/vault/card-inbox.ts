@@ -1,24 +1,28 @@
 import { equalBytes, fromHex } from '../base/bytes.ts';
 import { isKithError } from '../base/errors.ts';
 import { decodeCard, encodeCard, verifyCard, type Card } from '../format/card.ts';
-import type { ContactKey } from '../format/contact-keys.ts';
+import { compareContactKeys, type ContactKey } from '../format/contact-keys.ts';
 import { friendStateNumbers, type FriendRecord } from '../format/friend-records.ts';
 import { cardCovers, mergeCards } from '../trust/card.ts';
 import { withContactKeys } from '../trust/contact.ts';
 import { appendFriend, friendLock } from './friend-records.ts';
 import type { Session } from './session.ts';
 
+type Keys = readonly ContactKey[];
+
 /** Friends whose cards can wait: as many as a book has. */
 const waitingMax = 1024;
 
 /**
- * Cards of friends that the network has seen grow, and contact keys that they gave, on their way into the friends book. A home that was put back from an old copy must
- * hear of its own later records before it appends: until some holder was heard in this process, they wait.
+ * Cards of friends that the network has seen grow, and contact keys that they gave in a session, on their way into the friends book. A home
+ * that was put back from an old copy must hear of its own later records before it appends: until some holder was heard in this process, they
+ * wait.
  */
 export class CardInbox {
   readonly #session: Session;
   readonly #waiting = new Map<string, Uint8Array>();
-  readonly #waitingKeys = new Map<string, readonly ContactKey[]>();
+  /** What each gave, in the order in which it is to be taken. */
+  readonly #waitingKeys = new Map<string, readonly Keys[]>();
   #isOpen = false;
 
   constructor(session: Session) {
@@ -33,13 +37,17 @@ export class CardInbox {
     const waitingKeys = [...this.#waitingKeys];
     this.#waitingKeys.clear();
     for (const [identityHex, card] of waiting) await this.take(identityHex, card);
-    for (const [identityHex, keys] of waitingKeys) await this.takeContact(identityHex, keys);
+    for (const [identityHex, given] of waitingKeys) {
+      for (const keys of given) await this.takeContact(identityHex, keys);
+    }
   }
 
   /** What a friend gives to be found by (docs/formats/cards-service.md), verified. True if it is in the book now. */
-  async takeContact(identityHex: string, keys: readonly ContactKey[]): Promise<boolean> {
+  async takeContact(identityHex: string, keys: Keys): Promise<boolean> {
     if (!this.#isOpen) {
-      if (this.#waitingKeys.size < waitingMax) this.#waitingKeys.set(identityHex, keys);
+      const before = this.#waitingKeys.get(identityHex);
+      if (before !== undefined || this.#waitingKeys.size < waitingMax)
+        this.#waitingKeys.set(identityHex, givenSince(before ?? [], keys));
       return false;
     }
     return await friendLock(this.#session).run(async () => {
@@ -90,6 +98,16 @@ export class CardInbox {
       return undefined;
     }
   }
+}
+
+/** What waits with what is given now: at most that all was taken back, and the newest keys after that. */
+function givenSince(waiting: readonly Keys[], keys: Keys): readonly Keys[] {
+  const newest = keys.at(-1);
+  if (newest === undefined) return [keys];
+  const known = waiting.at(-1)?.at(-1);
+  // As in the book: from a device that hasn't heard of the newest epoch.
+  if (known !== undefined && compareContactKeys(newest, known) < 0) return waiting;
+  return [...waiting.filter((each) => each.length === 0), keys];
 }
 
 /** The card that the book has of a friend; undefined where it can't be read. */

@@ -17,8 +17,8 @@ export function inviteAnswers(
     admitted: () => admittedInvites(session),
     oneTimeOf,
     welcome: async (inviteId, deviceId, card) => {
-      const identity = await welcomeInvited(session, inviteId, deviceId, card);
-      onUsed(identity);
+      const { identity, isNew } = await welcomeInvited(session, inviteId, deviceId, card);
+      if (isNew) onUsed(identity);
       return identity;
     },
   };

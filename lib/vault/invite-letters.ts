@@ -18,7 +18,7 @@ import {
   welcomeCardBytesMax,
 } from '../format/welcome.ts';
 import { cardOfDevice } from '../trust/card.ts';
-import { contactKeysForRecord, withContactKeys } from '../trust/contact.ts';
+import { contactKeysForRecord, withContactKeysOfLetter } from '../trust/contact.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { writeFriend } from './friend-records.ts';
 import { oneTimeOf } from './invite-accept.ts';
@@ -58,21 +58,23 @@ export function acceptanceFor(session: Session, identity: Uint8Array): Acceptanc
 export interface AppliedAcceptance {
   readonly identity: Uint8Array;
   readonly inviteId: Uint8Array;
+  /** False where the invite had let them in before. */
+  readonly isNew: boolean;
   /** Their card, encoded: of one who was let in before it may say something new. */
   readonly card: Uint8Array;
 }
 
 /**
  * Takes in whoever sent an acceptance that somebody carried here, with what they give to be found by: it is checked as the live way is,
- * and may come any number of times. Errors as welcomeInvited; `not-authentic` also where the invite's key hasn't signed it.
+ * and may come any number of times, of which the first counts. Errors as welcomeInvited; `not-authentic` also where the invite's key hasn't signed it.
  */
 export async function applyAcceptance(session: Session, bytes: Uint8Array): Promise<AppliedAcceptance> {
   const acceptance = decodeAcceptance(bytes);
   verifyAcceptance(acceptance);
   const { inviteId, contactKeys } = acceptance;
   verifyContactKeys(contactKeys);
-  const identity = await welcomeInvited(session, inviteId, undefined, acceptance.card, contactKeys);
-  return { identity, inviteId: copyBytes(inviteId), card: copyBytes(acceptance.card) };
+  const invited = await welcomeInvited(session, inviteId, undefined, acceptance.card, contactKeys);
+  return { ...invited, inviteId: copyBytes(inviteId), card: copyBytes(acceptance.card) };
 }
 
 /** Our answer to an acceptance that came by letter: fresh bytes for `applyWelcome` there, for the eyes of that friend's devices only. */
@@ -125,16 +127,16 @@ export async function applyWelcome(session: Session, bytes: Uint8Array): Promise
   await writeFriend(session, identity, (before) => {
     if (before === undefined || !isOf(before)) return undefined;
     const extensions = withoutPending(before.extensions);
-    return { ...before, extensions: withContactKeys(extensions, welcome.contactKeys) ?? extensions };
+    return { ...before, extensions: withContactKeysOfLetter(extensions, welcome.contactKeys) ?? extensions };
   });
   session.loadHolders();
   session.network.refresh();
   return { identity, card: copyBytes(welcome.card) };
 }
 
-/** True for what may be done another time, or by another device; all else is nonsense or over. */
+/** True for what may be done another time, by a newer kith, or by another device; all else is nonsense or over. */
 export function isForLater(error: unknown): boolean {
-  return isKithError(error, 'peer-refused', 'io-error', 'disk-full', 'interrupted');
+  return isKithError(error, 'peer-refused', 'too-new', 'io-error', 'disk-full', 'interrupted');
 }
 
 /** The name by which a person is told of a friend. */

@@ -1,4 +1,4 @@
-import { copyBytes, equalBytes, toHex } from '../base/bytes.ts';
+import { copyBytes, equalBytes } from '../base/bytes.ts';
 import { KithError } from '../base/errors.ts';
 import { cardBytesMax, decodeCard, verifyCard, type Card } from '../format/card.ts';
 import type { ContactKey } from '../format/contact-keys.ts';
@@ -7,7 +7,7 @@ import { encodeInviteRecord, inviteStateNumbers, type InviteRecord } from '../fo
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { devicesOf } from '../trust/card.ts';
-import { withContactKeys } from '../trust/contact.ts';
+import { withContactKeysOfLetter } from '../trust/contact.ts';
 import { exchangeWithAll } from './exchange.ts';
 import { friendBody, friendLock } from './friend-records.ts';
 import { lineOf, nameFromCard } from './friends.ts';
@@ -103,17 +103,24 @@ async function takeIn(
   const name = invite.name === '' ? (before?.name ?? nameFromCard(card)) : invite.name;
   const options = isFriend ? {} : { name: nameFor(session, name), quotaBytes: invite.quotaBytes };
   const line = lineOf(session, card, options);
-  const extensions = withContactKeys(line.extensions, keys) ?? line.extensions;
+  const extensions = withContactKeysOfLetter(line.extensions, keys) ?? line.extensions;
   await session.logs.append(logRoles.catalog, [
     { kind: recordKinds.invite, body: used },
     { kind: recordKinds.friend, body: friendBody(session, { ...line, extensions }) },
   ]);
 }
 
+/** Who has come with an invite. */
+export interface Invited {
+  readonly identity: Uint8Array;
+  /** False where they had been let in with it before. */
+  readonly isNew: boolean;
+}
+
 /**
- * Makes whoever has shown that they have an invite a friend: when it resolves, with the identity, both are in the catalog, durably, and
- * the network knows. Of several at once one wins; the same identity may come again. With `deviceId` the card must name that device;
- * `keys` is what they give to be found by, verified.
+ * Makes whoever has shown that they have an invite a friend: when it resolves, both are in the catalog, durably, and the network knows. Of
+ * several at once one wins; the same identity may come again. With `deviceId` the card must name that device; `keys` is what a letter gives
+ * to find them by, verified: taken only with the invite's first use, as who was let in may have taken them back since.
  * KithErrors of `usable`, and `malformed`, `too-new`, `not-authentic`, `limit-exceeded`.
  */
 export async function welcomeInvited(
@@ -122,23 +129,21 @@ export async function welcomeInvited(
   deviceId: Uint8Array | undefined,
   cardBytes: Uint8Array,
   keys: readonly ContactKey[] = [],
-): Promise<Uint8Array> {
+): Promise<Invited> {
   const card = readCard(session, cardBytes);
   if (deviceId !== undefined && !devicesOf(card).some((each) => equalBytes(each.deviceId, deviceId))) {
     throw new KithError('not-authentic', 'the card does not name the device that showed it');
   }
   const identity = copyBytes(card.identity);
-  if (usable(session, inviteId, identity) === undefined) {
-    if (keys.length > 0) await session.learnFriendContact(toHex(identity), keys);
-    return identity;
-  }
+  if (usable(session, inviteId, identity) === undefined) return { identity, isNew: false };
   // A home that was put back from an old copy hears first what became of its invites.
   await exchangeWithAll(session);
-  await friendLock(session).run(async () => {
+  const isNew = await friendLock(session).run(async () => {
     const invite = usable(session, inviteId, identity);
     if (invite !== undefined) await takeIn(session, invite, card, keys);
+    return invite !== undefined;
   });
   session.loadHolders();
   session.network.refresh();
-  return identity;
+  return { identity, isNew };
 }

@@ -12,6 +12,7 @@ import {
   contactPairs,
   storedContactKeys,
   withContactKeys,
+  withContactKeysOfLetter,
 } from '../../lib/trust/contact.ts';
 import { parseVisibility, visibilityOf, visibilityTag, withVisibility } from '../../lib/trust/visibility.ts';
 import { Seeded } from '../support/seeded.ts';
@@ -70,9 +71,9 @@ describe('contact keys', () => {
     const thief = withContactKeys([], contactKeysFor([epoch(4_000_000_000)], 'yes')) ?? [];
     const sound = contactKeysFor(epochs, 'yes');
     assert.equal(withContactKeys(thief, sound), undefined);
-    const cleared = withContactKeys(thief, []);
-    assert.deepEqual(cleared, []);
-    assert.equal(storedContactKeys(withContactKeys([], sound) ?? []).at(-1)?.keyEpoch, 2);
+    const cleared = withContactKeys(thief, []) ?? [];
+    assert.deepEqual(storedContactKeys(cleared), []);
+    assert.equal(storedContactKeys(withContactKeys(cleared, sound) ?? []).at(-1)?.keyEpoch, 2);
   });
 
   it('are not the seed that they are made from', () => {
@@ -93,8 +94,29 @@ describe('contact keys', () => {
     assert.deepEqual(contactPairs(storedContactKeys(half ?? [])), [], 'the secret is given up');
     const next = withContactKeys(first, contactKeysFor(epochs, 'yes'));
     assert.deepEqual(storedContactKeys(next ?? []).at(-1)?.keyEpoch, 2);
-    assert.deepEqual(withContactKeys(first, []), other);
-    assert.equal(withContactKeys(other, []), undefined);
+    const none = [...other, { tag: contactKeysTag, bytes: new Uint8Array(1) }];
+    assert.deepEqual(withContactKeys(first, []), none);
+    assert.deepEqual(withContactKeys(other, []), none, 'that there are none is said too');
+    assert.equal(withContactKeys(none, []), undefined);
+  });
+
+  it('of a letter count where none were given, or for a later epoch, and never after they were taken back', () => {
+    const second = contactKeysFor(epochs.slice(0, 2), 'yes');
+    const letter = withContactKeysOfLetter([], second);
+    assert.deepEqual(letter, withContactKeys([], second));
+    assert.equal(withContactKeysOfLetter([], []), undefined);
+    const half = withContactKeys([], contactKeysFor(epochs.slice(0, 2), 'introduce')) ?? [];
+    assert.equal(withContactKeysOfLetter(half, second), undefined, 'the secret was given up');
+    assert.equal(
+      withContactKeysOfLetter(half, contactKeysFor(epochs.slice(0, 1), 'yes')),
+      undefined,
+      'older',
+    );
+    const later = withContactKeysOfLetter(half, contactKeysFor(epochs, 'yes')) ?? [];
+    assert.equal(storedContactKeys(later).at(-1)?.keyEpoch, 2);
+    const none = withContactKeysOfLetter(half, []) ?? [];
+    assert.deepEqual(none, withContactKeys(half, []), 'a letter can take back');
+    assert.equal(withContactKeysOfLetter(none, contactKeysFor(epochs, 'yes')), undefined);
   });
 
   it('that cannot be read are as good as none', () => {
