@@ -147,6 +147,7 @@ export class Network {
       timers: this.#timers,
       sessions: this.#sessions,
       misses: (deviceId) => this.#watch.misses(deviceId),
+      usualMs: (deviceId) => this.#watch.usualMs(deviceId),
       onFailed: ({ deviceId }, words) => this.#note(deviceId, words),
     });
     this.#dialler = new Dialler({
@@ -495,10 +496,10 @@ export class Network {
   #onGone(session: Session, error: KithError): void {
     const { peer } = session;
     if (peer === undefined) return;
-    this.#watch.gone(session);
+    const end = this.#watch.gone(session);
     this.#note(peer.deviceId, error.message);
     this.#upgrader.ended(peer.deviceId);
-    this.#dialler.ended(peer.deviceId, this.#watch.misses(peer.deviceId));
+    this.#dialler.ended(peer.deviceId, end);
   }
 
   #onBroken({ peer, admission }: Session, { message }: KithError, waitMs: number): void {

@@ -6,6 +6,7 @@ import { rankHolders, type Candidate } from '../placement/choose.ts';
 import { shardFileBytesOf, type CodedShard } from '../pipeline/coded-pack.ts';
 import { holdersAtOnce } from './holder-book.ts';
 import { inTime } from './in-time.ts';
+import type { Availability } from '../holders/holder.ts';
 import type { KnownHolder } from './known-holder.ts';
 import { PutRace } from './put-race.ts';
 import { putMsMaxDefault } from './put-time.ts';
@@ -18,6 +19,18 @@ const logReserveBytes = 512 * 1024;
 const errorsInARowMax = 3;
 /** What says that the next shard would fare no better. */
 const givenUpAtOnce: ReadonlySet<string> = new Set(['holder-unavailable', 'not-granted', 'peer-refused']);
+
+/** A friend that was unavailable is asked whether it is back this often (ms) … */
+const awayMsMin = 5_000;
+/** … and taken again so often in one operation: one that comes and goes costs others' time. */
+const returnsMax = 3;
+
+/** A friend whose connection went. */
+interface Away {
+  /** When it was last found away, or asked; undefined while it is being asked, and once it was taken again. */
+  sinceMs: number | undefined;
+  returns: number;
+}
 
 /** A pack whose shards are to be placed. */
 export interface PackToPlace {
@@ -58,7 +71,8 @@ function patienceMsDefault(tookMs: number): number {
 /**
  * Puts shards at holders: ranks holders per pack, sends all shards at once, and goes to the next holder when one is full,
  * slow, or gone. Remembers rooms and failures for as long as it lives (one operation). A holder is given up when it is
- * unavailable, refuses us, or fails at one write after another; another error says something of one shard only.
+ * unavailable, refuses us, or fails at one write after another; another error says something of one shard only. A friend whose
+ * connection went is taken again once it is back; one that was too slow isn't.
  */
 export class ShardPlacer {
   readonly #holders: readonly KnownHolder[];
@@ -66,6 +80,10 @@ export class ShardPlacer {
   /** Those whose room has a quota: logs need some of it too. */
   readonly #limited = new Set<string>();
   readonly #failed = new Set<string>();
+  /** Friends of those that failed, or did, whose connection went. */
+  readonly #away = new Map<string, Away>();
+  /** Friends who were there, and took too long. */
+  readonly #slow = new Set<string>();
   /** Bytes of the smallest shard that a holder had no room for: only smaller ones are tried. */
   readonly #tooLarge = new Map<string, number>();
   readonly #errorsInARow = new Map<string, number>();
@@ -120,7 +138,37 @@ export class ShardPlacer {
 
   /** Leaves a friend alone that didn't answer elsewhere. */
   giveUp(keeper: KnownHolder): void {
-    if (keeper.kind === 'friend') this.#failed.add(keeper.id);
+    if (keeper.kind !== 'friend') return;
+    this.#failed.add(keeper.id);
+    this.#away.delete(keeper.id);
+  }
+
+  /** Asks friends whose connection went whether they are back, without waiting for what they say. */
+  #lookForAway(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const keeper of this.#holders) {
+      const away = this.#away.get(keeper.id);
+      if (away?.sinceMs === undefined || nowMs - away.sinceMs < awayMsMin) continue;
+      away.sinceMs = undefined;
+      const told = ({ available }: Availability): void => {
+        // Given up for something else meanwhile.
+        if (this.#away.get(keeper.id) !== away || this.#slow.has(keeper.id)) return;
+        if (!available) away.sinceMs = this.#clock.monotonicMs();
+        else {
+          away.returns++;
+          this.#failed.delete(keeper.id);
+        }
+      };
+      // It throws for nobody who is away, and is asked no more if it does.
+      void keeper.holder.check().then(told, () => undefined);
+    }
+  }
+
+  /** Its connection went: it may be back soon. */
+  #noteAway(keeper: KnownHolder): void {
+    const away = this.#away.get(keeper.id) ?? { sinceMs: undefined, returns: 0 };
+    if (away.returns < returnsMax) away.sinceMs = this.#clock.monotonicMs();
+    this.#away.set(keeper.id, away);
   }
 
   #note(keeper: KnownHolder, error: unknown, shardBytes: number | undefined): void {
@@ -130,6 +178,7 @@ export class ShardPlacer {
       this.#tooLarge.set(keeper.id, Math.min(before, shardBytes ?? before));
     } else if (givenUpAtOnce.has(error.code)) {
       this.#failed.add(keeper.id);
+      if (error.code !== 'holder-unavailable') this.#away.delete(keeper.id);
     } else if (keeper.kind === 'friend' || error.code === 'io-error') {
       const inARow = (this.#errorsInARow.get(keeper.id) ?? 0) + 1;
       this.#errorsInARow.set(keeper.id, inARow);
@@ -169,6 +218,7 @@ export class ShardPlacer {
     shards: readonly CodedShard[],
     taken: ReadonlySet<string>,
   ): Promise<PlacementResult> {
+    this.#lookForAway();
     const shardBytes = shardFileBytesOf(pack.class, pack.manifest.length);
     const used = new Set(taken);
     const race = new PutRace({
@@ -247,6 +297,7 @@ export class ShardPlacer {
     race?: PutRace,
   ): Promise<boolean> {
     this.#free.set(keeper.id, (this.#free.get(keeper.id) ?? 0) - shardBytes);
+    const startMs = this.#clock.monotonicMs();
     try {
       await this.#put(pack, shard, keeper, shardBytes, race);
       this.#errorsInARow.delete(keeper.id);
@@ -255,6 +306,9 @@ export class ShardPlacer {
       throwIfAborted(this.#signal);
       if (!(error instanceof KithError)) throw error;
       this.#free.set(keeper.id, (this.#free.get(keeper.id) ?? 0) + shardBytes);
+      const isGone = keeper.kind === 'friend' && error.code === 'holder-unavailable';
+      const isSlow = this.#slow.has(keeper.id) || this.#clock.monotonicMs() - startMs >= reserveMsMax;
+      if (isGone && !isSlow) this.#noteAway(keeper);
       this.#note(keeper, error, shardBytes);
       return false;
     }
@@ -303,6 +357,7 @@ export class ShardPlacer {
       await put(AbortSignal.any(signals));
     } catch (error) {
       if (!tooSlow.signal.aborted || this.#signal?.aborted === true) throw error;
+      this.#slow.add(keeper.id);
       throw new KithError('holder-unavailable', `${keeper.name} is too slow; others take its part`, {
         details: { holder: keeper.id, foreign: false },
         cause: error,

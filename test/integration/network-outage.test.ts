@@ -124,6 +124,24 @@ void describe('an outage', () => {
     assert.equal(town.wires.length, wires.length);
   });
 
+  void it('of one who opens sessions and says nothing is no reason to dial it without end', async (test) => {
+    const { town, us } = await townOf(test, 1);
+    town.cut();
+    await town.pass(8_000);
+    town.line = 'up';
+    const before = town.dialsAtMs.length;
+    // Both sides dial, and each wire is cut as soon as the session is there.
+    for (let passedMs = 0; passedMs < 600_000; passedMs += 250) {
+      await town.pass(250);
+      if (us.network.peers().length > 0) for (const { wire } of town.wires) wire.sever();
+    }
+    const dials = town.dialsAtMs.length - before;
+    assert.ok(dials >= 5 && dials <= 25, `${dials} dials of two in ten minutes`);
+    // It heals by itself.
+    await town.pass(310_000, 1_000);
+    assert.equal(us.network.peers().length, 1);
+  });
+
   void it('of an hour is healed within 20 seconds of its end', async (test) => {
     const { town, us } = await townOf(test, 5);
     town.cut();

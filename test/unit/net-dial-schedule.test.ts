@@ -122,6 +122,11 @@ void describe('when to dial', () => {
     );
     const silent = [0, 1, 2, 3, 4].map((attempts) => dialLimitMs(attempts, true));
     assert.deepEqual(silent, [2_500, 2_500, 2_500, 10_000, 2_500]);
+    // Four answers of a slow one find room in it, the first dial included, and it stays bounded.
+    assert.deepEqual(
+      [50, 1_000, 2_000, 6_000].map((usualMs) => dialLimitMs(0, true, usualMs)),
+      [2_500, 4_000, 8_000, 10_000],
+    );
   });
 
   void it('knows when somebody is due next', () => {

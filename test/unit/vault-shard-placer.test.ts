@@ -218,3 +218,98 @@ test('a friend far behind the others gives way to a spare one, if there is one',
   await last;
   race.end();
 });
+
+/** A friend whose connection can go and come back, and whose puts then fail with `code`. */
+class Fickle {
+  isHere = true;
+  puts = 0;
+  checks = 0;
+  code: 'holder-unavailable' | 'not-granted' = 'holder-unavailable';
+  readonly keeper: KnownHolder;
+
+  constructor(number: number) {
+    const base = driveThat(number, async () => {
+      await Promise.resolve();
+      this.puts++;
+      if (!this.isHere) throw new KithError(this.code, 'injected');
+    });
+    const check: Holder['check'] = async () => {
+      this.checks++;
+      return Promise.resolve(
+        this.isHere ? { available: true } : { available: false, foreign: false, reason: 'away' },
+      );
+    };
+    this.keeper = { ...base, kind: 'friend', holder: { ...base.holder, kind: 'friend', check } };
+  }
+}
+
+/** A placer with such friends, and a clock that is moved by hand. */
+async function fickleTown(friends: readonly Fickle[]): Promise<{
+  placer: ShardPlacer;
+  problems: Problem[];
+  putAfter: (ms: number) => Promise<number>;
+}> {
+  let nowMs = 0;
+  let packs = 0;
+  const problems: Problem[] = [];
+  const placer = await ShardPlacer.create(
+    friends.map(({ keeper }) => keeper),
+    (problem) => void problems.push(problem),
+    { clock: { monotonicMs: () => nowMs } },
+  );
+  const putAfter = async (ms: number): Promise<number> => {
+    nowMs += ms;
+    return (await placer.place(packOf(packs++ % 256), shards(1), new Set())).placed.length;
+  };
+  return { placer, problems, putAfter };
+}
+
+test('a friend whose connection went is taken again once it is back, and the others take its part meanwhile', async () => {
+  const [fickle, steady] = [new Fickle(1), new Fickle(2)];
+  const { placer, problems, putAfter } = await fickleTown([fickle, steady]);
+  fickle.isHere = false;
+  // Which of them comes first hangs on the pack.
+  while (fickle.puts === 0) assert.equal(await putAfter(0), 1);
+  assert.deepEqual(placer.holders, [steady.keeper]);
+  for (let i = 0; i < 20; i++) assert.equal(await putAfter(100), 1);
+  assert.equal(fickle.checks, 0, 'not asked within the first seconds');
+  for (let i = 0; i < 10; i++) assert.equal(await putAfter(3_000), 1);
+  assert.ok(fickle.checks >= 3 && fickle.checks <= 6, `asked ${fickle.checks} times`);
+  assert.equal(fickle.puts, 1, 'nothing is put there until it says that it is back');
+  fickle.isHere = true;
+  for (let i = 0; i < 20; i++) assert.equal(await putAfter(3_000), 1);
+  assert.equal(placer.holders.length, 2);
+  assert.ok(fickle.puts > 1);
+  assert.equal(problems.length, 1);
+});
+
+test('a friend who comes and goes is taken again three times, one who refuses never', async () => {
+  const [fickle, steady] = [new Fickle(1), new Fickle(2)];
+  const { placer, putAfter } = await fickleTown([fickle, steady]);
+  let losses = 0;
+  for (let i = 0; i < 400; i++) {
+    // There when it is asked, and gone when something is put.
+    fickle.isHere = false;
+    const before = fickle.puts;
+    assert.equal(await putAfter(3_000), 1);
+    losses += fickle.puts - before;
+    fickle.isHere = true;
+    await putAfter(6_000);
+  }
+  assert.equal(losses, 4);
+  assert.equal(placer.holders.length, 1);
+
+  const refusing = new Fickle(3);
+  refusing.code = 'not-granted';
+  refusing.isHere = false;
+  const other = await fickleTown([refusing]);
+  for (let i = 0; i < 10; i++) await other.putAfter(10_000);
+  assert.deepEqual([refusing.puts, refusing.checks], [1, 0]);
+
+  // Nor one who was given up elsewhere.
+  const given = await fickleTown([steady]);
+  given.placer.giveUp(steady.keeper);
+  const { checks } = steady;
+  assert.equal(await given.putAfter(60_000), 0);
+  assert.equal(steady.checks, checks);
+});

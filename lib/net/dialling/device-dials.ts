@@ -27,6 +27,8 @@ export interface DeviceDialsOptions {
   readonly sessions: SessionTable;
   /** True for a device that fell silent and isn't back yet: dials to it are short. */
   readonly misses: (deviceId: Uint8Array) => boolean;
+  /** What a device's answers took of late, in ms; 0 where that isn't known. */
+  readonly usualMs: (deviceId: Uint8Array) => number;
   /** A try over every transport was in vain; in words. */
   readonly onFailed: (peer: WantedPeer, words: string) => void;
   /** A peer has refused the invite that we came with. */
@@ -148,10 +150,10 @@ export class DeviceDials {
     signal: AbortSignal,
     tell: (step: PingStep) => void,
   ): Promise<KithError | undefined> {
-    const { sessions, misses, onInviteRefused } = this.#options;
+    const { sessions, misses, usualMs, onInviteRefused } = this.#options;
     let last: KithError | undefined;
     for (const keyPair of this.#pairsFor(transport, peer, attempts)) {
-      const limit = this.#limit(dialLimitMs(attempts, misses(peer.deviceId)), signal);
+      const limit = this.#limit(dialLimitMs(attempts, misses(peer.deviceId), usualMs(peer.deviceId)), signal);
       try {
         const link = await this.#dialWith(transport, { ...this.target(peer), keyPair }, limit.signal, tell);
         const session = sessions.add(link);

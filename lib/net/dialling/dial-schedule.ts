@@ -66,10 +66,12 @@ export function afterMove(state: DialState, nowMs: number): DialState {
 
 /**
  * How long one dial over one transport may take: the first round is quick, so that those who are here are soon found. So are most to
- * a peer that fell silent: a dial that was begun while the line is cut may hang beyond its end.
+ * a peer that fell silent: a dial that was begun while the line is cut may hang beyond its end. Where its answers are known to take
+ * `usualMs`, there is time for several.
  */
-export function dialLimitMs(attempts: number, fellSilent = false): number {
-  if (attempts === 0 || (fellSilent && attempts % 4 !== 3)) return 2_500;
+export function dialLimitMs(attempts: number, fellSilent = false, usualMs = 0): number {
+  if (attempts === 0 || (fellSilent && attempts % 4 !== 3))
+    return Math.min(10_000, Math.max(2_500, 4 * usualMs));
   return attempts === 1 ? 5_000 : 10_000;
 }
 

@@ -12,6 +12,7 @@ import {
 import type { DialState } from './dial-schedule.ts';
 import type { WantedPeer } from '../directory.ts';
 import type { Timers } from '../timers.ts';
+import type { SessionEnd } from '../watch/session-watch.ts';
 
 /** A device that a session is wanted with. */
 interface Target {
@@ -81,13 +82,17 @@ export class Dialler {
     this.#stop(target);
   }
 
-  /** Its session is over; `fellSilent`: it was given up here, and whoever is there didn't end it. */
-  ended(deviceId: Uint8Array, fellSilent = false): void {
+  /**
+   * Its session is over; `silent`: it was given up here, and whoever is there didn't end it; `mute`: so again and again, which counts as a
+   * dial that failed however long it took.
+   */
+  ended(deviceId: Uint8Array, end: SessionEnd = 'over'): void {
     const target = this.#targets.get(idKey(deviceId));
     if (target?.openedAtMs === undefined) return;
     const { timers, random } = this.#options;
-    const openedAtMs = fellSilent ? Number.NEGATIVE_INFINITY : target.openedAtMs;
-    target.state = afterSession(target.state, openedAtMs, timers.nowMs(), random());
+    const nowMs = timers.nowMs();
+    const openedAtMs = { over: target.openedAtMs, silent: Number.NEGATIVE_INFINITY, mute: nowMs }[end];
+    target.state = afterSession(target.state, openedAtMs, nowMs, random());
     target.openedAtMs = undefined;
     this.#plan();
   }

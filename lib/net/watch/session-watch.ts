@@ -2,6 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { idKey } from '../../base/bytes.ts';
 import { KithError } from '../../base/errors.ts';
 import { delayKind, probeDelayMs, reviveMsMin, spreadMs } from './outage.ts';
+import { lastingMs } from '../dialling/dial-schedule.ts';
+import { AnswerMemory } from './answer-memory.ts';
 import type { Session } from '../sessions/session.ts';
 import { Watchdog, watchStepMs } from './watchdog.ts';
 import type { Timers } from '../timers.ts';
@@ -23,10 +25,17 @@ export interface SessionWatchOptions {
   readonly refresh: () => void;
 }
 
+/**
+ * How a session ended: `silent`, given up for its silence; `mute`, the same twice in a row, without anything to be heard for long from
+ * either; `over`, otherwise.
+ */
+export type SessionEnd = 'over' | 'silent' | 'mute';
+
 /** Keeps a watchdog over the open sessions, and tries those who fell silent until they are back (docs/watchdog.md). */
 export class SessionWatch {
   readonly #options: SessionWatchOptions;
   readonly #dog = new Watchdog<Session>();
+  readonly #memory = new AnswerMemory();
   /** Questions that wait for their answers. */
   readonly #asking = new Map<Session, Set<AbortController>>();
   /** Devices that were given up for their silence, the least lately tried first. */
@@ -48,25 +57,40 @@ export class SessionWatch {
   /** A session is open: it is watched from now on. */
   opened(session: Session): void {
     if (this.#closed || session.peer === undefined) return;
-    this.#dog.add(session, this.#options.timers.nowMs());
+    const nowMs = this.#options.timers.nowMs();
+    const key = idKey(session.peer.deviceId);
+    this.#dog.add(session, nowMs, this.#memory.usualMs(key, nowMs), this.#memory.graceMs(key, nowMs));
     this.#plan();
-    if (!this.#silent.delete(idKey(session.peer.deviceId))) return;
+    if (!this.#silent.delete(key)) return;
     // Who was silent is back: so may be the others.
     this.#revive();
     if (this.#silent.size === 0) this.#endProbes();
   }
 
   /** A session has ended. */
-  gone(session: Session): void {
+  gone(session: Session): SessionEnd {
+    const lived = this.#dog.lived(session);
     this.#dog.remove(session);
     for (const over of this.#asking.get(session) ?? []) over.abort(ended);
     if (this.#dog.count === 0) this.#endLooks();
     const nowMs = this.#givenUp.get(session);
     const deviceId = session.peer?.deviceId;
-    if (nowMs === undefined || deviceId === undefined) return;
+    if (deviceId === undefined || lived === undefined) return 'over';
+    const isLasting = lived.heardForMs >= lastingMs;
+    const last = { usualMs: lived.usualMs, isLasting, isGivenUp: nowMs !== undefined };
+    const mutes = this.#memory.ended(idKey(deviceId), this.#options.timers.nowMs(), last);
+    if (nowMs === undefined) return 'over';
+    // One that opens and then says nothing, again and again, isn't tried every few seconds.
+    if (mutes > 1) return 'mute';
     if (this.#silent.size === 0) this.#silentSinceMs = nowMs;
     this.#silent.set(idKey(deviceId), deviceId);
     this.#planProbe();
+    return 'silent';
+  }
+
+  /** What answers of a device took of late, in ms; 0 if that isn't known. */
+  usualMs(deviceId: Uint8Array): number {
+    return this.#memory.usualMs(idKey(deviceId), this.#options.timers.nowMs());
   }
 
   /** True for a device that fell silent and isn't back yet. */

@@ -4,7 +4,7 @@
 export const watchStepMs = 400;
 
 /** While all is well one session is asked this often, however many there are. */
-export const askEveryMs = 1_200;
+export const askEveryMs = 800;
 
 /** A session from which something came so lately isn't asked: an only one, and one of several, who share the questions. */
 export const restMs = 2_400;
@@ -13,6 +13,12 @@ export const restOfSeveralMs = 1_600;
 /** How long an answer may take at least. A session whose answers take longer as a rule gets three times that, up to the second number. */
 export const answerMsMin = 1_200;
 export const answerMsMax = 6_000;
+
+/**
+ * Nobody is given up sooner after the first question, unless something says that the line is cut: lines stand still for three seconds,
+ * and their delay jumps.
+ */
+export const silentMsMin = 4_000;
 
 /** Waits for an answer beyond the second are this long where patience is due: the other side has work to do, or is gone. */
 const patientMs = 4_000;
@@ -53,7 +59,18 @@ interface Ward<S> {
   firstAskMs: number | undefined;
   lastAskMs: number;
   asks: number;
+  /** What its answers take. */
   usualMs: number;
+  /** The same, as it is taken to be until it is known: halved by two answers. */
+  graceMs: number;
+}
+
+/** How a session was until now. */
+export interface Lived {
+  /** From its opening until something came in last. */
+  readonly heardForMs: number;
+  /** What its answers take; 0 if there was none. */
+  readonly usualMs: number;
 }
 
 /** What a look came to. */
@@ -68,16 +85,26 @@ export interface Look<S> {
 export class Watchdog<S extends Watched> {
   readonly #wards = new Map<S, Ward<S>>();
   #hintedMs = Number.NEGATIVE_INFINITY;
+  /** When a session was last given up with everybody else silent. */
+  #lostMs = Number.NEGATIVE_INFINITY;
   #askedNextMs = Number.NEGATIVE_INFINITY;
 
   get count(): number {
     return this.#wards.size;
   }
 
-  add(session: S, nowMs: number): void {
+  /** `usualMs`: what answers of its device took before; `graceMs`: what they are taken to take until it is known. */
+  add(session: S, nowMs: number, usualMs = 0, graceMs = 0): void {
     const { moved, isNear, busy } = session;
     const times = { sinceMs: nowMs, heardMs: nowMs, firstAskMs: undefined, lastAskMs: nowMs };
-    this.#wards.set(session, { session, moved, isNear, wasBusy: busy, ...times, asks: 0, usualMs: 0 });
+    const ward = { session, moved, isNear, wasBusy: busy, ...times, asks: 0, usualMs, graceMs };
+    this.#wards.set(session, ward);
+  }
+
+  /** Undefined if it isn't watched. */
+  lived(session: S): Lived | undefined {
+    const ward = this.#wards.get(session);
+    return ward && { heardForMs: ward.heardMs - ward.sinceMs, usualMs: ward.usualMs };
   }
 
   remove(session: S): void {
@@ -91,6 +118,7 @@ export class Watchdog<S extends Watched> {
     // One slow answer counts at once, quick ones bit by bit: a line that is full at times isn't cut at times. What a short cut held up is
     // forgotten in a quarter of a minute.
     ward.usualMs = Math.max(tookMs, ward.usualMs * 0.7);
+    ward.graceMs *= 0.7;
     this.#heard(ward, nowMs);
   }
 
@@ -115,13 +143,16 @@ export class Watchdog<S extends Watched> {
   look(nowMs: number): Look<S> {
     this.#sample(nowMs);
     const silent = [...this.#wards.values()].filter((ward) => this.#isOverdue(ward, nowMs));
-    const lost = silent.filter((ward) => ward.asks >= this.#asksFor(ward, nowMs));
-    // What one shows of the line holds for all who are silent as well: they needn't be asked as often.
+    const asked = silent.filter((ward) => ward.asks >= this.#asksFor(ward, nowMs));
+    const lost = asked.filter(
+      (ward) => this.#isHinted(nowMs) || nowMs - (ward.firstAskMs ?? nowMs) >= silentMsMin,
+    );
+    // What one shows of the line holds for all who are silent as well: they needn't be silent for as long.
     if (lost.some((ward) => !this.#othersLive(ward)))
-      lost.push(...silent.filter((ward) => this.#isLike(ward, lost)));
-    const again = silent.filter((ward) => !lost.includes(ward));
+      lost.push(...silent.filter((ward) => this.#isLike(ward, lost, nowMs)));
+    const again = silent.filter((ward) => !lost.includes(ward) && !asked.includes(ward));
     // What is left is judged as one of many, though it may be the last.
-    if (lost.some((ward) => !this.#othersLive(ward))) this.#hintedMs = nowMs;
+    if (lost.some((ward) => !this.#othersLive(ward))) this.#lostMs = nowMs;
     for (const ward of again) askOf(ward, nowMs);
     const ask = again.map(({ session }) => session);
     // Nobody else has said anything since: is it the line?
@@ -166,9 +197,10 @@ export class Watchdog<S extends Watched> {
     return [next.session];
   }
 
-  /** Silent with those that are lost to the line, and nothing is under way on it. */
-  #isLike(ward: Ward<S>, lost: readonly Ward<S>[]): boolean {
-    return !lost.includes(ward) && !isBusy(ward) && !this.#othersLive(ward);
+  /** Silent with those that are lost to the line, asked more than once, and nothing is under way on it. */
+  #isLike(ward: Ward<S>, lost: readonly Ward<S>[], nowMs: number): boolean {
+    const isAsked = ward.asks >= asksOfAll || this.#isHinted(nowMs);
+    return isAsked && !lost.includes(ward) && !isBusy(ward) && !this.#othersLive(ward);
   }
 
   /**
@@ -190,14 +222,21 @@ export class Watchdog<S extends Watched> {
 
   #asksFor(ward: Ward<S>, nowMs: number): number {
     if (this.#othersLive(ward)) return asksPatient;
-    const hinted = nowMs - this.#hintedMs < hintMs;
-    if (hinted || this.#hasBeside(ward, () => true)) return isBusy(ward) ? asksAlone : asksOfAll;
+    if (this.#isOneOfMany(ward, nowMs)) return isBusy(ward) ? asksAlone : asksOfAll;
     return isBusy(ward) ? asksPatient : asksAlone;
+  }
+
+  #isHinted(nowMs: number): boolean {
+    return nowMs - this.#hintedMs < hintMs;
+  }
+
+  #isOneOfMany(ward: Ward<S>, nowMs: number): boolean {
+    return this.#isHinted(nowMs) || nowMs - this.#lostMs < hintMs || this.#hasBeside(ward, () => true);
   }
 
   #isOverdue(ward: Ward<S>, nowMs: number): boolean {
     if (ward.firstAskMs === undefined) return false;
-    const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * ward.usualMs));
+    const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * Math.max(ward.usualMs, ward.graceMs)));
     const waitedMs = nowMs - ward.lastAskMs;
     if (waitedMs < usual || ward.asks <= 2) return waitedMs >= usual;
     return waitedMs >= patientMs || !(isBusy(ward) || this.#othersLive(ward));
