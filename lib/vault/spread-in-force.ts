@@ -12,7 +12,7 @@ export function spreadInForce(session: Session, option?: Spread): Spread {
 
 /**
  * Rows of a pack that belong with holders. That is n; of a pack kept once, from when there was one place, its spare rows
- * as well: as many as the spread allows to lose, and as were signed (docs/decisions/0042-what-was-kept-once.md).
+ * as well: as many as the spread allows to lose, and as were signed (docs/decisions/0040-what-was-kept-once.md).
  */
 export function rowsWanted({ k, n, roots }: Pick<Manifest, 'k' | 'n' | 'roots'>, spread: Spread): number {
   return n > k ? n : Math.max(n, Math.min(roots.length, k + spread.n - spread.k));
