@@ -60,9 +60,8 @@ export class InviteLetters {
   async #send(): Promise<void> {
     const { session, letters, isOnline } = this.#options;
     for (const { identity } of session.state.friends()) {
-      if (isOnline(toHex(identity))) continue;
       const acceptance = acceptanceFor(session, identity);
-      if (acceptance === undefined) continue;
+      if (acceptance === undefined || isOnline(toHex(identity))) continue;
       const { bytes, deviceId } = acceptance;
       const isMaker = (each: Uint8Array): boolean => equalBytes(each, deviceId);
       await this.#give(toHex(identity), () => letters.send(identity, letterKinds.acceptance, bytes, isMaker));

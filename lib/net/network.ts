@@ -277,8 +277,9 @@ export class Network {
    * that is given.
    */
   caller(identity: Uint8Array, service: string, deviceId?: Uint8Array): ServiceCaller {
+    const identityHex = toHex(identity);
     const client = (): { readonly session: Session; readonly calls: CallClient } | undefined => {
-      for (const session of this.#sessionsOf(identity)) {
+      for (const session of this.#sessionsOf(identityHex)) {
         if (deviceId !== undefined && !equalBytes(session.peer?.deviceId ?? identity, deviceId)) continue;
         const calls = session.client(service);
         if (calls !== undefined) return { session, calls };
@@ -311,14 +312,12 @@ export class Network {
 
   /** Ends all sessions of an identity, as after a broken rule of the wire: an answer of it was a lie. */
   drop(identity: Uint8Array, words: string): void {
-    for (const session of this.#sessionsOf(identity)) session.end('broken', words);
+    for (const session of this.#sessionsOf(toHex(identity))) session.end('broken', words);
   }
 
   presence(identityHex: string): PeerPresence {
     const mutual = this.#met.has(identityHex);
-    const session = this.#sessions
-      .open()
-      .find(({ peer }) => peer !== undefined && toHex(peer.identity) === identityHex);
+    const session = this.#sessions.open().find((each) => each.identityHex === identityHex);
     if (session !== undefined) {
       const { via, remoteAddress } = session.link;
       return {
@@ -363,7 +362,7 @@ export class Network {
   /** Tries every way to an identity, or only the sessions there are, one after the other. Rejects only if the signal fires. */
   async ping(identity: Uint8Array, signal?: AbortSignal, sessionOnly = false): Promise<PingStep[]> {
     return await pingPeer({
-      sessions: this.#sessionsOf(identity),
+      sessions: this.#sessionsOf(toHex(identity)),
       peers: this.#wanted()
         .filter((peer) => !sessionOnly && equalBytes(peer.identity, identity))
         .map((peer) => this.#dials.placed(peer)),
@@ -385,7 +384,7 @@ export class Network {
     options: { readonly signal?: AbortSignal; readonly timeoutMs: number; readonly untilTried?: boolean },
   ): Promise<Uint8Array[]> {
     const missing = (): Uint8Array[] =>
-      identities.filter((identity) => this.#sessionsOf(identity).length === 0);
+      identities.filter((identity) => this.#sessionsOf(toHex(identity)).length === 0);
     const done = (): boolean => {
       const left = missing();
       return (
@@ -452,10 +451,8 @@ export class Network {
   }
 
   /** Direct ones first: they are faster. */
-  #sessionsOf(identity: Uint8Array): Session[] {
-    const sessions = this.#sessions
-      .open()
-      .filter(({ peer }) => peer !== undefined && equalBytes(peer.identity, identity));
+  #sessionsOf(identityHex: string): Session[] {
+    const sessions = this.#sessions.open().filter((each) => each.identityHex === identityHex);
     return sessions.sort((a, b) => Number(b.link.via === 'direct') - Number(a.link.via === 'direct'));
   }
 

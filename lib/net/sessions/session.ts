@@ -92,6 +92,7 @@ export class Session {
   readonly #called: CalledServices;
   readonly #callOffDeadline: () => void;
   #peer: GreetedPeer | undefined;
+  #identityHex: string | undefined;
   #served: ServedServices | undefined;
   #offered = false;
   #drains = 0;
@@ -148,6 +149,12 @@ export class Session {
   /** Undefined until it has greeted. */
   get peer(): GreetedPeer | undefined {
     return this.#peer;
+  }
+
+  /** The identity of the peer in hex: with hundreds of sessions it is compared very often. */
+  get identityHex(): string | undefined {
+    if (this.#peer !== undefined) this.#identityHex ??= toHex(this.#peer.identity);
+    return this.#identityHex;
   }
 
   /** True while calls may be made. */
