@@ -41,6 +41,27 @@ async function letterAt(one: LiveFriend, before?: string): Promise<string> {
   });
 }
 
+/** Ben has accepted Anna's invite by letter, and Cleo keeps what Anna said to it. Anna and Ben are down, and have never met. */
+async function answeredByLetter(
+  test: TestContext,
+): Promise<{ anna: LiveFriend; ben: LiveFriend; cleo: LiveFriend; welcome: string }> {
+  const [anna, ben, cleo] = await liveCircle(test, ['anna', 'ben', 'cleo'], {
+    apart: [['anna', 'ben']],
+  });
+  assert.ok(anna !== undefined && ben !== undefined && cleo !== undefined);
+  await Promise.all([anna.hasContactsOf(1), ben.hasContactsOf(1), cleo.hasContactsOf(2)]);
+  const { text } = await anna.vault.invite();
+  await anna.down();
+  await ben.vault.accept(text);
+  const answer = await letterAt(cleo);
+  await ben.down();
+  await anna.up();
+  await poll('anna has ben', async () => (await anna.secretsOf(ben)) === 1);
+  const welcome = await letterAt(cleo, answer);
+  await anna.down();
+  return { anna, ben, cleo, welcome };
+}
+
 async function knows(one: LiveFriend, other: LiveFriend): Promise<void> {
   const { listening } = other.node;
   assert.ok(listening !== null);
@@ -190,20 +211,7 @@ describe('an invite that is accepted while its maker is off', { skip: process.pl
   });
 
   it('by letter, and both move before they have met: they find each other through the friend of both', async (test) => {
-    const [anna, ben, cleo] = await liveCircle(test, ['anna', 'ben', 'cleo'], {
-      apart: [['anna', 'ben']],
-    });
-    assert.ok(anna !== undefined && ben !== undefined && cleo !== undefined);
-    await Promise.all([anna.hasContactsOf(1), ben.hasContactsOf(1), cleo.hasContactsOf(2)]);
-    const { text } = await anna.vault.invite();
-    await anna.down();
-    await ben.vault.accept(text);
-    const answer = await letterAt(cleo);
-    await ben.down();
-    await anna.up();
-    await poll('anna has ben', async () => (await anna.secretsOf(ben)) === 1);
-    const welcome = await letterAt(cleo, answer);
-    await anna.down();
+    const { anna, ben, cleo, welcome } = await answeredByLetter(test);
     // He never reads what she said to it, and is found by what was in his letter.
     await rm(welcome);
     await ben.up();
@@ -214,20 +222,7 @@ describe('an invite that is accepted while its maker is off', { skip: process.pl
   });
 
   it('by letter, and hears by letter that it was let in', async (test) => {
-    const [anna, ben, cleo] = await liveCircle(test, ['anna', 'ben', 'cleo'], {
-      apart: [['anna', 'ben']],
-    });
-    assert.ok(anna !== undefined && ben !== undefined && cleo !== undefined);
-    await Promise.all([anna.hasContactsOf(1), ben.hasContactsOf(1), cleo.hasContactsOf(2)]);
-    const { text } = await anna.vault.invite();
-    await anna.down();
-    await ben.vault.accept(text);
-    const answer = await letterAt(cleo);
-    await ben.down();
-    await anna.up();
-    await poll('anna has ben', async () => (await anna.secretsOf(ben)) === 1);
-    const welcome = await letterAt(cleo, answer);
-    await anna.down();
+    const { anna, ben, cleo, welcome } = await answeredByLetter(test);
     await ben.up();
     // She is away, and yet he knows that they are friends, and can find her wherever she is.
     await poll('ben is let in', async () => (await ben.vault.friendShow('anna')).invite === null);
