@@ -83,7 +83,7 @@ export class Semaphore {
  * Promise.race leaves behind stays with a task that goes on until that ends.
  */
 export class TaskSet {
-  readonly #tasks = new Set<Promise<void>>();
+  readonly #tasks = new Set<Promise<unknown>>();
   #waiting: (() => void)[] = [];
 
   get size(): number {
@@ -91,7 +91,7 @@ export class TaskSet {
   }
 
   /** Takes a task until it ends. What it rejects with is dropped here: that is the caller's to take care of. */
-  add(task: Promise<void>): void {
+  add(task: Promise<unknown>): void {
     this.#tasks.add(task);
     const ended = (): void => {
       this.#tasks.delete(task);

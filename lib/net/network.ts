@@ -1,4 +1,5 @@
 import { equalBytes, idKey, toHex } from '../base/bytes.ts';
+import { TaskSet } from '../base/concurrency.ts';
 import { KithError } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { RandomSource } from '../crypto/random.ts';
@@ -66,6 +67,9 @@ export interface BrokenRule {
 /** Addresses that peers came from, which are remembered to tell whether we can be dialled. */
 const cameInMax = 16;
 
+/** How long the end waits for what handlers are still doing: one whose disk is stuck, or who heeds no signal, holds it up no longer. */
+const handlingMsMax = 10_000;
+
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
   readonly check: () => void;
@@ -80,6 +84,7 @@ export class Network {
   readonly #watch: SessionWatch;
   readonly #shaper: Shaper;
   readonly #uploadMemory: UploadMemory;
+  readonly #handling = new TaskSet();
   readonly #upgrader: Upgrader;
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
@@ -115,6 +120,7 @@ export class Network {
         memory: this.#uploadMemory,
         ...options.budgets,
       },
+      handling: this.#handling,
       shaper: this.#shaper,
       isMetered: () => this.#isMetered,
       timers: this.#timers,
@@ -413,7 +419,7 @@ export class Network {
     return missing();
   }
 
-  /** Ends dials, sessions and transports. Harmless when repeated. */
+  /** Ends dials, sessions and transports, and waits for handlers: what they write may be in a home that is let go next. Harmless when repeated. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -427,8 +433,18 @@ export class Network {
     await this.#sessions.close();
     await Promise.all(dials);
     await Promise.all(this.#transports.map((transport) => transport.close()));
+    await this.#handled();
     this.#uploadMemory.close();
     for (const waiter of this.#waiters) waiter.check();
+  }
+
+  async #handled(): Promise<void> {
+    let callOff = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      callOff = this.#timers.after(handlingMsMax, resolve);
+    });
+    await Promise.race([this.#handling.allEnded(), late]);
+    callOff();
   }
 
   /** The directory is asked once for each of its revisions. */

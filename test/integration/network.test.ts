@@ -104,6 +104,34 @@ void describe('calls over a session', () => {
     assert.equal(b.echo.calls[0]?.signal.aborted, true);
   });
 
+  void it('are ended before the network is, and hold it up no longer than ten seconds', async (test) => {
+    for (const isStuck of [false, true]) {
+      const timers = new FakeTimers();
+      const { a, b } = await connectedPair(test, { b: { timers } });
+      let end = (): void => {};
+      b.echo.holding = new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      const failed = assert.rejects(a.network.caller(b.identity, 'kith/echo').call(0, utf8('')), (error) =>
+        isKithError(error, 'holder-unavailable'),
+      );
+      await until(() => b.echo.calls.length === 1);
+      let isClosed = false;
+      const closing = b.network.close().then(() => {
+        isClosed = true;
+      });
+      await failed;
+      await turns();
+      timers.advance(9_999);
+      await turns();
+      assert.equal(isClosed, false);
+      if (isStuck) timers.advance(1);
+      else end();
+      await closing;
+      assert.equal(timers.pending, 0);
+    }
+  });
+
   void it('live while the other side works on them', async (test) => {
     const timers = new FakeTimers();
     const { a, b } = await connectedPair(test, { a: { timers }, b: { timers } });

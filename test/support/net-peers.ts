@@ -1,8 +1,10 @@
+import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, idKey, toHex } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
 import type { Admission, Directory, WantedPeer } from '../../lib/net/directory.ts';
+import { orAborted } from '../../lib/net/deadline.ts';
 import type { DialTarget, KeyPair, Link, Transport } from '../../lib/net/links/link.ts';
 import { Network } from '../../lib/net/network.ts';
 import type { NetworkOptions } from '../../lib/net/network.ts';
@@ -115,18 +117,26 @@ export class EchoService implements Service {
   readonly accepted: number[] = [];
   readonly calls: IncomingCall[] = [];
   closedCount = 0;
-  /** Set to have method 0 wait before it answers. */
+  /** Set to have method 0 wait before it answers, until the peer is closed at most. */
   holding: Promise<void> | undefined;
+  readonly #letGo = new AbortController();
 
   constructor(name: string = 'kith/echo', versions: VersionRange = { min: 1, max: 1 }) {
     this.name = name;
     this.versions = versions;
+    // As many calls as a test has wait for one signal.
+    setMaxListeners(0, this.#letGo.signal);
   }
 
   accept(_peer: PeerInfo, version: number): ReturnType<Service['accept']> {
     if (!this.granted) return undefined;
     this.accepted.push(version);
     return { handle: (call) => this.#handle(call), closed: () => void this.closedCount++ };
+  }
+
+  /** Handlers that wait do so no longer. */
+  letGo(): void {
+    this.#letGo.abort(new KithError('interrupted', 'the test ends'));
   }
 
   async #handle(call: IncomingCall): Promise<OutgoingReply> {
@@ -139,7 +149,7 @@ export class EchoService implements Service {
       });
     }
     const upload = await call.receive();
-    await this.holding;
+    if (this.holding !== undefined) await orAborted(this.holding, this.#letGo.signal);
     return { body: call.body, download: call.downloadBytesMax > 0 ? [upload] : [] };
   }
 }
@@ -255,6 +265,7 @@ export async function connectedPair(
 }
 
 export async function closeAll(...peers: TestPeer[]): Promise<void> {
+  for (const { echo } of peers) echo.letGo();
   await Promise.all(peers.map(({ network }) => network.close()));
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TaskSet } from '../../lib/base/concurrency.ts';
 import { concatBytes } from '../../lib/base/bytes.ts';
 import { BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import {
@@ -34,7 +35,7 @@ test('a call that is cancelled in the middle of its download gets no more of it,
     closed: () => undefined,
   };
   const budgets = { bodies: new BulkBudget(), uploads: new BulkBudget(), downloads };
-  const server = new CallServer({ send, gate, timers, onBroken }, handler, 'anna', budgets);
+  const server = new CallServer({ send, gate, timers, onBroken }, handler, 'anna', budgets, new TaskSet());
   const downloadBytesMax = download[0]?.length ?? 0;
   const call = { id: 1, method: 0, uploadBytes: 0, downloadBytesMax, body: new Uint8Array(0) };
   server.kinds[callKind.call]?.(encodeCall(call));
@@ -76,7 +77,7 @@ function uploader(timers: FakeTimers, uploads: BulkBudget, peer: string) {
   const gate = new SendGate(timers, () => undefined);
   const onBroken = (error: unknown): void => assert.fail(String(error));
   const budgets = { bodies: new BulkBudget(), uploads, downloads: new BulkBudget() };
-  const server = new CallServer({ send, gate, timers, onBroken }, handler, peer, budgets);
+  const server = new CallServer({ send, gate, timers, onBroken }, handler, peer, budgets, new TaskSet());
   const call = (id: number, uploadBytes: number): void => {
     const message = { id, method: 0, uploadBytes, downloadBytesMax: 0, body: new Uint8Array(0) };
     server.kinds[callKind.call]?.(encodeCall(message));

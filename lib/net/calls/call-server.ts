@@ -1,3 +1,4 @@
+import type { TaskSet } from '../../base/concurrency.ts';
 import { KithError } from '../../base/errors.ts';
 import { freeBytes } from '../../base/free-bytes.ts';
 import { BrokenPeer } from './broken-peer.ts';
@@ -110,6 +111,7 @@ export class CallServer {
   readonly #handler: ServiceHandler;
   readonly #peer: string;
   readonly #budgets: CallBudgets;
+  readonly #handling: TaskSet;
   readonly #calls = new Map<number, ServedCall>();
   /** Granted upload bytes that may still come for calls which have had their final message. */
   readonly #leftovers = new Map<number, BulkInbox>();
@@ -119,13 +121,20 @@ export class CallServer {
   #ended = false;
   #callOffAlive: () => void = () => {};
 
-  /** `peer` names whose share of the budgets is used. */
-  constructor(wiring: CallWiring, handler: ServiceHandler, peer: string, budgets: CallBudgets) {
+  /** `peer` names whose share of the budgets is used; `handling` has what handlers are doing, also after the end. */
+  constructor(
+    wiring: CallWiring,
+    handler: ServiceHandler,
+    peer: string,
+    budgets: CallBudgets,
+    handling: TaskSet,
+  ) {
     this.#wiring = wiring;
     this.#flow = wiring.flow ?? freeFlow;
     this.#handler = handler;
     this.#peer = peer;
     this.#budgets = budgets;
+    this.#handling = handling;
   }
 
   /** What to do with each kind of message. */
@@ -234,7 +243,9 @@ export class CallServer {
       if (downloadBytesMax > 0) {
         call.releaseDownload = await downloads.acquire(this.#peer, downloadBytesMax, call.signal);
       }
-      const reply = await this.#handler.handle(this.#incoming(call));
+      const handling = this.#handler.handle(this.#incoming(call));
+      this.#handling.add(handling);
+      const reply = await handling;
       checkReply(reply, call.message);
       await this.#answer(call, reply);
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { TaskSet } from '../../base/concurrency.ts';
 import { KithError } from '../../base/errors.ts';
 import { CallServer } from './call-server.ts';
 import type { CallBudgets } from './call-server.ts';
@@ -10,6 +11,8 @@ import type { ChannelEnd, PeerInfo, Service, ServiceHandler } from '../service.t
 export interface ServiceWiring {
   readonly mux: Mux;
   readonly calls: Omit<CallWiring, 'send'>;
+  /** What handlers are doing, of all sessions. */
+  readonly handling: TaskSet;
   /** Role of the side that calls (docs/formats/wire.md): the id of the channels. */
   readonly callerRole: number;
 }
@@ -138,7 +141,7 @@ export class ServedServices {
     const wiring = { ...this.#wiring.calls, send };
     const server =
       granted.service.channel?.server(this.#peer, wiring) ??
-      new CallServer(wiring, handler, this.#share, this.#budgets);
+      new CallServer(wiring, handler, this.#share, this.#budgets, this.#wiring.handling);
     channel = this.#wiring.mux.open({
       protocol: `${granted.service.name}/${version}`,
       id: this.#channelId(),

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../../base/bytes.ts';
+import type { TaskSet } from '../../base/concurrency.ts';
 import { isKithError, KithError, messageOf } from '../../base/errors.ts';
 import { notOneOfIts } from '../../base/refusals.ts';
 import { addressClass, hostOf } from '../address-class.ts';
@@ -39,6 +40,8 @@ export interface SessionHost {
   readonly directory: Directory;
   readonly services: readonly Service[];
   readonly budgets: CallBudgets;
+  /** What handlers of all sessions are doing. */
+  readonly handling: TaskSet;
   readonly shaper: Shaper;
   /** Whether our own line is metered. */
   isMetered(): boolean;
@@ -282,9 +285,9 @@ export class Session {
   }
 
   #wiring(): Omit<ServiceWiring, 'callerRole'> {
-    const { timers } = this.#host;
+    const { handling, timers } = this.#host;
     const onBroken = (error: unknown): void => this.#broken(error);
-    return { mux: this.#mux, calls: { gate: this.#gate, flow: this.#flow, timers, onBroken } };
+    return { mux: this.#mux, handling, calls: { gate: this.#gate, flow: this.#flow, timers, onBroken } };
   }
 
   /** Never rejects. */
