@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { initVault, openVault, Session } from '../lib/vault/index.ts';
-import { card as cardOf } from '../lib/vault/friends.ts';
+import { card as cardOf } from '../lib/vault/friends/friends.ts';
 import { KithDaemon } from './demo-daemon.ts';
 import { leftHost, rightHost, RoutedPair } from './net-namespaces.ts';
 

@@ -1,4 +1,4 @@
-import type { PingStep } from '../lib/vault/friend-network.ts';
+import type { PingStep } from '../lib/vault/friends/friend-network.ts';
 import type { DriveInfo, FriendInfo, Spread } from '../lib/vault/types.ts';
 
 /** A drive as JSON output gives it. */

@@ -1,4 +1,4 @@
-import type { Reachability } from '../lib/vault/friend-network.ts';
+import type { Reachability } from '../lib/vault/friends/friend-network.ts';
 
 /** The words and, where there is something to choose, a line for each choice. */
 export function reachabilityLines({ words, choices }: Reachability): string[] {

@@ -1,6 +1,6 @@
 import { reachabilityLines } from './reachability-words.ts';
 import { shown } from './words.ts';
-import type { Standing } from '../lib/vault/friend-network.ts';
+import type { Standing } from '../lib/vault/friends/friend-network.ts';
 
 /** How this computer stands among its friends, as JSON output gives it; nulls while no daemon listens. */
 export function standingJson(standing: Standing | null): Record<string, unknown> {

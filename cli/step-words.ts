@@ -1,6 +1,6 @@
 import { shown } from './words.ts';
 import type { FriendInfo } from '../lib/vault/types.ts';
-import type { PingStep, StepTrouble } from '../lib/vault/friend-network.ts';
+import type { PingStep, StepTrouble } from '../lib/vault/friends/friend-network.ts';
 
 type Via = NonNullable<FriendInfo['via']>;
 

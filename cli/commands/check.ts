@@ -1,6 +1,6 @@
 import { countOf, formatSize } from '../../lib/base/units.ts';
 import { allHolders, type HolderCounts } from '../../lib/placement/words.ts';
-import { parseReadPart } from '../../lib/vault/read-part.ts';
+import { parseReadPart } from '../../lib/vault/check/read-part.ts';
 import { withOperation, withVault } from '../context.ts';
 import { seconds } from '../json.ts';
 import { countsOf, knownHolders } from '../known-holders.ts';

@@ -2,7 +2,7 @@ import type { TypedRates } from '../base/rate.ts';
 import { connectDaemon, type ApiClient } from './client.ts';
 import type { About } from './messages.ts';
 import type { Method } from './methods.ts';
-import type { Reachability } from '../vault/friend-network.ts';
+import type { Reachability } from '../vault/friends/friend-network.ts';
 import type {
   BackupOptions,
   BackupSummary,

@@ -15,7 +15,7 @@ import { WriterQueue } from './operations.ts';
 import { Scheduler, systemTimers, type Timers } from './scheduler.ts';
 import { finishedWords, repairedWords, writerName } from './words.ts';
 import type { NetworkOptions, Note, OpenedHome, OpenHome } from './home-port.ts';
-import type { Reachability } from '../vault/friend-network.ts';
+import type { Reachability } from '../vault/friends/friend-network.ts';
 import type { Problem, Progress } from '../vault/types.ts';
 
 export interface DaemonOptions {

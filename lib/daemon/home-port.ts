@@ -1,6 +1,6 @@
 import type { GivenRates } from '../base/rate.ts';
 import type { HostPort } from '../base/host-port.ts';
-import type { FriendNetwork } from '../vault/friend-network.ts';
+import type { FriendNetwork } from '../vault/friends/friend-network.ts';
 import type { Problem, VaultApi } from '../vault/types.ts';
 
 export type { HostPort } from '../base/host-port.ts';

@@ -9,7 +9,7 @@ import {
   nameOfFriend,
   welcomeFor,
   type AppliedAcceptance,
-} from '../vault/invite-letters.ts';
+} from '../vault/invites/invite-letters.ts';
 import type { Session } from '../vault/session.ts';
 import type { Note } from './home-port.ts';
 import type { Letters } from './letters.ts';

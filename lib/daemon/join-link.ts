@@ -3,7 +3,7 @@ import { openDirectTransport } from '../net/direct/direct-transport.ts';
 import type { PingStep } from '../net/dialling/dial-steps.ts';
 import type { DialTarget, KeyPair, Link, Transport } from '../net/links/link.ts';
 import { linkKeys } from '../trust/link-keys.ts';
-import type { DialLink, JoinConnection } from '../vault/join.ts';
+import type { DialLink, JoinConnection } from '../vault/devices/join.ts';
 import type { HostPort } from './home-port.ts';
 import { JoinChannel, joinKinds } from './join-channel.ts';
 import { openLinkLan } from './link-lan.ts';

@@ -6,7 +6,7 @@ import { openDirectTransport } from '../net/direct/direct-transport.ts';
 import type { Link } from '../net/links/link.ts';
 import { linkKeys, linkWords } from '../trust/link-keys.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
-import type { LinkDoor, NewcomerDevice, OpenLinkDoor } from '../vault/link-door.ts';
+import type { LinkDoor, NewcomerDevice, OpenLinkDoor } from '../vault/devices/link-door.ts';
 import { JoinChannel, joinKinds } from './join-channel.ts';
 import { openLinkLan } from './link-lan.ts';
 import { looksAround } from './looks-around.ts';

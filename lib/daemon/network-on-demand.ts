@@ -1,7 +1,13 @@
 import { friendStateNumbers } from '../format/friend-records.ts';
-import { noNetwork } from '../vault/no-network.ts';
-import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../vault/friend-network.ts';
-import type { OpenLinkDoor } from '../vault/link-door.ts';
+import { noNetwork } from '../vault/friends/no-network.ts';
+import type {
+  FriendNetwork,
+  FriendRef,
+  Hosted,
+  PingStep,
+  Presence,
+} from '../vault/friends/friend-network.ts';
+import type { OpenLinkDoor } from '../vault/devices/link-door.ts';
 import type { Session } from '../vault/session.ts';
 import type { Holder } from '../holders/holder.ts';
 import type { PeerNode } from './home-port.ts';

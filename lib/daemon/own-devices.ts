@@ -6,8 +6,8 @@ import type { Service, ServiceCaller } from '../net/service.ts';
 import { deviceMethods, deviceService, deviceServiceName } from '../services/device/device-service.ts';
 import { ownDeviceHolder } from '../services/device/own-device.ts';
 import { adoptKeyRecord } from '../trust/own-key-record.ts';
-import { nameOfDevice } from '../vault/devices.ts';
-import { noteDeviceSeen } from '../vault/seen.ts';
+import { nameOfDevice } from '../vault/devices/devices.ts';
+import { noteDeviceSeen } from '../vault/holders/seen.ts';
 import type { Session } from '../vault/session.ts';
 
 /** A device that is revoked has so long to take note of it. */

@@ -25,7 +25,7 @@ import { storeServiceName, storeVersions } from '../services/store/store-codec.t
 import { announcedHost } from '../trust/announced.ts';
 import { cardOfDevice, cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
-import type { FriendRef, PingStep, Presence } from '../vault/friend-network.ts';
+import type { FriendRef, PingStep, Presence } from '../vault/friends/friend-network.ts';
 import type { HostPort } from './home-port.ts';
 
 export interface PeerLinksOptions {

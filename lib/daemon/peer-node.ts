@@ -19,7 +19,7 @@ import { storeService } from '../services/store/store-service.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import type { BookInvites } from '../trust/friends-book.ts';
 import { listenEndpoints } from '../trust/listen-endpoints.ts';
-import { exchangeWith } from '../vault/exchange.ts';
+import { exchangeWith } from '../vault/logs/exchange.ts';
 import type {
   FriendNetwork,
   FriendRef,
@@ -27,12 +27,12 @@ import type {
   PingStep,
   Presence,
   Standing,
-} from '../vault/friend-network.ts';
-import { inviteCompleted, inviteRefused } from '../vault/invite-accept.ts';
-import { inviteAnswers, pendingMeetingPoints } from '../vault/invite-answers.ts';
-import { learnOwnCard, ownCardOf } from '../vault/own-card.ts';
+} from '../vault/friends/friend-network.ts';
+import { inviteCompleted, inviteRefused } from '../vault/invites/invite-accept.ts';
+import { inviteAnswers, pendingMeetingPoints } from '../vault/invites/invite-answers.ts';
+import { learnOwnCard, ownCardOf } from '../vault/friends/own-card.ts';
 import type { RunningPlugins } from '../plugins/running-plugins.ts';
-import type { OpenLinkDoor } from '../vault/link-door.ts';
+import type { OpenLinkDoor } from '../vault/devices/link-door.ts';
 import type { Session } from '../vault/session.ts';
 import { addressesNow, watchAddresses } from './address-watch.ts';
 import { CardsNode } from './cards-node.ts';

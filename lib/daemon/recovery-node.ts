@@ -19,7 +19,7 @@ import type {
   RecoveringDevice,
   RecoveryConnection,
   RecoveryNetwork,
-} from '../vault/friend-network.ts';
+} from '../vault/friends/friend-network.ts';
 import { AskAround } from './ask-around.ts';
 import { callsStore, PeerLinks } from './peer-links.ts';
 import { dialOnly } from './peer-node.ts';

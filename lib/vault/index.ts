@@ -3,9 +3,9 @@ import { encodeSetting } from '../format/catalog-records.ts';
 import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { Session } from './session.ts';
-import { Settings } from './settings.ts';
-import { allSnapshots, snapshotInfo } from './snapshots.ts';
-import type { Reachability } from './friend-network.ts';
+import { Settings } from './settings/settings.ts';
+import { allSnapshots, snapshotInfo } from './read/snapshots.ts';
+import type { Reachability } from './friends/friend-network.ts';
 import type {
   BackupOptions,
   BackupSummary,
@@ -40,11 +40,11 @@ import type {
   WhereResult,
 } from './types.ts';
 
-export { noNetwork } from './no-network.ts';
+export { noNetwork } from './friends/no-network.ts';
 export { operationKinds, type VaultMethod } from './operation-kinds.ts';
 export { Session, systemSurroundings, type Surroundings } from './session.ts';
-export type * from './friend-network.ts';
-export type * from './known-holder.ts';
+export type * from './friends/friend-network.ts';
+export type * from './holders/known-holder.ts';
 export type * from './types.ts';
 
 /** As initVault in init.ts, whose code is loaded when it is called. */
@@ -52,16 +52,16 @@ export const initVault: typeof import('./init.ts').initVault = async (options) =
   (await import('./init.ts')).initVault(options);
 
 /** As exchangeWith in exchange.ts, whose code is loaded when it is called. */
-export const exchangeWith: typeof import('./exchange.ts').exchangeWith = async (...args) =>
-  (await import('./exchange.ts')).exchangeWith(...args);
+export const exchangeWith: typeof import('./logs/exchange.ts').exchangeWith = async (...args) =>
+  (await import('./logs/exchange.ts')).exchangeWith(...args);
 
 /** As joinVault in join.ts, whose code is loaded when it is called. */
-export const joinVault: typeof import('./join.ts').joinVault = async (options) =>
-  (await import('./join.ts')).joinVault(options);
+export const joinVault: typeof import('./devices/join.ts').joinVault = async (options) =>
+  (await import('./devices/join.ts')).joinVault(options);
 
 /** As recoverVault in recover.ts, whose code is loaded when it is called. */
-export const recoverVault: typeof import('./recover.ts').recoverVault = async (options) =>
-  (await import('./recover.ts')).recoverVault(options);
+export const recoverVault: typeof import('./recover/recover.ts').recoverVault = async (options) =>
+  (await import('./recover/recover.ts')).recoverVault(options);
 
 /** Opens a home for this process. Errors as Session.open. */
 export async function openVault(
@@ -99,59 +99,59 @@ class Vault implements VaultApi {
   }
 
   async driveAdd(options: DriveOptions): Promise<DriveInfo> {
-    const { driveAdd } = await import('./drives.ts');
+    const { driveAdd } = await import('./holders/drives.ts');
     return await driveAdd(this.#session, options);
   }
 
   async driveList(options: { readonly brief?: boolean } = {}): Promise<DriveInfo[]> {
-    const { driveList } = await import('./drives.ts');
+    const { driveList } = await import('./holders/drives.ts');
     return await driveList(this.#session, options.brief === true);
   }
 
   async driveRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<DriveInfo> {
-    const { driveRemove } = await import('./drives.ts');
+    const { driveRemove } = await import('./holders/drives.ts');
     return await driveRemove(this.#session, nameOrId, options.force === true);
   }
 
   async card(): Promise<string> {
-    const { card } = await import('./friends.ts');
+    const { card } = await import('./friends/friends.ts');
     return await card(this.#session);
   }
 
   async reachability(): Promise<Reachability> {
     const standing = this.#session.network.standing?.();
     if (standing !== undefined) return standing.reachability;
-    const { notUp } = await import('./no-network.ts');
+    const { notUp } = await import('./friends/no-network.ts');
     return notUp;
   }
 
   async friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
-    const { friendAdd } = await import('./friends.ts');
+    const { friendAdd } = await import('./friends/friends.ts');
     return await friendAdd(this.#session, text, options);
   }
 
   async invite(options: InviteOptions = {}): Promise<InviteMade> {
-    const { invite } = await import('./invites.ts');
+    const { invite } = await import('./invites/invites.ts');
     return await invite(this.#session, options);
   }
 
   async inviteList(): Promise<InviteInfo[]> {
-    const { inviteList } = await import('./invites.ts');
+    const { inviteList } = await import('./invites/invites.ts');
     return await inviteList(this.#session);
   }
 
   async inviteWithdraw(id: string): Promise<InviteInfo> {
-    const { inviteWithdraw } = await import('./invites.ts');
+    const { inviteWithdraw } = await import('./invites/invites.ts');
     return await inviteWithdraw(this.#session, id);
   }
 
   async inviteWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<InviteInfo> {
-    const { inviteWait } = await import('./invites.ts');
+    const { inviteWait } = await import('./invites/invites.ts');
     return await inviteWait(this.#session, id, options.signal);
   }
 
   async accept(text: string, options: FriendOptions = {}): Promise<FriendInfo> {
-    const { accept } = await import('./invite-accept.ts');
+    const { accept } = await import('./invites/invite-accept.ts');
     return await accept(this.#session, text, options);
   }
 
@@ -160,27 +160,27 @@ class Vault implements VaultApi {
     msMax: number,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<FriendInfo> {
-    const { acceptWait } = await import('./invite-accept.ts');
+    const { acceptWait } = await import('./invites/invite-accept.ts');
     return await acceptWait(this.#session, nameOrId, msMax, options.signal);
   }
 
   async friendList(): Promise<FriendInfo[]> {
-    const { friendList } = await import('./friends.ts');
+    const { friendList } = await import('./friends/friends.ts');
     return await friendList(this.#session);
   }
 
   async friendShow(nameOrId: string): Promise<FriendInfo> {
-    const { friendShow } = await import('./friends.ts');
+    const { friendShow } = await import('./friends/friends.ts');
     return await friendShow(this.#session, nameOrId);
   }
 
   async friendSet(nameOrId: string, options: FriendOptions): Promise<FriendInfo> {
-    const { friendSet } = await import('./friends.ts');
+    const { friendSet } = await import('./friends/friends.ts');
     return await friendSet(this.#session, nameOrId, options);
   }
 
   async friendRemove(nameOrId: string, options: { readonly force?: boolean } = {}): Promise<FriendInfo> {
-    const { friendRemove } = await import('./friends.ts');
+    const { friendRemove } = await import('./friends/friends.ts');
     return await friendRemove(this.#session, nameOrId, options.force === true);
   }
 
@@ -188,42 +188,42 @@ class Vault implements VaultApi {
     nameOrId: string,
     options: PingChoice & { readonly signal?: AbortSignal } = {},
   ): Promise<PingResult> {
-    const { friendPing } = await import('./friends.ts');
+    const { friendPing } = await import('./friends/friends.ts');
     return await friendPing(this.#session, nameOrId, options);
   }
 
   async deviceList(): Promise<DeviceInfo[]> {
-    const { deviceList } = await import('./devices.ts');
+    const { deviceList } = await import('./devices/devices.ts');
     return await deviceList(this.#session);
   }
 
   async deviceLinkBegin(options: LinkOptions): Promise<LinkBegun> {
-    const { linkBegin } = await import('./device-link.ts');
+    const { linkBegin } = await import('./devices/device-link.ts');
     return await linkBegin(this.#session, options);
   }
 
   async deviceLinkWait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<LinkCame> {
-    const { linkWait } = await import('./device-link.ts');
+    const { linkWait } = await import('./devices/device-link.ts');
     return await linkWait(this.#session, id, options.signal);
   }
 
   async deviceLinkFinish(id: string, options: LinkFinish): Promise<DeviceInfo> {
-    const { linkFinish } = await import('./device-link.ts');
+    const { linkFinish } = await import('./devices/device-link.ts');
     return await linkFinish(this.#session, id, options);
   }
 
   async deviceLinkCancel(id: string): Promise<void> {
-    const { linkCancel } = await import('./device-link.ts');
+    const { linkCancel } = await import('./devices/device-link.ts');
     await linkCancel(this.#opened, id);
   }
 
   async deviceRevoke(nameOrId: string, options: DeviceRevokeOptions): Promise<DeviceRevoked> {
-    const { deviceRevoke } = await import('./device-revoke.ts');
+    const { deviceRevoke } = await import('./devices/device-revoke.ts');
     return await deviceRevoke(this.#session, nameOrId, options);
   }
 
   async backup(options: BackupOptions): Promise<BackupSummary> {
-    const { backup } = await import('./backup.ts');
+    const { backup } = await import('./backup/backup.ts');
     return await backup(this.#session, options);
   }
 
@@ -242,17 +242,17 @@ class Vault implements VaultApi {
   }
 
   async *list(what: string): AsyncGenerator<ListedEntry> {
-    const { list } = await import('./list.ts');
+    const { list } = await import('./read/list.ts');
     yield* list(this.#session, what);
   }
 
   async restore(options: RestoreOptions): Promise<RestoreSummary> {
-    const { restore } = await import('./restore.ts');
+    const { restore } = await import('./restore/restore.ts');
     return await restore(this.#session, options);
   }
 
   async where(what: string): Promise<WhereResult> {
-    const { where } = await import('./where.ts');
+    const { where } = await import('./read/where.ts');
     return await where(this.#session, what);
   }
 
@@ -262,12 +262,12 @@ class Vault implements VaultApi {
   }
 
   async repair(options: RepairOptions = {}): Promise<RepairSummary> {
-    const { repair } = await import('./repair.ts');
+    const { repair } = await import('./repair/repair.ts');
     return await repair(this.#session, options);
   }
 
   async check(options: CheckOptions = {}): Promise<CheckSummary> {
-    const { check } = await import('./check.ts');
+    const { check } = await import('./check/check.ts');
     return await check(this.#session, options);
   }
 
@@ -279,7 +279,7 @@ class Vault implements VaultApi {
   async configSet(key: string, value: string): Promise<ConfigEntry> {
     const session = this.#session;
     Settings.checkSet(key, value);
-    const { exchangeWithAll } = await import('./exchange.ts');
+    const { exchangeWithAll } = await import('./logs/exchange.ts');
     await exchangeWithAll(session);
     const current = session.settings.entry(key);
     if (current.origin === 'kith.toml') {

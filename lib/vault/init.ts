@@ -12,7 +12,7 @@ import { logRoles } from '../format/segment.ts';
 import { createIdentity, type DeviceKeys } from '../trust/identity.ts';
 import { sealKeyStore } from '../trust/key-store.ts';
 import { lockHome, systemSurroundings, type Surroundings } from './session.ts';
-import { deviceNameBytesMax, deviceNameKey } from './device-names.ts';
+import { deviceNameBytesMax, deviceNameKey } from './devices/device-names.ts';
 import type { InitOptions } from './types.ts';
 
 /** How a key record begins (docs/formats/keys.md). */

@@ -26,17 +26,17 @@ import { RevokedDevices } from '../trust/revocations.ts';
 import { openKeyStore } from '../trust/key-store.ts';
 import { OwnAddress } from '../trust/own-address.ts';
 import { OwnCardFile } from '../trust/own-card-file.ts';
-import { DamageBook } from './damage-book.ts';
-import { CardInbox } from './card-inbox.ts';
-import type { FriendNetwork } from './friend-network.ts';
-import { HolderBook } from './holder-book.ts';
+import { DamageBook } from './shards/damage-book.ts';
+import { CardInbox } from './friends/card-inbox.ts';
+import type { FriendNetwork } from './friends/friend-network.ts';
+import { HolderBook } from './holders/holder-book.ts';
 import { IndexCache } from './index-cache.ts';
-import type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './known-holder.ts';
-import { LogExchange, type ExchangeOptions, type GrownKeys, type HeardAll } from './log-exchange.ts';
-import { noNetwork } from './no-network.ts';
-import { PackQueue } from './pack-queue.ts';
+import type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './holders/known-holder.ts';
+import { LogExchange, type ExchangeOptions, type GrownKeys, type HeardAll } from './logs/log-exchange.ts';
+import { noNetwork } from './friends/no-network.ts';
+import { PackQueue } from './shards/pack-queue.ts';
 import { ProblemDesk } from './problem-desk.ts';
-import { Settings } from './settings.ts';
+import { Settings } from './settings/settings.ts';
 import type { Problem } from './types.ts';
 
 /** What a vault is built on; tests put their own in. */
@@ -66,7 +66,7 @@ export const systemSurroundings: Surroundings = {
 /** Bytes of the files that a home starts with, at most. */
 const homeFileBytesMax = 4 * 1024 * 1024;
 
-export type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './known-holder.ts';
+export type { AwayHolder, KnownDrive, KnownFriend, KnownHolder } from './holders/known-holder.ts';
 
 /**
  * An opened vault: keys, logs, state, index, holders. One process has a home at a time. Operations (backup, restore, …) are

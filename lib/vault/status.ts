@@ -3,15 +3,21 @@ import { countOf, formatSize, listOf } from '../base/units.ts';
 import { noRoomHere, saysNotOurs } from '../base/refusals.ts';
 import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
-import { friendInfos } from './friend-info.ts';
-import type { PackHealth } from './health.ts';
-import { newDevices } from './new-devices.ts';
-import { driveInfos } from './drives.ts';
-import { healthOfPacks, neededByAll, needsOf, type HealthByPack, type SnapshotNeeds } from './needed.ts';
-import { prepareRead, type Prepared } from './prepare.ts';
+import { friendInfos } from './friends/friend-info.ts';
+import type { PackHealth } from './shards/health.ts';
+import { newDevices } from './devices/new-devices.ts';
+import { driveInfos } from './holders/drives.ts';
+import {
+  healthOfPacks,
+  neededByAll,
+  needsOf,
+  type HealthByPack,
+  type SnapshotNeeds,
+} from './repair/needed.ts';
+import { prepareRead, type Prepared } from './read/prepare.ts';
 import type { Session } from './session.ts';
-import { allSnapshots, type FoundSnapshot } from './snapshots.ts';
-import { spreadInForce } from './spread-in-force.ts';
+import { allSnapshots, type FoundSnapshot } from './read/snapshots.ts';
+import { spreadInForce } from './shards/spread-in-force.ts';
 import type { StatusResult } from './types.ts';
 
 /** How a snapshot stands, and what it needs; undefined for one that waits. */
@@ -142,7 +148,7 @@ function meteredReasons(session: Session): string[] {
 /** Loaded only where an invite was ever made: it brings a list of words along. */
 async function newsOf(session: Session): Promise<string[]> {
   if (session.state.invites().length === 0) return [];
-  const { inviteNews } = await import('./invite-news.ts');
+  const { inviteNews } = await import('./invites/invite-news.ts');
   return await inviteNews(session);
 }
 

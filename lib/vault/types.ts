@@ -1,6 +1,6 @@
 import type { KithError } from '../base/errors.ts';
 import type { Visibility } from '../trust/visibility.ts';
-import type { PingStep, Reachability, Standing } from './friend-network.ts';
+import type { PingStep, Reachability, Standing } from './friends/friend-network.ts';
 
 /** What long operations tell while they run. Byte and file counts only grow; totals grow while the walk goes on. */
 export interface Progress {

@@ -11,7 +11,7 @@ import { encodeCardText } from '../../lib/format/card-text.ts';
 import { fakeVault } from '../support/fake-vault.ts';
 import { SamplePerson } from '../support/sample-card.ts';
 import { World, exitErrorOf } from './harness.ts';
-import type { Reachability } from '../../lib/vault/friend-network.ts';
+import type { Reachability } from '../../lib/vault/friends/friend-network.ts';
 import type { FriendInfo, StatusResult, VaultApi } from '../../lib/vault/types.ts';
 
 const ben: FriendInfo = {

@@ -376,7 +376,7 @@ test('packs of the ledger that this index does not agree with are told', async (
   const fixture = await several(t);
   const [packId] = [...(await shardFiles(fixture, 4)).keys()];
   await fixture.session(async (session) => {
-    const { check: run } = await import('../../lib/vault/check.ts');
+    const { check: run } = await import('../../lib/vault/check/check.ts');
     const pack = [...session.state.packs()].find(({ manifest }) => toHex(manifest.packId) === packId);
     assert.ok(pack !== undefined);
     session.index.removePack(pack.manifest.packId);

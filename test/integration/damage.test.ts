@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { leafBytes } from '../../lib/base/limits.ts';
 import { shardHeadBytes } from '../../lib/format/shard-file.ts';
-import { prepareRead } from '../../lib/vault/prepare.ts';
+import { prepareRead } from '../../lib/vault/read/prepare.ts';
 import { noise } from '../support/noise.ts';
 import { filesBelow, flipByte, item, VaultFixture } from '../support/vault-fixture.ts';
 

@@ -14,7 +14,7 @@ import { openLanSockets } from '../../lib/net/lan/lan-sockets.ts';
 import { beaconBytes } from '../../lib/net/lan/lan-beacon.ts';
 import { recoverVault } from '../../lib/vault/index.ts';
 import type { PeerNode } from '../../lib/daemon/home-port.ts';
-import type { RecoveryNetwork } from '../../lib/vault/friend-network.ts';
+import type { RecoveryNetwork } from '../../lib/vault/friends/friend-network.ts';
 import { hasLan } from '../support/has-lan.ts';
 import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
 import { poll } from '../support/poll.ts';

@@ -10,9 +10,9 @@ import { decodeInvite, encodeInvite, oneTimePair } from '../../lib/format/invite
 import { inviteStateNumbers } from '../../lib/format/invite-records.ts';
 import { plainCoder } from '../../lib/kernels/reed-solomon.ts';
 import { initVault, Session, vaultOf, type Surroundings, type VaultApi } from '../../lib/vault/index.ts';
-import { inviteCompleted } from '../../lib/vault/invite-accept.ts';
-import { applyAcceptance } from '../../lib/vault/invite-letters.ts';
-import { pendingOf } from '../../lib/vault/pending-invite.ts';
+import { inviteCompleted } from '../../lib/vault/invites/invite-accept.ts';
+import { applyAcceptance } from '../../lib/vault/invites/invite-letters.ts';
+import { pendingOf } from '../../lib/vault/invites/pending-invite.ts';
 import { CrashWorld } from '../support/crash-machine.ts';
 import { sweep, type Crashable, type CrashScenario } from '../support/crash-sweep.ts';
 import { FaultDisk, type CrashMode } from '../support/fault-disk.ts';

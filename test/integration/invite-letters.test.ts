@@ -15,8 +15,13 @@ import { sealBox } from '../../lib/crypto/sign.ts';
 import type { CardsCaller } from '../../lib/services/cards/cards-caller.ts';
 import { contactKeysFor, storedContactKeys } from '../../lib/trust/contact.ts';
 import { initVault, Session, systemSurroundings, vaultOf, type VaultApi } from '../../lib/vault/index.ts';
-import { exchangeWithAll } from '../../lib/vault/exchange.ts';
-import { acceptanceFor, applyAcceptance, applyWelcome, welcomeFor } from '../../lib/vault/invite-letters.ts';
+import { exchangeWithAll } from '../../lib/vault/logs/exchange.ts';
+import {
+  acceptanceFor,
+  applyAcceptance,
+  applyWelcome,
+  welcomeFor,
+} from '../../lib/vault/invites/invite-letters.ts';
 import { InvitePerson } from '../support/invite-person.ts';
 import { poll } from '../support/poll.ts';
 import { SamplePerson } from '../support/sample-card.ts';

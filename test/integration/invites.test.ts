@@ -6,8 +6,13 @@ import { decodeInviteText, encodeInviteText } from '../../lib/format/invite-text
 import { decodeInvite, encodeInvite, signInvite } from '../../lib/format/invite.ts';
 import { decodeWelcome, encodeWelcome, signWelcome } from '../../lib/format/welcome.ts';
 import { storedContactKeys } from '../../lib/trust/contact.ts';
-import { acceptanceFor, applyAcceptance, applyWelcome, welcomeFor } from '../../lib/vault/invite-letters.ts';
-import { writeFriend } from '../../lib/vault/friend-records.ts';
+import {
+  acceptanceFor,
+  applyAcceptance,
+  applyWelcome,
+  welcomeFor,
+} from '../../lib/vault/invites/invite-letters.ts';
+import { writeFriend } from '../../lib/vault/friends/friend-records.ts';
 import type { FriendInfo } from '../../lib/vault/index.ts';
 import { InvitePerson } from '../support/invite-person.ts';
 import { failure } from '../support/vault-fixture.ts';

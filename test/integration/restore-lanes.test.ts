@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { contentIds } from '../../lib/format/content.ts';
 import { Stages } from '../../lib/pipeline/stages.ts';
-import { RestoreLanes } from '../../lib/vault/restore-lanes.ts';
+import { RestoreLanes } from '../../lib/vault/restore/restore-lanes.ts';
 import { bigFileOf } from '../support/big-file.ts';
 import { noise } from '../support/noise.ts';
 import { VaultFixture } from '../support/vault-fixture.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { damageBookBytesMax } from '../../lib/vault/damage-book.ts';
+import { damageBookBytesMax } from '../../lib/vault/shards/damage-book.ts';
 import { filesBelow, VaultFixture } from '../support/vault-fixture.ts';
 
 const spread = { k: 1, n: 2 };

@@ -5,7 +5,7 @@ import { KithError } from '../../lib/base/errors.ts';
 import type { Disk } from '../../lib/disk/disk.ts';
 import { nodeDisk } from '../../lib/disk/node-disk.ts';
 import { plainCoder, type ErasureCoder } from '../../lib/kernels/reed-solomon.ts';
-import { backup } from '../../lib/vault/backup.ts';
+import { backup } from '../../lib/vault/backup/backup.ts';
 import { Session } from '../../lib/vault/session.ts';
 import type { Problem } from '../../lib/vault/types.ts';
 import { noise } from '../support/noise.ts';

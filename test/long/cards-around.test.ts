@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { utf8 } from '../../lib/base/bytes.ts';
 import { recoveryNetwork } from '../../lib/daemon/recovery-node.ts';
 import { letterKinds } from '../../lib/format/letter.ts';
-import { recoverVault } from '../../lib/vault/recover.ts';
+import { recoverVault } from '../../lib/vault/recover/recover.ts';
 import { Session, systemSurroundings } from '../../lib/vault/session.ts';
 import { liveCircle, type LiveFriend } from '../support/live-circle.ts';
 import { poll } from '../support/poll.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { card as cardOfSession } from '../../lib/vault/friends.ts';
+import { card as cardOfSession } from '../../lib/vault/friends/friends.ts';
 import { initVault, openVault, Session } from '../../lib/vault/index.ts';
 import { befriend, Circle, type Member } from '../cli/circle.ts';
 import { summaryOf } from '../cli/harness.ts';

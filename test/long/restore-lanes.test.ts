@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { leafBytes } from '../../lib/base/limits.ts';
 import { contentIds } from '../../lib/format/content.ts';
 import { Stages } from '../../lib/pipeline/stages.ts';
-import { RestoreLanes } from '../../lib/vault/restore-lanes.ts';
+import { RestoreLanes } from '../../lib/vault/restore/restore-lanes.ts';
 import type { RowSource } from '../../lib/workers/open-job.ts';
 import { bigFileOf } from '../support/big-file.ts';
 import { FakeTime } from '../support/fake-time.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { Content } from '../../lib/format/content.ts';
-import type { BlobReader } from '../../lib/vault/blob-reader.ts';
-import { prepareRead } from '../../lib/vault/prepare.ts';
+import type { BlobReader } from '../../lib/vault/read/blob-reader.ts';
+import { prepareRead } from '../../lib/vault/read/prepare.ts';
 import type { Session } from '../../lib/vault/session.ts';
-import { resolveSnapshot } from '../../lib/vault/snapshots.ts';
-import { namesOf, TreeReader } from '../../lib/vault/tree-reader.ts';
+import { resolveSnapshot } from '../../lib/vault/read/snapshots.ts';
+import { namesOf, TreeReader } from '../../lib/vault/read/tree-reader.ts';
 import type { VaultFixture } from './vault-fixture.ts';
 
 /** The file `big` of the latest snapshot, and what reads it. */

@@ -7,8 +7,14 @@ import { encodeCardText } from '../../lib/format/card-text.ts';
 import { encodeCard, type Card } from '../../lib/format/card.ts';
 import { initDrive, openDrive } from '../../lib/holders/drive.ts';
 import type { Holder } from '../../lib/holders/holder.ts';
-import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../../lib/vault/friend-network.ts';
-import { noNetwork } from '../../lib/vault/no-network.ts';
+import type {
+  FriendNetwork,
+  FriendRef,
+  Hosted,
+  PingStep,
+  Presence,
+} from '../../lib/vault/friends/friend-network.ts';
+import { noNetwork } from '../../lib/vault/friends/no-network.ts';
 import { FaultHolder } from './fault-holder.ts';
 import { SamplePerson } from './sample-card.ts';
 import { quickDisk } from './vault-fixture-disk.ts';

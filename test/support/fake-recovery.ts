@@ -13,8 +13,8 @@ import type {
   RecoveringDevice,
   RecoveryConnection,
   RecoveryNetwork,
-} from '../../lib/vault/friend-network.ts';
-import { noNetwork } from '../../lib/vault/no-network.ts';
+} from '../../lib/vault/friends/friend-network.ts';
+import { noNetwork } from '../../lib/vault/friends/no-network.ts';
 import type { FakeFriends } from './fake-friends.ts';
 
 /** The network of a recovery among friends in folders: only who was dialled is online, and who refuses isn't. */

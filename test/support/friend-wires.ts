@@ -4,8 +4,14 @@ import type { Holder } from '../../lib/holders/holder.ts';
 import { Network } from '../../lib/net/network.ts';
 import { FriendHolder } from '../../lib/services/store/friend-holder.ts';
 import { storeServiceName, storeVersions } from '../../lib/services/store/store-codec.ts';
-import { noNetwork } from '../../lib/vault/no-network.ts';
-import type { FriendNetwork, FriendRef, Hosted, PingStep, Presence } from '../../lib/vault/friend-network.ts';
+import { noNetwork } from '../../lib/vault/friends/no-network.ts';
+import type {
+  FriendNetwork,
+  FriendRef,
+  Hosted,
+  PingStep,
+  Presence,
+} from '../../lib/vault/friends/friend-network.ts';
 import type { Session } from '../../lib/vault/session.ts';
 import { FakeTimers } from './fake-timers.ts';
 import type { FriendHome } from './friend-home.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { KithNode } from '../../lib/daemon/peer-node.ts';
 import { encodeCard } from '../../lib/format/card.ts';
-import { learnOwnCard, ownCardOf } from '../../lib/vault/own-card.ts';
+import { learnOwnCard, ownCardOf } from '../../lib/vault/friends/own-card.ts';
 import { Session, vaultOf, type Problem, type VaultApi } from '../../lib/vault/index.ts';
 import { poll } from './poll.ts';
 import type { VaultFixture } from './vault-fixture.ts';

@@ -13,11 +13,11 @@ import { PackBuilder } from '../../lib/pipeline/pack-builder.ts';
 import { Stages } from '../../lib/pipeline/stages.ts';
 import type { Spread } from '../../lib/placement/spread.ts';
 import { currentEpoch } from '../../lib/trust/identity.ts';
-import { PackStore } from '../../lib/vault/pack-store.ts';
-import { savePending } from '../../lib/vault/pending.ts';
-import { prepareWrite } from '../../lib/vault/prepare.ts';
+import { PackStore } from '../../lib/vault/backup/pack-store.ts';
+import { savePending } from '../../lib/vault/shards/pending.ts';
+import { prepareWrite } from '../../lib/vault/read/prepare.ts';
 import type { Session } from '../../lib/vault/session.ts';
-import { ShardPlacer } from '../../lib/vault/shard-placer.ts';
+import { ShardPlacer } from '../../lib/vault/shards/shard-placer.ts';
 
 /** An entry with the plainest metadata. */
 export function forgedEntry(

@@ -5,7 +5,7 @@ import { isKithError } from '../../lib/base/errors.ts';
 import { addressClass, hostOf } from '../../lib/net/address-class.ts';
 import { reachabilityOf } from '../../lib/net/router/reachability.ts';
 import type { ReachabilityFacts } from '../../lib/net/router/reachability.ts';
-import { meetingPointsMax, meetingPointsOf } from '../../lib/vault/net-settings.ts';
+import { meetingPointsMax, meetingPointsOf } from '../../lib/vault/settings/net-settings.ts';
 
 const athome: ReachabilityFacts = {
   addresses: ['192.168.7.20:4000'],

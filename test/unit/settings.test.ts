@@ -4,7 +4,7 @@ import { utf8 } from '../../lib/base/bytes.ts';
 import { CatalogState } from '../../lib/catalog/catalog-state.ts';
 import { encodeSetting } from '../../lib/format/catalog-records.ts';
 import { recordKinds } from '../../lib/format/log-kinds.ts';
-import { Settings } from '../../lib/vault/settings.ts';
+import { Settings } from '../../lib/vault/settings/settings.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 
 const nobody = { vaultId: new Uint8Array(32), isDevice: (): boolean => false };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isKithError } from '../../lib/base/errors.ts';
 import { announcedCountMax, announcedHost, announcedPlaces } from '../../lib/trust/announced.ts';
-import { Settings } from '../../lib/vault/settings.ts';
+import { Settings } from '../../lib/vault/settings/settings.ts';
 
 const isUsage = (error: unknown): boolean => isKithError(error, 'usage');
 

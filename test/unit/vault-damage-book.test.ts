@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { concatBytes, utf8 } from '../../lib/base/bytes.ts';
-import { DamageBook, damageBookBytesMax } from '../../lib/vault/damage-book.ts';
+import { DamageBook, damageBookBytesMax } from '../../lib/vault/shards/damage-book.ts';
 import type { Problem } from '../../lib/vault/types.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 

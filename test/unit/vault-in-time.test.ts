@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
 import type { Holder } from '../../lib/holders/holder.ts';
-import { inTime, unlessAborted } from '../../lib/vault/in-time.ts';
+import { inTime, unlessAborted } from '../../lib/vault/holders/in-time.ts';
 
 const friend = { kind: 'friend', id: 'f', name: 'ben' } as unknown as Holder;
 const drive = { kind: 'drive', id: 'd', name: 'usb' } as unknown as Holder;

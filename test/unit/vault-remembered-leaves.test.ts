@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { leafBytes } from '../../lib/base/limits.ts';
-import { RememberedLeaves, type FetchLeaves } from '../../lib/vault/remembered-leaves.ts';
+import { RememberedLeaves, type FetchLeaves } from '../../lib/vault/shards/remembered-leaves.ts';
 
 /** Leaves that say which they are, and what was fetched of them. */
 function source(): { readonly fetched: [first: number, count: number][]; readonly fetch: FetchLeaves } {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { concatBytes, utf8 } from '../../lib/base/bytes.ts';
 import { KithError } from '../../lib/base/errors.ts';
 import { blobKinds, BlobNamer } from '../../lib/format/blob.ts';
-import { readBackFlaw } from '../../lib/vault/restore-verify.ts';
+import { readBackFlaw } from '../../lib/vault/restore/restore-verify.ts';
 import { noise } from '../support/noise.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
 import type { Holder, Reservation, ShardToPut } from '../../lib/holders/holder.ts';
 import type { KnownHolder } from '../../lib/vault/session.ts';
-import { PutRace } from '../../lib/vault/put-race.ts';
-import { ShardPlacer, type PackToPlace } from '../../lib/vault/shard-placer.ts';
+import { PutRace } from '../../lib/vault/shards/put-race.ts';
+import { ShardPlacer, type PackToPlace } from '../../lib/vault/shards/shard-placer.ts';
 import type { Problem } from '../../lib/vault/types.ts';
 
 const megabytes64 = 64 * 1024 * 1024;

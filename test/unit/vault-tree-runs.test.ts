@@ -11,7 +11,7 @@ import {
   isAsBefore,
   type RunPlace,
   type TreeRun,
-} from '../../lib/vault/tree-runs.ts';
+} from '../../lib/vault/read/tree-runs.ts';
 
 const splitKey = new Uint8Array(32).fill(7);
 const namer = new BlobNamer(new Uint8Array(32).fill(9));
