@@ -42,7 +42,8 @@ import type {
 
 export { noNetwork } from './friends/no-network.ts';
 export { operationKinds, type VaultMethod } from './operation-kinds.ts';
-export { Session, systemSurroundings, type Surroundings } from './session.ts';
+export { Session } from './session.ts';
+export { systemSurroundings, type Surroundings } from './session-parts.ts';
 export type * from './friends/friend-network.ts';
 export type * from './holders/known-holder.ts';
 export type * from './types.ts';

@@ -11,7 +11,7 @@ import { recordKinds } from '../format/log-kinds.ts';
 import { logRoles } from '../format/segment.ts';
 import { createIdentity, type DeviceKeys } from '../trust/identity.ts';
 import { sealKeyStore } from '../trust/key-store.ts';
-import { lockHome, systemSurroundings, type Surroundings } from './session.ts';
+import { lockHome, systemSurroundings, type Surroundings } from './session-parts.ts';
 import { deviceNameBytesMax, deviceNameKey } from './devices/device-names.ts';
 import type { InitOptions } from './types.ts';
 

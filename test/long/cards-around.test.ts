@@ -6,7 +6,8 @@ import { utf8 } from '../../lib/base/bytes.ts';
 import { recoveryNetwork } from '../../lib/daemon/recovery-node.ts';
 import { letterKinds } from '../../lib/format/letter.ts';
 import { recoverVault } from '../../lib/vault/recover/recover.ts';
-import { Session, systemSurroundings } from '../../lib/vault/session.ts';
+import { Session } from '../../lib/vault/session.ts';
+import { systemSurroundings } from '../../lib/vault/session-parts.ts';
 import { liveCircle, type LiveFriend } from '../support/live-circle.ts';
 import { poll } from '../support/poll.ts';
 

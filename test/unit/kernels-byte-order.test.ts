@@ -3,7 +3,7 @@ import os from 'node:os';
 import { test } from 'node:test';
 import type { KithError } from '../../lib/base/errors.ts';
 import { compiledKernels, threadKernels } from '../../lib/kernels/process-kernels.ts';
-import { systemSurroundings } from '../../lib/vault/session.ts';
+import { systemSurroundings } from '../../lib/vault/session-parts.ts';
 
 test('a big-endian machine is refused before anything is cut or coded', (t) => {
   const isRefused = (error: KithError): boolean =>

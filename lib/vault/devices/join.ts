@@ -14,7 +14,8 @@ import { OwnCardFile } from '../../trust/own-card-file.ts';
 import { readKeyRecord, withEpochsOf } from '../../trust/own-key-record.ts';
 import { RevokedDevices } from '../../trust/revocations.ts';
 import { defaultDeviceName, prepareHome, writeHome } from '../init.ts';
-import { Session, systemSurroundings, type Surroundings } from '../session.ts';
+import { Session } from '../session.ts';
+import { systemSurroundings, type Surroundings } from '../session-parts.ts';
 import { allSnapshots } from '../read/snapshots.ts';
 import type { JoinOptions, JoinSummary } from '../types.ts';
 

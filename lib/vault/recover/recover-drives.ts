@@ -4,7 +4,7 @@ import { KithError, isKithError, messageOf } from '../../base/errors.ts';
 import type { DriveMarker } from '../../format/drive-marker.ts';
 import { decodeKeyRecord, verifyKeyRecord } from '../../format/key-record.ts';
 import { openDrive, readDriveMarker } from '../../holders/drive.ts';
-import type { Surroundings } from '../session.ts';
+import type { Surroundings } from '../session-parts.ts';
 import type { Problem } from '../types.ts';
 
 /** A drive of the vault that recovers. */

@@ -8,7 +8,7 @@ import { nameOfCard } from '../../trust/card.ts';
 import type { FriendRef, RecoveryConnection } from '../friends/friend-network.ts';
 import { holdersAtOnce } from '../holders/holder-book.ts';
 import { inTime } from '../holders/in-time.ts';
-import type { Surroundings } from '../session.ts';
+import type { Surroundings } from '../session-parts.ts';
 import type { Problem } from '../types.ts';
 
 /** For so long a recovery waits until some friend answers. */

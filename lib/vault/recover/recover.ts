@@ -30,7 +30,8 @@ import { nameFor } from '../holders/names.ts';
 import { prepareWrite } from '../read/prepare.ts';
 import { findDrives, type FoundDrive } from './recover-drives.ts';
 import { cardFriends, findKeyRecords, type CardFriend, type FoundKeys } from './recover-friends.ts';
-import { Session, systemSurroundings, type Surroundings } from '../session.ts';
+import { Session } from '../session.ts';
+import { systemSurroundings, type Surroundings } from '../session-parts.ts';
 import { deviceList } from '../devices/devices.ts';
 import type { Problem, RecoverOptions, RecoverSummary } from '../types.ts';
 
