@@ -59,12 +59,12 @@ export function afterOutage(state: DialState, nowMs: number, delayMs: number): D
   return { ...state, lateAttempts: 0, dueAtMs: Math.min(state.dueAtMs, nowMs + delayMs) };
 }
 
-/** For a dial beside a session that is doubted: within a moment, if the last one that was begun is long ago. */
-export function besideDial(before: DialState | undefined, nowMs: number, random: number): DialState {
-  const delayMs = Math.round(lostSpreadMs * random);
-  if (before === undefined || nowMs - before.dueAtMs >= eagerMs)
-    return { ...freshDial(nowMs), dueAtMs: nowMs + delayMs };
-  return { ...before, dueAtMs: Math.max(before.dueAtMs, nowMs + delayMs) };
+/**
+ * For a dial beside a session that has come to be doubted: at once, if the dials before are long ago. Many who doubt one device do so each in a
+ * moment of its own, as it is asked.
+ */
+export function besideDial(before: DialState | undefined, nowMs: number): DialState {
+  return before === undefined || nowMs - before.dueAtMs >= eagerMs ? freshDial(nowMs) : before;
 }
 
 /** After the peer named other addresses: worth a try at once. */

@@ -110,9 +110,8 @@ export class Dialler {
   doubted(deviceId: Uint8Array): void {
     const target = this.#targets.get(idKey(deviceId));
     if (target?.openedAtMs === undefined || target.isDoubted) return;
-    const { timers, random } = this.#options;
     target.isDoubted = true;
-    target.beside = besideDial(target.beside, timers.nowMs(), random());
+    target.beside = besideDial(target.beside, this.#options.timers.nowMs());
     this.#plan();
   }
 

@@ -10,7 +10,10 @@ export const askEveryMs = 800;
 export const restMs = 2_400;
 export const restOfSeveralMs = 1_600;
 
-/** How long an answer may take at least. A session whose answers take longer as a rule gets three times that, up to the second number. */
+/** An answer that takes longer than this, and three times what they take as a rule, has a session doubted: that costs a dial. */
+export const doubtMsMin = 800;
+
+/** How long an answer may take at least until it counts against a session. One whose answers take longer as a rule gets three times that, up to the second number. */
 export const answerMsMin = 1_200;
 export const answerMsMax = 6_000;
 
@@ -193,11 +196,13 @@ export class Watchdog<S extends Watched> {
     // What is left is judged as one of many, though it may be the last.
     if (lost.some((ward) => !this.#othersLive(ward))) this.#lostMs = nowMs;
     for (const ward of again) askOf(ward, nowMs);
-    const doubted = silent.filter((ward) => !ward.isDoubted && !lost.includes(ward));
+    const doubted = [...this.#wards.values()].filter(
+      (ward) => this.#isDoubtful(ward, nowMs) && !lost.includes(ward),
+    );
     for (const ward of doubted) ward.isDoubted = true;
     const ask = again.map(({ session }) => session);
     // Nobody else has said anything since: is it the line?
-    if (again.some((ward) => !this.#othersLive(ward))) ask.push(...this.#askAll(nowMs));
+    if ([...doubted, ...again].some((ward) => !this.#othersLive(ward))) ask.push(...this.#askAll(nowMs));
     if (silent.length === 0) ask.push(...this.#askNext(nowMs));
     const sessionsOf = (wards: readonly Ward<S>[]): S[] => wards.map(({ session }) => session);
     return { ask, doubted: sessionsOf(doubted), lost: sessionsOf(lost) };
@@ -277,13 +282,23 @@ export class Watchdog<S extends Watched> {
     return this.#isHinted(nowMs) || nowMs - this.#lostMs < hintMs || this.#hasBeside(ward, () => true);
   }
 
+  #isDoubtful(ward: Ward<S>, nowMs: number): boolean {
+    if (ward.isDoubted || ward.firstAskMs === undefined) return false;
+    return nowMs - ward.firstAskMs >= answerMs(ward, doubtMsMin);
+  }
+
   #isOverdue(ward: Ward<S>, nowMs: number): boolean {
     if (ward.firstAskMs === undefined) return false;
-    const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * Math.max(ward.usualMs, ward.graceMs)));
+    const usual = answerMs(ward, answerMsMin);
     const waitedMs = nowMs - ward.lastAskMs;
     if (waitedMs < usual || ward.asks <= 2) return waitedMs >= usual;
     return waitedMs >= patientMs || !(isBusy(ward) || this.#othersLive(ward));
   }
+}
+
+/** How long an answer of it may take. */
+function answerMs({ usualMs, graceMs }: Ward<unknown>, leastMs: number): number {
+  return Math.min(answerMsMax, Math.max(leastMs, 3 * Math.max(usualMs, graceMs)));
 }
 
 function isBusy({ wasBusy, session }: Ward<Watched>): boolean {
