@@ -10,7 +10,7 @@ export const askEveryMs = 800;
 export const restMs = 2_400;
 export const restOfSeveralMs = 1_600;
 
-/** An answer that takes longer than this, and three times what they take as a rule, has a session doubted: that costs a dial. */
+/** An answer that takes longer than this, and twice what they take as a rule, has a session doubted: that costs a dial. */
 export const doubtMsMin = 800;
 
 /** How long an answer may take at least until it counts against a session. One whose answers take longer as a rule gets three times that, up to the second number. */
@@ -284,21 +284,16 @@ export class Watchdog<S extends Watched> {
 
   #isDoubtful(ward: Ward<S>, nowMs: number): boolean {
     if (ward.isDoubted || ward.firstAskMs === undefined) return false;
-    return nowMs - ward.firstAskMs >= answerMs(ward, doubtMsMin);
+    return nowMs - ward.firstAskMs >= Math.min(answerMsMax, Math.max(doubtMsMin, 2 * ward.usualMs));
   }
 
   #isOverdue(ward: Ward<S>, nowMs: number): boolean {
     if (ward.firstAskMs === undefined) return false;
-    const usual = answerMs(ward, answerMsMin);
+    const usual = Math.min(answerMsMax, Math.max(answerMsMin, 3 * Math.max(ward.usualMs, ward.graceMs)));
     const waitedMs = nowMs - ward.lastAskMs;
     if (waitedMs < usual || ward.asks <= 2) return waitedMs >= usual;
     return waitedMs >= patientMs || !(isBusy(ward) || this.#othersLive(ward));
   }
-}
-
-/** How long an answer of it may take. */
-function answerMs({ usualMs, graceMs }: Ward<unknown>, leastMs: number): number {
-  return Math.min(answerMsMax, Math.max(leastMs, 3 * Math.max(usualMs, graceMs)));
 }
 
 function isBusy({ wasBusy, session }: Ward<Watched>): boolean {
