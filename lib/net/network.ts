@@ -130,19 +130,25 @@ export class Network {
         if (directory.revision !== this.#revision) this.refresh();
       },
     };
-    this.#sessions = new SessionTable(host, {
-      onOpen: (session) => this.#onOpen(session),
-      onGone: (session, error) => this.#onGone(session, error),
-      onFailed: () => this.#changed(),
-      onOffers: () => this.#changed(),
-      onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
-      onBroken: (session, error, waitMs) => this.#onBroken(session, error, waitMs),
-    });
+    this.#sessions = new SessionTable(
+      host,
+      {
+        onOpen: (session) => this.#onOpen(session),
+        onGone: (session, error) => this.#onGone(session, error),
+        onFailed: () => this.#changed(),
+        onOffers: () => this.#changed(),
+        onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
+        onBroken: (session, error, waitMs) => this.#onBroken(session, error, waitMs),
+      },
+      (session) => this.#watch.doubts(session),
+    );
     const draw = (): number => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32;
     this.#watch = new SessionWatch({
       timers: this.#timers,
       random: draw,
       probe: (deviceId) => this.#dialler.probe(deviceId),
+      doubted: (deviceId) => this.#dialler.doubted(deviceId),
+      trusted: (deviceId) => this.#dialler.trusted(deviceId),
       hurry: (spreadMs) => this.#dialler.hurry(spreadMs),
       refresh: () => {
         for (const transport of this.#transports) transport.refresh?.();
@@ -159,11 +165,12 @@ export class Network {
     this.#dialler = new Dialler({
       timers: this.#timers,
       random: draw,
-      dial: async (peer, attempts, signal) => {
+      dial: async (peer, attempts, signal, isBeside) => {
         // It counts as a try in vain, and what is known of its trouble stays.
         if (this.#sessions.pausedMs(peer.deviceId) > 0)
           throw new KithError('holder-unavailable', 'it broke a rule, and waits');
-        await this.#dials.dial(peer, attempts, signal);
+        if (isBeside) await this.#dials.dialBeside(peer, attempts, signal);
+        else await this.#dials.dial(peer, attempts, signal);
       },
       onTried: () => this.#changed(),
     });

@@ -44,7 +44,32 @@ async function agree(a: TestPeer, b: TestPeer, wires: readonly MemoryWire[]): Pr
   assert.deepEqual((await b.network.caller(a.identity, 'kith/echo').call(0, utf8('y'))).body, utf8('y'));
 }
 
-/** Lets relayed sessions whose place was taken come to their end. */
+/** Lets time go on for a peer, in steps in which what is under way can go on. */
+async function pass(ms: number, ...peers: TestPeer[]): Promise<void> {
+  for (let passedMs = 0; passedMs < ms; passedMs += 400) {
+    for (const { timers } of peers) timers.advance(400);
+    await turns(10);
+  }
+}
+
+/** Lets an answer on the peer's session become overdue: nothing moves on its wire. */
+async function comeToDoubt(peer: TestPeer, wire: MemoryWire): Promise<void> {
+  wire.setAutomatic(false);
+  peer.network.disturbed();
+  await pass(1_600, peer);
+  assert.equal(peer.network.peers().length, 1, 'nobody is given up yet');
+}
+
+/** Both have a session, and a call on it that never ends has reached the other side. */
+async function hangingCall(from: TestPeer, to: TestPeer): Promise<{ readonly ended: Promise<unknown> }> {
+  const calls = to.echo.calls.length;
+  const hanging = from.network.caller(to.identity, 'kith/echo').call(2, new Uint8Array(0));
+  const ended = hanging.catch((error: unknown) => error);
+  await until(() => to.echo.calls.length === calls + 1, 'the call');
+  return { ended };
+}
+
+/** Lets sessions whose place was taken come to their end. */
 async function retire(a: TestPeer, b: TestPeer, wires: readonly MemoryWire[], seeded: Seeded): Promise<void> {
   for (let second = 0; second < 4; second++) {
     a.timers.advance(1_000);
@@ -200,6 +225,8 @@ void describe('two devices with more than one link', () => {
     const wire = connect(follower, chooser);
     await until(() => follower.network.peers().length === 1);
     await until(() => chooser.network.peers().length === 1);
+    // It is asked at once, and has a second to answer: the other may only have doubted it.
+    await pass(1_600, chooser);
     await assert.rejects(hanging, (error) => isKithError(error, 'holder-unavailable'));
     await until(() => old.over);
     await agree(chooser, follower, [old, wire]);
@@ -215,7 +242,9 @@ void describe('two devices with more than one link', () => {
     await until(() => chooser.network.peers().length === 0);
     assert.equal(follower.network.peers().length, 1);
     const wire = connect(chooser, follower);
-    await until(() => chooser.network.peers().length === 1 && old.over);
+    await until(() => chooser.network.peers().length === 1);
+    await pass(1_600, follower);
+    await until(() => old.over);
     await agree(chooser, follower, [old, wire]);
     await closeAll(chooser, follower);
   });
@@ -240,6 +269,122 @@ void describe('two devices with more than one link', () => {
         await agree(stays, after, [wire]);
         await closeAll(stays, after, before);
       }
+    }
+  });
+});
+
+void describe('a session that is doubted', () => {
+  void it('gives way to a further link, whichever side doubts it and dials, and its calls fail over', async () => {
+    for (const doubts of [0, 1]) {
+      const both = await pair();
+      const doubter = both[doubts] ?? assert.fail();
+      const other = both[1 - doubts] ?? assert.fail();
+      const old = connect(other, doubter);
+      await until(() => both.every(({ network }) => network.peers().length === 1));
+      const { ended } = await hangingCall(doubter, other);
+      await comeToDoubt(doubter, old);
+      const wire = connect(doubter, other);
+      assert.ok(isKithError(await ended, 'holder-unavailable'));
+      for (const { network } of both) assert.equal(network.peers().length, 1);
+      await pass(4_000, ...both);
+      await agree(...both, [old, wire]);
+      await closeAll(...both);
+    }
+  });
+
+  void it('stays where it answers before the further link is there: nothing is said on that one', async () => {
+    for (const doubts of [0, 1]) {
+      const both = await pair();
+      const doubter = both[doubts] ?? assert.fail();
+      const other = both[1 - doubts] ?? assert.fail();
+      const old = connect(other, doubter);
+      await until(() => both.every(({ network }) => network.peers().length === 1));
+      await comeToDoubt(doubter, old);
+      old.setAutomatic(true);
+      await turns();
+      const wire = connect(doubter, other, false);
+      await turns();
+      assert.ok(wire.over);
+      assert.equal(wire.written('initiator'), 0);
+      await agree(...both, [old, wire]);
+      await closeAll(...both);
+    }
+  });
+
+  void it('doesn’t give way to a link that the other side opened while only that side may doubt', async () => {
+    // The chooser dials without doubt: what a follower that is well is shown changes nothing.
+    const [chooser, follower] = await pair();
+    const old = connect(chooser, follower);
+    await until(() => chooser.network.peers().length === 1 && follower.network.peers().length === 1);
+    await comeToDoubt(follower, old);
+    const wire = wireBetween(chooser.keys, follower.keys);
+    chooser.network.accept(wire.initiator);
+    follower.network.accept(wire.responder);
+    await until(() => wire.over, 'the end of the further link');
+    assert.equal(old.over, false);
+    old.setAutomatic(true);
+    await agree(chooser, follower, [old, wire]);
+    await closeAll(chooser, follower);
+  });
+
+  void it('that comes to life while it gives way brings its calls to their end', async () => {
+    for (const doubts of [0, 1]) {
+      const both = await pair();
+      const doubter = both[doubts] ?? assert.fail();
+      const other = both[1 - doubts] ?? assert.fail();
+      const old = connect(other, doubter);
+      await until(() => both.every(({ network }) => network.peers().length === 1));
+      let release = (): void => {};
+      other.echo.holding = new Promise((resolve) => {
+        release = resolve;
+      });
+      const call = doubter.network.caller(other.identity, 'kith/echo').call(0, utf8('slow'));
+      await until(() => other.echo.calls.length === 1, 'the call');
+      await comeToDoubt(doubter, old);
+      const wire = connect(doubter, other, false);
+      // Both hellos are on their way when the old one answers.
+      await turns(3);
+      wire.deliver('initiator');
+      old.setAutomatic(true);
+      await turns();
+      wire.setAutomatic(true);
+      await turns();
+      release();
+      assert.deepEqual((await call).body, utf8('slow'));
+      await pass(4_000, ...both);
+      await agree(...both, [old, wire]);
+      await closeAll(...both);
+    }
+  });
+
+  void it('is followed by one session when both sides doubt and dial, whatever arrives first', async () => {
+    for (let seed = 0; seed < 150; seed++) {
+      const both = await pair();
+      const [a, b] = both;
+      const seeded = new Seeded(9000 + seed);
+      const old = connect(a, b);
+      await until(() => both.every(({ network }) => network.peers().length === 1));
+      old.setAutomatic(false);
+      const comesBack = seeded.coin();
+      if (!comesBack) old.sever();
+      for (const { network } of both) network.disturbed();
+      await pass(1_600, ...both);
+      const wires = [connect(a, b, false), connect(b, a, false)];
+      for (let steps = seeded.below(8); steps > 0; steps--) {
+        const wire = [old, ...wires][seeded.below(3)];
+        wire?.deliver(seeded.coin() ? 'initiator' : 'responder');
+        for (const { network } of both) assert.equal(network.peers().length, 1, `seed ${seed}`);
+        await turns(2);
+      }
+      await deliverInAnyOrder([old, ...wires], seeded);
+      for (let second = 0; second < 6; second++) {
+        await pass(800, ...both);
+        await deliverInAnyOrder([old, ...wires], seeded);
+      }
+      await agree(a, b, [old, ...wires]).catch((error: unknown) => {
+        throw new Error(`seed ${seed}`, { cause: error });
+      });
+      await closeAll(a, b);
     }
   });
 });

@@ -117,11 +117,55 @@ void describe('an outage', () => {
     const { town, us } = await townOf(test, 1);
     const wires = town.wires.map(({ wire }) => wire);
     for (const wire of wires) wire.setAutomatic(false);
-    await town.pass(3_000);
+    town.line = 'silent';
+    const dials = town.dialsAtMs.length;
+    await town.pass(3_500);
+    assert.ok(town.dialsAtMs.length > dials, 'it is dialled beside the session');
     for (const wire of wires) wire.setAutomatic(true);
+    town.line = 'up';
     await town.pass(30_000);
     assert.equal(us.network.peers().length, 1);
     assert.equal(town.wires.length, wires.length);
+  });
+
+  void it('of the sessions there are, while new ones would go through, is healed within 5 s without a moment with nobody there', async (test) => {
+    for (const count of [1, 3]) {
+      // As with another address outside, whenever it comes.
+      for (let waitMs = 0; waitMs < 3_200; waitMs += 400) {
+        const { town, us, friends } = await townOf(test, count);
+        await town.pass(waitMs, 400);
+        for (const { wire } of town.wires) wire.sever();
+        for (let passedMs = 0; passedMs < 5_000; passedMs += 200) {
+          await town.pass(200, 200);
+          assert.equal(us.network.peers().length, count);
+        }
+        for (const friend of friends) {
+          const call = us.network.caller(friend.identity, 'kith/echo').call(0, new Uint8Array([count]));
+          assert.deepEqual((await call).body, new Uint8Array([count]));
+        }
+        await town.pass(5_000);
+        const living = town.wires.filter(({ wire }) => !wire.over);
+        assert.equal(living.length, count);
+        await closeAll(...town.peers);
+      }
+    }
+  });
+
+  void it('that comes again and again costs few dials beside: what answers take is learned', async (test) => {
+    const { town, us } = await townOf(test, 1);
+    const before = town.dialsAtMs.length;
+    for (let passedMs = 0; passedMs < 600_000; passedMs += 5_000) {
+      for (const { wire } of town.wires) wire.setAutomatic(false);
+      town.line = 'silent';
+      await town.pass(3_500, 500);
+      for (const { wire } of town.wires) wire.setAutomatic(true);
+      town.line = 'up';
+      await town.pass(1_500, 500);
+      assert.equal(us.network.peers().length, 1);
+    }
+    const dials = town.dialsAtMs.length - before;
+    assert.ok(dials >= 1 && dials <= 10, `${dials} dials of two in ten minutes`);
+    test.diagnostic(`dials of two in ten minutes: ${dials}`);
   });
 
   void it('of one who opens sessions and says nothing is no reason to dial it without end', async (test) => {

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import {
   afterFailure,
   afterSession,
+  besideDial,
   dialCountMax,
   dialDelayMsMax,
   dialLimitMs,
@@ -24,6 +25,27 @@ import type { DialState } from '../../lib/net/dialling/dial-schedule.ts';
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 void describe('when to dial', () => {
+  void it('is at once beside a session that is doubted, and ever more rarely where it is doubted again and again', () => {
+    fc.assert(
+      fc.property(fc.array(random, { minLength: 600, maxLength: 600 }), fc.nat(3_000), (draws, takesMs) => {
+        let state: DialState | undefined;
+        const begunMs: number[] = [];
+        // Doubted every three seconds for half an hour.
+        for (const [index, draw] of draws.entries()) {
+          const nowMs = index * 3_000;
+          const before = state;
+          state = besideDial(state, nowMs);
+          if (state.dueAtMs > nowMs) continue;
+          if (before === undefined) assert.equal(state.dueAtMs, nowMs);
+          begunMs.push(nowMs);
+          state = afterFailure(state, nowMs + takesMs, draw);
+        }
+        assert.ok(begunMs.length >= 10 && begunMs.length <= 60, `${begunMs.length}`);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
   void it('is at once, about every two seconds for a minute, then ever more rarely, five minutes at most', () => {
     fc.assert(
       fc.property(fc.array(random, { minLength: 60, maxLength: 120 }), fc.nat(10_000), (draws, takesMs) => {

@@ -55,6 +55,37 @@ void describe('ways to a device', () => {
     assert.equal(timers.pending, 0);
   });
 
+  void it('that have failed are tried again when there is more to them, as long as others are under way', async () => {
+    const timers = new FakeTimers();
+    const { ways, begun, ends } = manualWays(2);
+    let tell = (): void => {};
+    const more = (until: AbortSignal): Promise<void> =>
+      new Promise((resolve) => {
+        tell = resolve;
+        until.addEventListener('abort', () => resolve(), { once: true });
+      });
+    const asking = ways.map((way, number) => (number === 1 ? { ...way, isProven: true, more } : way));
+    const result = tryWays(asking, timers);
+    assert.deepEqual(begun, [0, 1]);
+    for (const count of [2, 3]) {
+      ends[1]?.(error('nobody is there'));
+      await turns(3);
+      tell();
+      await turns(3);
+      assert.equal(begun.filter((number) => number === 1).length, count);
+    }
+    ends[1]?.(error('nobody is there'));
+    await turns(3);
+    ends[0]?.(error('no answer'));
+    assert.deepEqual(
+      (await result)?.map(({ message }) => message),
+      ['no answer', 'nobody is there'],
+    );
+    const alone = tryWays(asking.slice(1), timers);
+    ends[1]?.(error('nobody is there'));
+    assert.equal((await alone)?.length, 1);
+  });
+
   void it('follow at once where those before have failed', async () => {
     const timers = new FakeTimers();
     const { ways, begun, ends } = manualWays(3);

@@ -41,12 +41,15 @@ class Line {
   readonly #answers: { readonly arrivesMs: number; readonly askedMs: number; readonly peer: Peer }[] = [];
   /** When each session of a device was given up. */
   readonly lostAtMs: number[][];
+  /** When each session of a device came to be doubted. */
+  readonly doubtedAtMs: number[][];
   /** What an answer takes that was asked for at such a moment, in ms; undefined: it never comes. */
   takesMs: (atMs: number) => number | undefined = () => 50;
 
   constructor(count: number) {
     this.#count = count;
     this.lostAtMs = Array.from({ length: count }, () => []);
+    this.doubtedAtMs = Array.from({ length: count }, () => []);
     for (let device = 0; device < count; device++) this.#open(device);
   }
 
@@ -90,7 +93,9 @@ class Line {
         }
       }
       if (this.nowMs % watchStepMs !== 0) continue;
-      const { ask, lost } = this.dog.look(this.nowMs);
+      const { ask, doubted, lost } = this.dog.look(this.nowMs);
+      for (const [device, peer] of this.#sessions)
+        if (doubted.includes(peer)) this.doubtedAtMs[device]?.push(this.nowMs);
       for (const peer of ask) {
         const tookMs = this.takesMs(this.nowMs);
         if (tookMs !== undefined)
@@ -214,6 +219,66 @@ void describe('the watchdog', () => {
       assert.equal(world.lost.length, count, `of ${count}`);
       assert.ok(world.asked - askedBefore <= 2 * count, `${world.asked - askedBefore} questions to ${count}`);
     }
+  });
+
+  void it('doubts who is silent seconds before it gives them up, and nobody who has answered since', (test) => {
+    for (const count of [1, 3]) {
+      const tookMs: number[] = [];
+      for (let beginsMs = 30_000; beginsMs < 33_000; beginsMs += 50) {
+        const line = new Line(count);
+        line.takesMs = (atMs) => (atMs < beginsMs ? 50 : undefined);
+        line.run(beginsMs);
+        assert.equal(line.doubtedAtMs.flat().length, 0);
+        line.run(7_000);
+        const first = line.doubtedAtMs.map(([atMs]) => (atMs ?? assert.fail('never doubted')) - beginsMs);
+        for (const [device, ms] of first.entries())
+          assert.ok(ms < (line.lostAtMs[device]?.[0] ?? assert.fail('never lost')) - beginsMs);
+        tookMs.push(...first);
+      }
+      const mean = tookMs.reduce((sum, ms) => sum + ms, 0) / tookMs.length;
+      const [least, most] = [Math.min(...tookMs), Math.max(...tookMs)];
+      test.diagnostic(`${count}: from a cut to the doubt ${least}, ${mean.toFixed(0)}, ${most} ms`);
+      assert.ok(least >= 800 && most <= 3_600, `${least} to ${most}`);
+    }
+    const line = new Line(1);
+    // Slow, but not slower than it was.
+    line.takesMs = () => 1_500;
+    line.run(60_000);
+    assert.ok(line.doubtedAtMs.flat().length <= 1);
+  });
+
+  void it('says nothing of a doubt any more once something comes in, or after a standstill of its own', () => {
+    for (const ends of ['answer', 'excuse', 'byte']) {
+      const world = new World(1);
+      const peer = world.peer(0);
+      world.silence();
+      world.run(4_000);
+      assert.equal(world.dog.doubts(peer), true);
+      if (ends === 'answer') world.dog.answered(peer, world.nowMs, 900);
+      else if (ends === 'excuse') world.dog.excuse(world.nowMs);
+      else peer.moved++;
+      assert.equal(world.dog.doubts(peer), false, ends);
+    }
+  });
+
+  void it('takes a session to be outlived where the one in its place was heard of since it was asked', () => {
+    const [before, next] = [new Peer(), new Peer()];
+    const dog = new Watchdog<Peer>();
+    dog.add(before, 0);
+    dog.add(next, 500);
+    before.moved++;
+    // What came before it was asked is no answer.
+    assert.equal(dog.suspect(before, 1_000), true);
+    assert.equal(dog.suspect(before, 1_000), false);
+    dog.look(1_400);
+    assert.equal(dog.isOutlived(before, next), false);
+    assert.deepEqual(dog.look(1_800).doubted, [before]);
+    assert.equal(dog.isOutlived(before, next), false);
+    next.moved++;
+    dog.look(2_200);
+    assert.equal(dog.isOutlived(before, next), true);
+    before.moved++;
+    assert.equal(dog.isOutlived(before, next), false);
   });
 
   void it('gives an only session a third question', () => {

@@ -1,7 +1,7 @@
 import type HyperDHT from 'hyperdht';
 import type { DhtConnection, HostPort } from 'hyperdht';
 import type Hyperswarm from 'hyperswarm';
-import { toHex, viewAsBuffer } from '../../base/bytes.ts';
+import { equalBytes, toHex, viewAsBuffer } from '../../base/bytes.ts';
 import { KithError } from '../../base/errors.ts';
 
 interface PendingDial {
@@ -42,7 +42,7 @@ export class DhtDials {
   async dial(remoteKey: Uint8Array, hints: readonly HostPort[], signal: AbortSignal): Promise<DhtConnection> {
     const id = toHex(remoteKey);
     if (this.#pending.has(id)) throw unreachable('it is being dialled already', true);
-    if (this.#connected(id)) throw unreachable('it is connected already', true);
+    if (this.isConnected(remoteKey)) throw unreachable('it is connected already', true);
     if (this.#pending.size >= dialCountMax) throw unreachable('too many dials at a time');
     const key = viewAsBuffer(remoteKey);
     let abort = (): void => {};
@@ -75,9 +75,10 @@ export class DhtDials {
     dial?.reject(unreachable('it dialled us at the same moment, and that connection is used', true));
   }
 
-  #connected(id: string): boolean {
+  /** True if hyperswarm has an open connection with that key. */
+  isConnected(remoteKey: Uint8Array): boolean {
     for (const connection of this.#swarm.connections) {
-      if (toHex(connection.remotePublicKey) === id) return true;
+      if (equalBytes(connection.remotePublicKey, remoteKey)) return true;
     }
     return false;
   }

@@ -95,6 +95,13 @@ class SwarmTransport implements DhtTransport {
     this.#options = options;
     this.#nodes = nodes;
     const { host, port } = nodes.main.io.serverSocket.address();
+    const createServer = nodes.main.createServer.bind(nodes.main);
+    nodes.main.createServer = (serverOptions, onConnection) =>
+      createServer(serverOptions, (connection) => {
+        // Hyperswarm would end the connection there is, which may be well: whoever has the links decides which of them stays.
+        if (this.#dials.isConnected(connection.remotePublicKey)) this.#connected(connection);
+        else onConnection?.(connection);
+      });
     this.listening = { host, port };
     const swarm = new Hyperswarm({
       dht: nodes.main,
@@ -121,9 +128,12 @@ class SwarmTransport implements DhtTransport {
         throw new KithError('peer-unreachable', 'this device itself');
       const known = await this.#hear(target.endpoints, stop);
       await this.#leave(target.remoteKey, stop);
-      const connection = equalBytes(target.keyPair.publicKey, this.#options.keyPair.publicKey)
-        ? await this.#dials.dial(target.remoteKey, known, stop)
-        : await this.#connectAs(target, known, stop);
+      const isOurs = equalBytes(target.keyPair.publicKey, this.#options.keyPair.publicKey);
+      // Hyperswarm keeps one connection a key, and none beside it.
+      const connection =
+        isOurs && target.isBeside !== true
+          ? await this.#dials.dial(target.remoteKey, known, stop)
+          : await this.#connectAs(target, known, stop);
       connection.on('error', () => {});
       try {
         await greetAndWait(connection, stop);
@@ -241,7 +251,7 @@ class SwarmTransport implements DhtTransport {
     }
   }
 
-  /** With another key than the device's, which hyperswarm has no way for. */
+  /** With another key than the device's, or beside another connection, which hyperswarm has no way for. */
   async #connectAs(
     target: DialTarget,
     known: readonly HostPort[],

@@ -35,6 +35,16 @@ export interface DeviceDialsOptions {
   readonly onInviteRefused?: (peer: WantedPeer, error: KithError) => void;
 }
 
+/** What one try is to be like. */
+interface Effort {
+  /** How often it was in vain before. */
+  readonly attempts: number;
+  readonly signal: AbortSignal;
+  readonly tell: (step: PingStep) => void;
+  /** There is a session, which is doubted. */
+  readonly isBeside: boolean;
+}
+
 /** How one device is dialled: over which transports, with which of our keys, and what came of the last try. When, the dialler decides. */
 export class DeviceDials {
   /** In the order in which they are tried. */
@@ -44,8 +54,8 @@ export class DeviceDials {
   readonly #refusals = new Set<string>();
   /** Hex of the devices whose addresses neither answered nor refused at the last try. */
   readonly #slow = new Set<string>();
-  /** Hex of the devices whose last session came about over the DHT. */
-  readonly #punched = new Set<string>();
+  /** How the last session of each device came about that wasn't direct, by its hex. */
+  readonly #vias = new Map<string, Via>();
   readonly #journal = new DialJournal();
 
   constructor(options: DeviceDialsOptions) {
@@ -69,8 +79,8 @@ export class DeviceDials {
 
   /** There is a session. */
   opened(deviceId: Uint8Array, via: Via): void {
-    if (via === 'punched') this.#punched.add(toHex(deviceId));
-    else this.#punched.delete(toHex(deviceId));
+    if (via === 'direct') this.#vias.delete(toHex(deviceId));
+    else this.#vias.set(toHex(deviceId), via);
     this.#refusals.delete(toHex(deviceId));
     this.#journal.forget(deviceId);
   }
@@ -79,7 +89,7 @@ export class DeviceDials {
   keepOnly(kept: ReadonlySet<string>): void {
     this.#journal.keep(kept);
     for (const device of this.#refusals) if (!kept.has(device)) this.#refusals.delete(device);
-    for (const device of this.#punched) if (!kept.has(device)) this.#punched.delete(device);
+    for (const device of this.#vias.keys()) if (!kept.has(device)) this.#vias.delete(device);
     for (const device of this.#slow) if (!kept.has(device)) this.#slow.delete(device);
   }
 
@@ -97,15 +107,18 @@ export class DeviceDials {
     };
   }
 
+  /** One try over every transport beside a session that is doubted; rejects with the most telling of their errors. */
+  async dialBeside(wanted: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
+    const peer = this.placed(wanted);
+    const errors = await this.#tryAll(peer, { attempts, signal, tell: () => {}, isBeside: true });
+    if (errors !== undefined) throw mostTelling(errors);
+  }
+
   /** One try over every transport; rejects with the most telling of their errors. */
   async dial(wanted: WantedPeer, attempts: number, signal: AbortSignal): Promise<void> {
     const peer = this.placed(wanted);
     const journal = this.#journal.begin(peer.deviceId);
-    const ways = this.transports.map((transport): Way => ({
-      run: () => this.#dialOver(transport, peer, attempts, signal, journal.tell),
-      isProven: transport.name === 'dht' && this.#isProven(peer.deviceId),
-    }));
-    const errors = await tryWays(ways, this.#options.timers);
+    const errors = await this.#tryAll(peer, { attempts, signal, tell: journal.tell, isBeside: false });
     if (errors === undefined) return;
     const told = mostTelling(errors);
     if (signal.aborted) throw told;
@@ -121,15 +134,32 @@ export class DeviceDials {
     const peer = this.placed(wanted);
     const better = this.transports.filter(({ name }) => name !== 'relay');
     // Nothing waits for it: it may take as long as a late try.
-    const untold = (): void => undefined;
-    await Promise.all(
-      better.map((transport) => this.#dialOver(transport, peer, attempts + 2, signal, untold)),
-    );
+    const effort = { attempts: attempts + 2, signal, tell: () => {}, isBeside: false };
+    await Promise.all(better.map((transport) => this.#dialOver(transport, peer, effort)));
   }
 
-  /** It fell silent just now, and was reached by a hole: a new one is what is likely to lead there. */
-  #isProven(deviceId: Uint8Array): boolean {
-    return this.#punched.has(toHex(deviceId)) && this.#options.misses(deviceId);
+  async #tryAll(peer: WantedPeer, effort: Effort): Promise<KithError[] | undefined> {
+    const ways = this.transports.map((transport): Way => ({
+      run: () => this.#dialOver(transport, peer, effort),
+      isProven: this.#isProven(transport, peer.deviceId, effort),
+      ...(transport.more !== undefined && { more: (until) => transport.more?.(until) ?? Promise.resolve() }),
+    }));
+    return await tryWays(ways, this.#options.timers);
+  }
+
+  /** It fell silent just now, and was reached that way: it is what is likely to lead there. */
+  #isProven(transport: Transport, deviceId: Uint8Array, { isBeside, attempts }: Effort): boolean {
+    const via = this.#vias.get(toHex(deviceId));
+    // A relay that went away says so: then nobody fell silent.
+    if (transport.name === 'relay' && via === 'relay' && attempts === 0) return true;
+    if (transport.name !== (via === 'punched' ? 'dht' : via)) return false;
+    return isBeside || this.#options.misses(deviceId);
+  }
+
+  /** Of a device that has a session which is doubted, dials are short as well. */
+  #limitMs(deviceId: Uint8Array, { attempts, isBeside }: Effort): number {
+    const { misses, usualMs } = this.#options;
+    return dialLimitMs(attempts, isBeside || misses(deviceId), usualMs(deviceId));
   }
 
   /** With which of our keys to try, in this order; the next only where the one before was refused. */
@@ -143,23 +173,20 @@ export class DeviceDials {
   }
 
   /** Undefined if there is a session now. Where our device key is refused, the doorstep key knocks once. */
-  async #dialOver(
-    transport: Transport,
-    peer: WantedPeer,
-    attempts: number,
-    signal: AbortSignal,
-    tell: (step: PingStep) => void,
-  ): Promise<KithError | undefined> {
-    const { sessions, misses, usualMs, onInviteRefused } = this.#options;
+  async #dialOver(transport: Transport, peer: WantedPeer, effort: Effort): Promise<KithError | undefined> {
+    const { sessions, onInviteRefused } = this.#options;
+    const { attempts, signal, tell, isBeside } = effort;
+    const doubted = isBeside ? sessions.current(peer.deviceId) : undefined;
     let last: KithError | undefined;
     for (const keyPair of this.#pairsFor(transport, peer, attempts)) {
-      const limit = this.#limit(dialLimitMs(attempts, misses(peer.deviceId), usualMs(peer.deviceId)), signal);
+      const limit = this.#limit(this.#limitMs(peer.deviceId, effort), signal);
+      const target = { ...this.target(peer), keyPair, isBeside };
       try {
-        const link = await this.#dialWith(transport, { ...this.target(peer), keyPair }, limit.signal, tell);
-        const session = sessions.add(link);
+        const session = sessions.add(await this.#dialWith(transport, target, limit.signal, tell));
         // Not taken: there is a session by now.
         const error = await session?.opened;
-        if (error === undefined || sessions.current(peer.deviceId) !== undefined) return undefined;
+        const current = sessions.current(peer.deviceId);
+        if (error === undefined || (current !== undefined && current !== doubted)) return undefined;
         if (isKithError(error, 'invite-used', 'invite-expired', 'invite-refused')) {
           onInviteRefused?.(peer, error);
         }

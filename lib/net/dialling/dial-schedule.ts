@@ -59,6 +59,14 @@ export function afterOutage(state: DialState, nowMs: number, delayMs: number): D
   return { ...state, lateAttempts: 0, dueAtMs: Math.min(state.dueAtMs, nowMs + delayMs) };
 }
 
+/**
+ * For a dial beside a session that has come to be doubted: at once, if the dials before are long ago. Many who doubt one device do so each in a
+ * moment of its own, as it is asked.
+ */
+export function besideDial(before: DialState | undefined, nowMs: number): DialState {
+  return before === undefined || nowMs - before.dueAtMs >= eagerMs ? freshDial(nowMs) : before;
+}
+
 /** After the peer named other addresses: worth a try at once. */
 export function afterMove(state: DialState, nowMs: number): DialState {
   return nowMs - state.sinceMs >= freshMsMin ? freshDial(nowMs) : { ...state, dueAtMs: nowMs };

@@ -10,18 +10,49 @@ export interface Way {
   readonly run: () => Promise<KithError | undefined>;
   /** It led there just now: it is tried at once. */
   readonly isProven?: boolean;
+  /** Resolves when it is worth another try after one that failed, or the signal fires. */
+  readonly more?: (until: AbortSignal) => Promise<void>;
 }
+
+/** Tries of one way beyond the first, while others are under way. */
+const moreCountMax = 8;
 
 /**
  * Tries ways in their order, each half a second after the one before it, or when all before it have failed: who can be reached one way only
- * isn't kept waiting for what doesn't answer, nor who was reached that way just now. A way isn't tried any more where one before it has made a session. Undefined if one did; else
- * the errors in the order of the ways.
+ * isn't kept waiting for what doesn't answer, nor who was reached that way just now. A way isn't tried any more where one before it has made a session. While others are under way,
+ * one that has failed is tried again when there is more to it. Undefined if one made a session; else the errors in the order of the ways.
  */
 export async function tryWays(ways: readonly Way[], timers: Timers): Promise<KithError[] | undefined> {
   const tries: Promise<KithError | undefined>[] = [];
   for (const way of ways) tries.push(afterHeadStart([...tries], way, timers));
-  const errors = (await Promise.all(tries)).filter((error) => error !== undefined);
+  const over = new AbortController();
+  let left = ways.filter(({ more }) => more === undefined).length;
+  if (left === 0) over.abort();
+  const whole = ways.map(async (way, index) => {
+    const error = await tries[index];
+    if (way.more !== undefined) return await tryMore(way, error, over.signal);
+    left--;
+    if (left === 0 || error === undefined) over.abort();
+    return error;
+  });
+  const errors = (await Promise.all(whole)).filter((error) => error !== undefined);
   return errors.length < ways.length ? undefined : errors;
+}
+
+/** Tries a way that has failed again, whenever there is more to it, as long as others are under way. */
+async function tryMore(
+  way: Way,
+  first: KithError | undefined,
+  over: AbortSignal,
+): Promise<KithError | undefined> {
+  let error = first;
+  for (let count = 0; count < moreCountMax && error !== undefined; count++) {
+    if (over.aborted) break;
+    await way.more?.(over);
+    if (over.aborted) break;
+    error = await way.run();
+  }
+  return error;
 }
 
 async function afterHeadStart(

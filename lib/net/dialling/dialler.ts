@@ -5,6 +5,7 @@ import {
   afterMove,
   afterOutage,
   afterSession,
+  besideDial,
   freshDial,
   nextDueMs,
   pickDue,
@@ -22,19 +23,40 @@ interface Target {
   dialling: AbortController | undefined;
   /** When its session opened; undefined while it has none. */
   openedAtMs: number | undefined;
+  /** An answer on its session is overdue. */
+  isDoubted: boolean;
+  /** How dials beside its sessions have gone; undefined before the first. */
+  beside: DialState | undefined;
+}
+
+/** A dial that may be begun. */
+interface Wanted {
+  readonly target: Target;
+  readonly identity: string;
+  readonly state: DialState;
+  /** Its session is there, and doubted. */
+  readonly isBeside: boolean;
 }
 
 export interface DiallerOptions {
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Tries to open a session; rejects if that failed. `attempts` says how often it failed before. */
-  readonly dial: (peer: WantedPeer, attempts: number, signal: AbortSignal) => Promise<void>;
+  /**
+   * Tries to open a session; rejects if that failed. `attempts` says how often it failed before; `isBeside`, that there is a session, which
+   * is doubted.
+   */
+  readonly dial: (
+    peer: WantedPeer,
+    attempts: number,
+    signal: AbortSignal,
+    isBeside: boolean,
+  ) => Promise<void>;
   /** A dial has ended, and counts in `tried`. */
   readonly onTried: () => void;
 }
 
-/** Keeps dialling those with whom there is no session, as dial-schedule.ts says. */
+/** Keeps dialling those with whom there is no session, or one that is doubted, as dial-schedule.ts says. */
 export class Dialler {
   readonly #options: DiallerOptions;
   readonly #targets = new Map<string, Target>();
@@ -59,7 +81,8 @@ export class Dialler {
       if (target === undefined) {
         const openedAtMs = connected(peer.deviceId) ? nowMs : undefined;
         const identity = idKey(peer.identity);
-        this.#targets.set(key, { identity, peer, state: freshDial(nowMs), dialling: undefined, openedAtMs });
+        const fresh = { state: freshDial(nowMs), dialling: undefined, isDoubted: false, beside: undefined };
+        this.#targets.set(key, { identity, peer, openedAtMs, ...fresh });
         continue;
       }
       if (!sameWays(target.peer, peer)) target.state = afterMove(target.state, nowMs);
@@ -79,6 +102,24 @@ export class Dialler {
     const target = this.#targets.get(idKey(deviceId));
     if (target === undefined) return;
     target.openedAtMs = this.#options.timers.nowMs();
+    target.isDoubted = false;
+    this.#stop(target);
+  }
+
+  /** An answer on its session is overdue: it is dialled beside it. */
+  doubted(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target?.openedAtMs === undefined || target.isDoubted) return;
+    target.isDoubted = true;
+    target.beside = besideDial(target.beside, this.#options.timers.nowMs());
+    this.#plan();
+  }
+
+  /** Its session is heard of again: it is no longer dialled beside it. */
+  trusted(deviceId: Uint8Array): void {
+    const target = this.#targets.get(idKey(deviceId));
+    if (target?.isDoubted !== true) return;
+    target.isDoubted = false;
     this.#stop(target);
   }
 
@@ -94,6 +135,9 @@ export class Dialler {
     const openedAtMs = { over: target.openedAtMs, silent: Number.NEGATIVE_INFINITY, mute: nowMs }[end];
     target.state = afterSession(target.state, openedAtMs, nowMs, random());
     target.openedAtMs = undefined;
+    target.isDoubted = false;
+    // The other side, or the system, says that it is over: what was dialled into the silence before may hang.
+    if (end === 'over') this.#stop(target);
     this.#plan();
   }
 
@@ -139,23 +183,24 @@ export class Dialler {
     this.#callOff();
     const { timers } = this.#options;
     const nowMs = timers.nowMs();
-    const waiting = [...this.#targets.values()].filter(isAbsent);
-    for (const target of pickDue(waiting, nowMs, [...this.#running.values()])) this.#begin(target);
+    const waiting = [...this.#targets.values()].flatMap(wantedDial);
+    for (const wanted of pickDue(waiting, nowMs, [...this.#running.values()])) this.#begin(wanted);
     // Who is due already waits for a dial to end, which plans anew.
     const delayMs = nextDueMs(waiting, nowMs);
     this.#callOff = delayMs === undefined ? () => {} : timers.after(delayMs, () => this.#plan());
   }
 
-  #begin(target: Target): void {
+  #begin({ target, state, isBeside }: Wanted): void {
     const dialling = new AbortController();
     target.dialling = dialling;
     const { timers, random, dial } = this.#options;
-    const { state } = target;
-    const running = dial(target.peer, state.attempts, dialling.signal)
+    const running = dial(target.peer, state.attempts, dialling.signal, isBeside)
       // Without a session it was in vain, also where nothing failed.
       .catch(() => {})
       .finally(() => {
-        if (target.openedAtMs === undefined) {
+        // Whatever came of it: sessions that are doubted again and again are dialled beside ever more rarely.
+        if (isBeside) target.beside = afterFailure(state, timers.nowMs(), random());
+        else if (target.openedAtMs === undefined) {
           const after = afterFailure(state, timers.nowMs(), random());
           if (target.state === state) target.state = after;
           // It named other addresses meanwhile: they are tried now, but the dial counts.
@@ -174,6 +219,14 @@ export class Dialler {
 
 function isAbsent({ dialling, openedAtMs }: Target): boolean {
   return dialling === undefined && openedAtMs === undefined;
+}
+
+/** The dial that a target waits for; none where one is under way, or its session is well. */
+function wantedDial(target: Target): Wanted[] {
+  const { identity, state, beside, isDoubted } = target;
+  if (isAbsent(target)) return [{ target, identity, state, isBeside: false }];
+  if (!isDoubted || beside === undefined || target.dialling !== undefined) return [];
+  return [{ target, identity, state: beside, isBeside: true }];
 }
 
 /** The same places, with the same of our keys: an invite that has just been accepted is worth a try at once. */

@@ -53,6 +53,8 @@ export interface DialTarget {
   readonly remoteKey: Uint8Array;
   readonly endpoints: readonly Endpoint[];
   readonly keyPair: KeyPair;
+  /** There is a link to it already, which is to stay until this one is there. */
+  readonly isBeside?: boolean;
   /** Is told of each address that is tried, by a transport that tries several. */
   readonly onStep?: (step: PingStep) => void;
 }
@@ -80,6 +82,8 @@ export interface Transport {
    * doesn't know our key, or isn't who we look for), `peer-unreachable` otherwise; the signal's reason if it fires.
    */
   dial(target: DialTarget, signal: AbortSignal): Promise<Link>;
+  /** Resolves when there is more to try than there was at the last dial, or the signal fires; of a transport that goes by others. */
+  more?(until: AbortSignal): Promise<void>;
   /** After an outage or a change of address: finds the others and is found again within seconds, where that takes doing. */
   refresh?(): void;
   /** Stops listening, ends all links and dials, frees all sockets. */

@@ -25,8 +25,8 @@ export class RelayHub {
   readonly budget: RelayBudget;
   readonly #rate: RelayRate;
   readonly #timers: Timers;
-  /** By device; the newest session of it. */
-  readonly #servers = new Map<string, RelayServer>();
+  /** Of each device its sessions, the newest last: that one is used, and the one before it again where it comes to nothing. */
+  readonly #servers = new Map<string, readonly RelayServer[]>();
   readonly #joints = new Map<RelayJoint, readonly string[]>();
 
   constructor(timers: Timers, limits: RelayLimits) {
@@ -53,16 +53,18 @@ export class RelayHub {
 
   /** The device may be reached through us from now on. */
   attach(server: RelayServer): void {
-    this.#servers.set(server.deviceKey, server);
+    this.#servers.set(server.deviceKey, [...(this.#servers.get(server.deviceKey) ?? []), server]);
   }
 
   detach(server: RelayServer): void {
-    if (this.#servers.get(server.deviceKey) === server) this.#servers.delete(server.deviceKey);
+    const left = this.#servers.get(server.deviceKey)?.filter((other) => other !== server) ?? [];
+    if (left.length > 0) this.#servers.set(server.deviceKey, left);
+    else this.#servers.delete(server.deviceKey);
   }
 
   /** Joins who dialled to the device, or ends the dialler's end and says why. */
   join(from: RelayServer, dialler: JointEnd, deviceKey: string): RelayJoint | undefined {
-    const to = this.#servers.get(deviceKey);
+    const to = this.#servers.get(deviceKey)?.at(-1);
     const refuse = (reason: number): undefined => {
       dialler.sendEnd(reason);
       return undefined;

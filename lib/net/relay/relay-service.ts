@@ -24,6 +24,7 @@ export class RelayService implements Service {
   readonly hub: RelayHub;
   readonly #options: RelayServiceOptions;
   readonly #callers = new Set<RelayCaller>();
+  readonly #waiting: (() => void)[] = [];
   /** Ends what comes in while nobody takes it. */
   onIncoming: OnIncomingPipe = (pipe) => void pipe.destroy();
 
@@ -45,11 +46,31 @@ export class RelayService implements Service {
         (pipe, relay) => this.onIncoming(pipe, relay),
         (ended) => void this.#callers.delete(ended),
       );
-      if (peer.via !== 'relay') this.#callers.add(caller);
+      if (peer.via !== 'relay') {
+        this.#callers.add(caller);
+        for (const told of this.#waiting.splice(0)) told();
+      }
       return caller;
     },
     server: (peer, wiring) => new RelayServer(peer, wiring, this.hub),
   };
+
+  /** Resolves when one more relays for us, or the signal fires. */
+  async another(until: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        until.removeEventListener('abort', settle);
+        const index = this.#waiting.indexOf(settle);
+        if (index >= 0) this.#waiting.splice(index, 1);
+        resolve();
+      };
+      if (until.aborted) resolve();
+      else {
+        this.#waiting.push(settle);
+        until.addEventListener('abort', settle, { once: true });
+      }
+    });
+  }
 
   /** Channels to those who relay for us now. */
   get callers(): readonly RelayCaller[] {

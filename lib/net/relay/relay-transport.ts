@@ -38,8 +38,8 @@ export class RelayTransport implements Transport {
   async dial(target: DialTarget, signal: AbortSignal): Promise<Link> {
     signal.throwIfAborted();
     this.#stop.signal.throwIfAborted();
-    const relays = this.#options.service.callers.slice(0, relayCountMax);
-    if (relays.length === 0) {
+    const { service } = this.#options;
+    if (service.callers.length === 0) {
       throw new KithError('peer-unreachable', 'no friend who is connected now relays for us', {
         details: { relays: 0 },
       });
@@ -47,10 +47,15 @@ export class RelayTransport implements Transport {
     const found = new AbortController();
     const signals = [signal, this.#stop.signal, found.signal];
     const troubles: string[] = [];
+    const asked = new Set<RelayCaller>();
+    // One that has come meanwhile is asked as well: it may be the same friend, over a session that lives.
+    const next = (): RelayCaller | undefined =>
+      asked.size < relayCountMax ? service.callers.find((caller) => !asked.has(caller)) : undefined;
     let link: Link | undefined;
     const ask = async (): Promise<void> => {
-      for (let relay = relays.shift(); relay !== undefined; relay = relays.shift()) {
+      for (let relay = next(); relay !== undefined; relay = next()) {
         if (signals.some(({ aborted }) => aborted)) return;
+        asked.add(relay);
         try {
           const made = await this.#dialThrough(relay, target, signals);
           if (link === undefined && !signals.some(({ aborted }) => aborted)) {
@@ -70,6 +75,10 @@ export class RelayTransport implements Transport {
     signal.throwIfAborted();
     this.#stop.signal.throwIfAborted();
     throw new KithError('peer-unreachable', troubles.join('; '), { details: { relays: troubles.length } });
+  }
+
+  async more(until: AbortSignal): Promise<void> {
+    await this.#options.service.another(until);
   }
 
   /** Ends the service with it. */

@@ -16,6 +16,8 @@ export interface CurrentLink {
   readonly runId: Uint8Array;
   /** The moment of the follower's last offers on it; undefined while it hasn't answered. */
   readonly offersMoment: number | undefined;
+  /** An answer on it is overdue here. */
+  readonly isDoubted: boolean;
 }
 
 /** A further link that has greeted. */
@@ -30,13 +32,13 @@ export interface FurtherLink {
 
 /**
  * Whether the chooser puts a further link in the place of the session it has. A follower says hello on a link of its
- * own making only while it has no session: a hello later than its answer on the old link shows that it lost that one.
+ * own making only while it has no session, or doubts it: a hello later than its answer on the old link shows that.
  */
 export function takesPlace(current: CurrentLink, further: FurtherLink): boolean {
   if (!equalBytes(current.runId, further.runId)) return true;
   // Offers under way on two links could overtake each other.
   if (current.offersMoment === undefined) return false;
-  if (further.isBetter) return true;
+  if (further.isBetter || current.isDoubted) return true;
   if (further.openedByChooser) return false;
   return further.helloMoment > current.offersMoment;
 }

@@ -35,17 +35,20 @@ export interface SessionTableEvents {
 export class SessionTable {
   readonly #host: SessionHost;
   readonly #events: SessionTableEvents;
+  readonly #doubts: (session: Session) => boolean;
   readonly #all = new Set<Session>();
   /** The one session with each device: offered by us, or on its way to be. */
   readonly #current = new Map<string, Session>();
-  /** Relayed sessions in whose place a better one is stepping; by device. */
+  /** Sessions in whose place another is stepping; by device. */
   readonly #retiring = new Map<string, Retiring>();
   readonly #offences = new Offences();
   #closed = false;
 
-  constructor(host: SessionHost, events: SessionTableEvents) {
+  /** `doubts`: whether an answer on a session is overdue, so that another may take its place. */
+  constructor(host: SessionHost, events: SessionTableEvents, doubts: (session: Session) => boolean) {
     this.#host = host;
     this.#events = events;
+    this.#doubts = doubts;
   }
 
   /** Greets on a link, which is the table's to close from now on; undefined where it isn't wanted. */
@@ -54,7 +57,9 @@ export class SessionTable {
     const admission = directory.admit(link.remoteKey);
     const known = admission !== undefined && !equalBytes(link.remoteKey, device.publicKey);
     const current = this.current(link.remoteKey);
-    const needless = link.isInitiator && current !== undefined && !isBetterWay(link.via, current.link.via);
+    const isWanted =
+      current === undefined || isBetterWay(link.via, current.link.via) || this.#doubts(current);
+    const needless = link.isInitiator && !isWanted;
     if (this.#closed || !known || needless || this.#isCrowded(link.remoteKey, admission) || this.#isFull()) {
       // Nothing was said on it; how it ends is nobody's concern.
       link.close().catch(() => {});
@@ -94,7 +99,7 @@ export class SessionTable {
   open(): Session[] {
     const open: Session[] = [];
     for (const [key, session] of this.#current) {
-      // Until the better link is agreed on, calls go over the one before.
+      // Until the new link is agreed on, calls go over the one before.
       const usable = session.isOpen ? session : this.#retiring.get(key)?.session;
       if (usable?.isOpen === true) open.push(usable);
     }
@@ -185,7 +190,8 @@ export class SessionTable {
         openedByChooser: session.link.isInitiator,
         isBetter: isBetterWay(session.link.via, current.link.via),
       };
-      if (!takesPlace({ runId, offersMoment: current.offersMoment }, further)) {
+      const { offersMoment } = current;
+      if (!takesPlace({ runId, offersMoment, isDoubted: this.#doubts(current) }, further)) {
         this.#end(session, 'superseded', 'there is a session already');
         return;
       }
@@ -209,10 +215,9 @@ export class SessionTable {
   }
 
   #replaced(key: string, old: Session, session: Session): void {
-    const isUpgrade = old.isOpen && isBetterWay(session.link.via, old.link.via);
     const isSameRun =
       old.peer !== undefined && session.peer !== undefined && equalBytes(old.peer.runId, session.peer.runId);
-    if (!isUpgrade || !isSameRun) {
+    if (!old.isOpen || !isSameRun) {
       this.#end(old, 'superseded', 'another session took its place');
       return;
     }
@@ -255,7 +260,7 @@ export class SessionTable {
     }
     if (this.#current.get(key) !== session) return;
     if (retiring !== undefined && retiring.session.isOpen) {
-      // The better link came to nothing: the one before goes on.
+      // The new link came to nothing: the one before goes on.
       retiring.callOff();
       this.#retiring.delete(key);
       this.#current.set(key, retiring.session);

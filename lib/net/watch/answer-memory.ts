@@ -54,6 +54,11 @@ export class AnswerMemory {
     return this.#of(key, nowMs)?.isGivenUp === true ? answerMsMax / 3 : 0;
   }
 
+  /** How many of its last sessions in a row were given up without having lasted. */
+  mutes(key: string, nowMs: number): number {
+    return this.#of(key, nowMs)?.mutes ?? 0;
+  }
+
   #of(key: string, nowMs: number): Entry | undefined {
     const entry = this.#entries.get(key);
     return entry !== undefined && nowMs - entry.atMs < rememberedMs ? entry : undefined;

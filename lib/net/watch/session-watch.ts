@@ -6,6 +6,7 @@ import { lastingMs } from '../dialling/dial-schedule.ts';
 import { AnswerMemory } from './answer-memory.ts';
 import type { Session } from '../sessions/session.ts';
 import { Watchdog, watchStepMs } from './watchdog.ts';
+import type { Lived } from './watchdog.ts';
 import type { Timers } from '../timers.ts';
 
 /** Answers that aren't there by then are waited for no longer; the session has been judged before. */
@@ -19,6 +20,10 @@ export interface SessionWatchOptions {
   readonly random: () => number;
   /** Dials one device now, unless it is being dialled. */
   readonly probe: (deviceId: Uint8Array) => void;
+  /** Its session is doubted: the device is to be dialled beside it. */
+  readonly doubted: (deviceId: Uint8Array) => void;
+  /** It has been heard of again. */
+  readonly trusted: (deviceId: Uint8Array) => void;
   /** Dials all who are absent, spread over so many ms. */
   readonly hurry: (spreadMs: number) => void;
   /** The transports find their way anew. */
@@ -36,6 +41,10 @@ export class SessionWatch {
   readonly #options: SessionWatchOptions;
   readonly #dog = new Watchdog<Session>();
   readonly #memory = new AnswerMemory();
+  /** The session of each device that opened last. Others are about to end. */
+  readonly #newest = new Map<string, Session>();
+  /** Sessions that were doubted at the last look. */
+  readonly #doubted = new Set<Session>();
   /** Questions that wait for their answers. */
   readonly #asking = new Map<Session, Set<AbortController>>();
   /** Devices that were given up for their silence, the least lately tried first. */
@@ -59,7 +68,12 @@ export class SessionWatch {
     if (this.#closed || session.peer === undefined) return;
     const nowMs = this.#options.timers.nowMs();
     const key = idKey(session.peer.deviceId);
-    this.#dog.add(session, nowMs, this.#memory.usualMs(key, nowMs), this.#memory.graceMs(key, nowMs));
+    const before = this.#newest.get(key);
+    this.#newest.set(key, session);
+    const lived = before === undefined || before === session ? undefined : this.#replaced(key, before);
+    const usualMs = Math.max(this.#memory.usualMs(key, nowMs), lived?.usualMs ?? 0);
+    this.#dog.add(session, nowMs, usualMs, this.#memory.graceMs(key, nowMs));
+    this.#endOutlived();
     this.#plan();
     if (!this.#silent.delete(key)) return;
     // Who was silent is back: so may be the others.
@@ -71,11 +85,14 @@ export class SessionWatch {
   gone(session: Session): SessionEnd {
     const lived = this.#dog.lived(session);
     this.#dog.remove(session);
+    this.#doubted.delete(session);
     for (const over of this.#asking.get(session) ?? []) over.abort(ended);
     if (this.#dog.count === 0) this.#endLooks();
     const nowMs = this.#givenUp.get(session);
     const deviceId = session.peer?.deviceId;
-    if (deviceId === undefined || lived === undefined) return 'over';
+    if (deviceId === undefined) return 'over';
+    if (this.#newest.get(idKey(deviceId)) === session) this.#newest.delete(idKey(deviceId));
+    if (lived === undefined) return 'over';
     const isLasting = lived.heardForMs >= lastingMs;
     const last = { usualMs: lived.usualMs, isLasting, isGivenUp: nowMs !== undefined };
     const mutes = this.#memory.ended(idKey(deviceId), this.#options.timers.nowMs(), last);
@@ -86,6 +103,11 @@ export class SessionWatch {
     this.#silent.set(idKey(deviceId), deviceId);
     this.#planProbe();
     return 'silent';
+  }
+
+  /** True while an answer on the session is overdue. */
+  doubts(session: Session): boolean {
+    return this.#dog.doubts(session);
   }
 
   /** What answers of a device took of late, in ms; 0 if that isn't known. */
@@ -156,8 +178,11 @@ export class SessionWatch {
     const nowMs = this.#options.timers.nowMs();
     if (kind !== 'none') this.#dog.excuse(nowMs);
     if (kind === 'sleep') this.disturbed();
-    const { ask, lost } = this.#dog.look(nowMs);
+    const { ask, doubted, lost } = this.#dog.look(nowMs);
     for (const session of ask) this.#ask(session);
+    this.#trustHeard();
+    for (const session of doubted) this.#doubt(session, nowMs);
+    this.#endOutlived();
     for (const session of lost) this.#giveUp(session, nowMs);
     this.#plan();
   }
@@ -172,7 +197,10 @@ export class SessionWatch {
     session
       .ping(over.signal)
       .then(
-        () => this.#dog.answered(session, timers.nowMs(), timers.nowMs() - askedMs),
+        () => {
+          this.#dog.answered(session, timers.nowMs(), timers.nowMs() - askedMs);
+          this.#trustHeard();
+        },
         () => {},
       )
       .finally(() => {
@@ -180,6 +208,47 @@ export class SessionWatch {
         asking.delete(over);
         if (asking.size === 0) this.#asking.delete(session);
       });
+  }
+
+  /** Another session takes its place: what was learned goes on with that one. */
+  #replaced(key: string, before: Session): Lived | undefined {
+    const lived = this.#dog.lived(before);
+    const nowMs = this.#options.timers.nowMs();
+    if (lived !== undefined && this.#dog.doubts(before)) {
+      const isLasting = lived.heardForMs >= lastingMs;
+      this.#memory.ended(key, nowMs, { usualMs: lived.usualMs, isLasting, isGivenUp: true });
+    } else if (this.#dog.suspect(before, nowMs)) this.#ask(before);
+    return lived;
+  }
+
+  #doubt(session: Session, nowMs: number): void {
+    const deviceId = session.peer?.deviceId;
+    if (deviceId === undefined) return;
+    this.#doubted.add(session);
+    const key = idKey(deviceId);
+    // Who opens sessions and says nothing isn't given one after the other.
+    if (this.#newest.get(key) === session && this.#memory.mutes(key, nowMs) === 0)
+      this.#options.doubted(deviceId);
+  }
+
+  #trustHeard(): void {
+    for (const session of this.#doubted) {
+      if (this.#dog.doubts(session)) continue;
+      this.#doubted.delete(session);
+      const deviceId = session.peer?.deviceId;
+      if (deviceId !== undefined && this.#newest.get(idKey(deviceId)) === session)
+        this.#options.trusted(deviceId);
+    }
+  }
+
+  /** Calls on a session whose place was taken, and that isn't heard of any longer, are made again over the other. */
+  #endOutlived(): void {
+    for (const session of this.#doubted) {
+      const next = this.#newest.get(idKey(session.peer?.deviceId ?? session.link.remoteKey));
+      if (next === undefined || next === session || !this.#dog.isOutlived(session, next)) continue;
+      this.#doubted.delete(session);
+      session.end('superseded', 'another session took its place');
+    }
   }
 
   #giveUp(session: Session, nowMs: number): void {

@@ -10,7 +10,10 @@ export const askEveryMs = 800;
 export const restMs = 2_400;
 export const restOfSeveralMs = 1_600;
 
-/** How long an answer may take at least. A session whose answers take longer as a rule gets three times that, up to the second number. */
+/** An answer that takes longer than this, and twice what they take as a rule, has a session doubted: that costs a dial. */
+export const doubtMsMin = 800;
+
+/** How long an answer may take at least until it counts against a session. One whose answers take longer as a rule gets three times that, up to the second number. */
 export const answerMsMin = 1_200;
 export const answerMsMax = 6_000;
 
@@ -59,6 +62,8 @@ interface Ward<S> {
   firstAskMs: number | undefined;
   lastAskMs: number;
   asks: number;
+  /** An answer is overdue, and nothing was heard of it since. */
+  isDoubted: boolean;
   /** What its answers take. */
   usualMs: number;
   /** The same, as it is taken to be until it is known: halved by two answers. */
@@ -77,6 +82,8 @@ export interface Lived {
 export interface Look<S> {
   /** To be asked now. */
   readonly ask: readonly S[];
+  /** An answer of theirs has just become overdue. */
+  readonly doubted: readonly S[];
   /** To be given up now. */
   readonly lost: readonly S[];
 }
@@ -97,7 +104,17 @@ export class Watchdog<S extends Watched> {
   add(session: S, nowMs: number, usualMs = 0, graceMs = 0): void {
     const { moved, isNear, busy } = session;
     const times = { sinceMs: nowMs, heardMs: nowMs, firstAskMs: undefined, lastAskMs: nowMs };
-    const ward = { session, moved, isNear, wasBusy: busy, ...times, asks: 0, usualMs, graceMs };
+    const ward = {
+      session,
+      moved,
+      isNear,
+      wasBusy: busy,
+      ...times,
+      asks: 0,
+      isDoubted: false,
+      usualMs,
+      graceMs,
+    };
     this.#wards.set(session, ward);
   }
 
@@ -109,6 +126,30 @@ export class Watchdog<S extends Watched> {
 
   remove(session: S): void {
     this.#wards.delete(session);
+  }
+
+  /** True from when an answer is overdue until something comes in. */
+  doubts(session: S): boolean {
+    const ward = this.#wards.get(session);
+    return ward !== undefined && ward.isDoubted && ward.moved === session.moved;
+  }
+
+  /** True if it is doubted, and `next` was heard of since it was asked: what it says nothing of isn't the line. */
+  isOutlived(session: S, next: S): boolean {
+    const heardMs = this.#wards.get(next)?.heardMs ?? Number.NEGATIVE_INFINITY;
+    const { firstAskMs = heardMs } = this.#wards.get(session) ?? {};
+    return this.doubts(session) && heardMs >= firstAskMs;
+  }
+
+  /** True if it is to be asked now, beyond those that a look names: something else speaks of its end. */
+  suspect(session: S, nowMs: number): boolean {
+    const ward = this.#wards.get(session);
+    if (ward === undefined) return false;
+    // What came before it was asked is no answer.
+    if (session.moved !== ward.moved) this.#heard(ward, nowMs);
+    if (ward.firstAskMs !== undefined) return false;
+    askOf(ward, nowMs);
+    return true;
   }
 
   /** It has answered a question that took so long. */
@@ -136,6 +177,7 @@ export class Watchdog<S extends Watched> {
       ward.firstAskMs = nowMs;
       ward.lastAskMs = nowMs;
       ward.asks = 1;
+      ward.isDoubted = false;
     }
   }
 
@@ -154,11 +196,16 @@ export class Watchdog<S extends Watched> {
     // What is left is judged as one of many, though it may be the last.
     if (lost.some((ward) => !this.#othersLive(ward))) this.#lostMs = nowMs;
     for (const ward of again) askOf(ward, nowMs);
+    const doubted = [...this.#wards.values()].filter(
+      (ward) => this.#isDoubtful(ward, nowMs) && !lost.includes(ward),
+    );
+    for (const ward of doubted) ward.isDoubted = true;
     const ask = again.map(({ session }) => session);
     // Nobody else has said anything since: is it the line?
-    if (again.some((ward) => !this.#othersLive(ward))) ask.push(...this.#askAll(nowMs));
+    if ([...doubted, ...again].some((ward) => !this.#othersLive(ward))) ask.push(...this.#askAll(nowMs));
     if (silent.length === 0) ask.push(...this.#askNext(nowMs));
-    return { ask, lost: lost.map(({ session }) => session) };
+    const sessionsOf = (wards: readonly Ward<S>[]): S[] => wards.map(({ session }) => session);
+    return { ask, doubted: sessionsOf(doubted), lost: sessionsOf(lost) };
   }
 
   #sample(nowMs: number): void {
@@ -174,6 +221,7 @@ export class Watchdog<S extends Watched> {
     ward.wasBusy = ward.session.busy;
     ward.firstAskMs = undefined;
     ward.asks = 0;
+    ward.isDoubted = false;
   }
 
   #askAll(nowMs: number): S[] {
@@ -232,6 +280,11 @@ export class Watchdog<S extends Watched> {
 
   #isOneOfMany(ward: Ward<S>, nowMs: number): boolean {
     return this.#isHinted(nowMs) || nowMs - this.#lostMs < hintMs || this.#hasBeside(ward, () => true);
+  }
+
+  #isDoubtful(ward: Ward<S>, nowMs: number): boolean {
+    if (ward.isDoubted || ward.firstAskMs === undefined) return false;
+    return nowMs - ward.firstAskMs >= Math.min(answerMsMax, Math.max(doubtMsMin, 2 * ward.usualMs));
   }
 
   #isOverdue(ward: Ward<S>, nowMs: number): boolean {
