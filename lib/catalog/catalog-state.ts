@@ -32,6 +32,8 @@ interface FriendLine {
   readonly record: FriendRecord;
   readonly body: Uint8Array;
   readonly firstNs: bigint;
+  /** Of the state, when the line became what it is. */
+  readonly revision: number;
 }
 
 /** Beyond it a time doesn't fit its field. */
@@ -54,6 +56,9 @@ export class CatalogState {
   #removedIndex = new Set<string>();
   #indexed = new Set<string>();
   #generation = 0;
+  #revision = 0;
+  /** When all that was known was replaced. */
+  #replacedAt = 0;
 
   constructor(authority: LogAuthority) {
     this.#authority = authority;
@@ -64,9 +69,24 @@ export class CatalogState {
     return this.#generation;
   }
 
+  /** Another, higher number once anything else is said of holders, friends, invites or settings. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Hex of the identities of which the friends book says something else than at that revision; undefined where it may be any. */
+  friendsSince(revision: number): ReadonlySet<string> | undefined {
+    if (revision < this.#replacedAt) return undefined;
+    const changed = new Set<string>();
+    for (const [id, line] of this.#friends) if (line.revision > revision) changed.add(id);
+    return changed;
+  }
+
   /** Takes the place of all that was known: what another state says is what this one says from now on. The other is of no use after. */
   become(other: CatalogState): void {
     this.#generation++;
+    this.#revision = Math.max(this.#revision, other.#revision) + 1;
+    this.#replacedAt = this.#revision;
     this.#snapshots = other.#snapshots;
     this.#forgotten = other.#forgotten;
     this.#settings = other.#settings;
@@ -94,8 +114,9 @@ export class CatalogState {
       case recordKinds.setting: {
         const { key, value, atNs } = decodeSetting(body);
         const known = this.#settings.get(key);
-        if (known === undefined || known.at < atNs || (known.at === atNs && known.value <= value))
-          this.#settings.set(key, { value, at: atNs });
+        if (known !== undefined && (known.at > atNs || (known.at === atNs && known.value > value))) break;
+        this.#settings.set(key, { value, at: atNs });
+        if (known?.value !== value) this.#revision++;
         break;
       }
       case recordKinds.holder: {
@@ -104,15 +125,17 @@ export class CatalogState {
         const id = toHex(record.holderId);
         const known = this.#holders.get(id);
         const at = known?.record.atNs ?? record.atNs - 1n;
-        if (at < record.atNs || (at === record.atNs && compareBytes(known?.body ?? own, own) <= 0))
-          this.#holders.set(id, { record, body: own });
+        const isLater = at < record.atNs || (at === record.atNs && compareBytes(known?.body ?? own, own) < 0);
+        if (!isLater) break;
+        this.#holders.set(id, { record, body: own });
+        this.#revision++;
         break;
       }
       case recordKinds.friend:
         this.#applyFriend(body.slice());
         break;
       case recordKinds.invite:
-        this.#invites.apply(body.slice());
+        if (this.#invites.apply(body.slice())) this.#revision++;
         break;
       case recordKinds.index:
         this.#applyIndex(body);
@@ -144,14 +167,21 @@ export class CatalogState {
     const id = toHex(record.identity);
     const known = this.#friends.get(id);
     if (known === undefined) {
-      this.#friends.set(id, { record, body, firstNs: record.atNs });
+      this.#friends.set(id, { record, body, firstNs: record.atNs, revision: ++this.#revision });
       return;
     }
     const firstNs = record.atNs < known.firstNs ? record.atNs : known.firstNs;
     const isLater =
       known.record.atNs < record.atNs ||
-      (known.record.atNs === record.atNs && compareBytes(known.body, body) <= 0);
-    this.#friends.set(id, isLater ? { record, body, firstNs } : { ...known, firstNs });
+      (known.record.atNs === record.atNs && compareBytes(known.body, body) < 0);
+    if (!isLater && firstNs === known.firstNs) return;
+    const latest = isLater ? { record, body } : known;
+    this.#friends.set(id, {
+      record: latest.record,
+      body: latest.body,
+      firstNs,
+      revision: ++this.#revision,
+    });
   }
 
   #applyIndex(body: Uint8Array): void {

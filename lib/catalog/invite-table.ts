@@ -17,12 +17,14 @@ function compareLines(a: Line, b: Line): number {
 export class InviteTable {
   readonly #lines = new Map<string, Line>();
 
-  /** Takes a record's body, which it keeps. KithError `malformed` or `too-new`. */
-  apply(body: Uint8Array): void {
+  /** Takes a record's body, which it keeps. True if it counts now. KithError `malformed` or `too-new`. */
+  apply(body: Uint8Array): boolean {
     const line = { record: decodeInviteRecord(body), body };
     const id = toHex(line.record.inviteId);
     const known = this.#lines.get(id);
-    if (known === undefined || compareLines(line, known) > 0) this.#lines.set(id, line);
+    const counts = known === undefined || compareLines(line, known) > 0;
+    if (counts) this.#lines.set(id, line);
+    return counts;
   }
 
   get(inviteId: Uint8Array): InviteRecord | undefined {

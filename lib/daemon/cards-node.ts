@@ -24,8 +24,16 @@ import { UnderWay } from './under-way.ts';
 interface Given {
   /** The contact keys it has, encoded; undefined before. */
   contact: string | undefined;
+  /** What they were made from, as objects: with the same it gets the same. */
+  madeFrom: readonly [record: FriendRecord, epochs: unknown] | undefined;
   /** The heads of our logs that it was told, encoded. */
   heads: string | undefined;
+}
+
+/** The heads of our logs as they are now; `encoded` is undefined where there are none. */
+interface OwnHeads {
+  readonly own: readonly SignedHead[];
+  readonly encoded: string | undefined;
 }
 
 /** How often friends are told of what our logs have grown by, and what friends said of theirs is made durable. */
@@ -194,10 +202,12 @@ export class CardsNode {
     const peers = this.#options.links().peers();
     const here = new Set(peers.map(({ deviceId }) => toHex(deviceId)));
     for (const id of this.#given.keys()) if (!here.has(id)) this.#given.delete(id);
-    for (const peer of peers) this.#giveContact(peer);
+    const own = this.#heads.own();
+    const heads = { own, encoded: own.length === 0 ? undefined : toHex(encodeHeads(own)) };
+    for (const peer of peers) this.#giveTo(peer, heads);
   }
 
-  #giveContact(peer: PeerInfo): void {
+  #giveTo(peer: PeerInfo, heads: OwnHeads): void {
     const { session } = this.#options;
     const record = session.state.friend(peer.identity);
     const caller = this.#caller(peer);
@@ -205,15 +215,27 @@ export class CardsNode {
     const key = toHex(peer.deviceId);
     let given = this.#given.get(key);
     if (given === undefined) {
-      given = { contact: undefined, heads: undefined };
+      given = { contact: undefined, madeFrom: undefined, heads: undefined };
       this.#given.set(key, given);
       this.#showIfNew(caller);
       this.#run(this.letters.handOver(peer.identity, caller));
     }
-    this.#giveHeads(given, caller);
-    const keys = contactKeysForRecord(session.device.epochs, record);
+    this.#giveHeads(given, caller, heads);
+    this.#giveContact(given, caller, record);
+  }
+
+  #giveContact(given: Given, caller: CardsCaller, record: FriendRecord): void {
+    const { session } = this.#options;
+    const { epochs } = session.device;
+    if (given.madeFrom?.[0] === record && given.madeFrom[1] === epochs) return;
+    if (session.keepsContacts) {
+      session.oweRefresh();
+      return;
+    }
+    given.madeFrom = [record, epochs];
+    const keys = contactKeysForRecord(epochs, record);
     const contact = toHex(encodeContactKeys(keys));
-    if (given.contact === contact || session.keepsContacts) return;
+    if (given.contact === contact) return;
     given.contact = contact;
     this.#run(this.#give(caller, keys));
   }
@@ -227,11 +249,9 @@ export class CardsNode {
     await caller.contact(keys);
   }
 
-  #giveHeads(given: Given, caller: CardsCaller): void {
-    const own = this.#heads.own();
-    const heads = toHex(encodeHeads(own));
-    if (given.heads === heads || own.length === 0) return;
-    given.heads = heads;
+  #giveHeads(given: Given, caller: CardsCaller, { own, encoded }: OwnHeads): void {
+    if (encoded === undefined || given.heads === encoded) return;
+    given.heads = encoded;
     this.#run(caller.heads(own));
   }
 

@@ -152,8 +152,7 @@ export class OwnDevices {
     });
     await noteDeviceSeen(session, deviceId);
     await session.hearLogs([holder], this.#stop.signal);
-    session.loadHolders();
-    session.network.refresh();
+    session.takeNews();
   }
 
   async #tellOne(deviceId: string): Promise<void> {

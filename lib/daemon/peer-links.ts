@@ -271,13 +271,13 @@ export class PeerLinks {
     return this.#network.caller(this.#options.vaultId, service, deviceId);
   }
 
-  /** Takes the friends as they are now: whom to dial, whom to refuse, what each may use. */
-  refresh(): void {
+  /** Takes the friends as they are now: whom to dial, whom to refuse, what each may use. As FriendNetwork.refresh. */
+  refresh(changed?: ReadonlySet<string>): void {
     if (this.#closing !== undefined) return;
     const { revision } = this.book;
     this.book.replace(this.#options.friends());
     if (this.book.revision !== revision) this.#transports?.setEntries(this.#entries());
-    this.#network.refresh();
+    this.#network.refresh(changed);
     this.#lan?.look();
   }
 
@@ -332,11 +332,7 @@ export class PeerLinks {
     return new FriendDevices({
       ...friend,
       whyAway,
-      devices: () =>
-        this.book
-          .wanted()
-          .filter((peer) => equalBytes(peer.identity, identity))
-          .map(({ deviceId }) => deviceOf(deviceId)),
+      devices: () => this.book.devicesOf(friend.id).map(deviceOf),
     });
   }
 

@@ -407,8 +407,8 @@ export class KithNode implements PeerNode, FriendNetwork {
     await this.#links.waitUntil(done, msMax, signal);
   }
 
-  refresh(): void {
-    this.#links.refresh();
+  refresh(changed?: ReadonlySet<string>): void {
+    this.#links.refresh(changed);
     this.#limits.apply();
     this.#cards.refresh();
     this.#writing.add(this.#inviteLetters.send());

@@ -43,7 +43,9 @@ export class Scheduler {
   readonly #under = new Set<Promise<void>>();
   /** Friends online, and how often in a row their exchange has failed. */
   readonly #online = new Map<string, number>();
-  readonly #exchanging = new Set<string>();
+  /** Friends with whom logs are to be exchanged, in the order in which they came: one of them has a turn among the writers at a time. */
+  readonly #line = new Set<string>();
+  #isExchanging = false;
   readonly #retries = new Map<string, () => void>();
   #schedule: RepairSchedule | undefined;
   #disarm: (() => void) | undefined;
@@ -90,6 +92,7 @@ export class Scheduler {
       this.#exchange(friendId);
     } else {
       this.#online.delete(friendId);
+      this.#line.delete(friendId);
       this.#schedule?.seen(friendId, false, this.#now());
       this.#arm();
     }
@@ -98,6 +101,7 @@ export class Scheduler {
   /** A friend is none any more: its absence is no loss to be repaired by the clock. */
   friendRemoved(friendId: string): void {
     this.#online.delete(friendId);
+    this.#line.delete(friendId);
     this.#schedule?.gone(friendId);
   }
 
@@ -120,13 +124,18 @@ export class Scheduler {
   }
 
   #exchange(id: string): void {
-    if (this.#schedule === undefined || this.#exchanging.has(id)) return;
-    this.#exchanging.add(id);
+    if (this.#schedule === undefined) return;
+    this.#line.add(id);
+    if (this.#isExchanging) return;
+    this.#isExchanging = true;
     this.#spawn(async () => {
       try {
-        await this.#exchangeNow(id);
+        for (const next of this.#line) {
+          this.#line.delete(next);
+          await this.#exchangeNow(next);
+        }
       } finally {
-        this.#exchanging.delete(id);
+        this.#isExchanging = false;
       }
     });
   }

@@ -70,6 +70,15 @@ const cameInMax = 16;
 /** How long the end waits for what handlers are still doing: one whose disk is stuck, or who heeds no signal, holds it up no longer. */
 const handlingMsMax = 10_000;
 
+/** Whom the directory wanted at one of its revisions. */
+interface AskedPeers {
+  readonly revision: number;
+  readonly peers: readonly WantedPeer[];
+  /** The same by identity in hex, and by device. */
+  readonly byIdentity: ReadonlyMap<string, readonly WantedPeer[]>;
+  readonly byDevice: ReadonlyMap<string, WantedPeer>;
+}
+
 /** Somebody who wanted to know when peers are there. */
 interface Waiter {
   readonly check: () => void;
@@ -99,7 +108,7 @@ export class Network {
   #isMetered = false;
   /** Of the directory, when it was last asked about everybody. */
   #revision: number | undefined;
-  #asked: { readonly revision: number; readonly peers: readonly WantedPeer[] } | undefined;
+  #asked: AskedPeers | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -179,7 +188,7 @@ export class Network {
       random: draw,
       goesFirst: (deviceId) => chooses(device.publicKey, deviceId),
       dial: async (deviceId, attempts, signal) => {
-        const peer = this.#wanted().find((wanted) => equalBytes(wanted.deviceId, deviceId));
+        const peer = this.#asks().byDevice.get(idKey(deviceId));
         if (peer !== undefined) await this.#dials.dialBetter(peer, attempts, signal);
       },
     });
@@ -210,16 +219,19 @@ export class Network {
     this.#sessions.add(link);
   }
 
-  /** The directory has changed: whom to dial, whom to let go, what each may use. */
-  refresh(): void {
+  /**
+   * The directory has changed: whom to dial, whom to let go, what each may use. Where it is known whose grants may be others than before,
+   * by identity in hex, only those are looked at.
+   */
+  refresh(identities?: ReadonlySet<string>): void {
     if (this.#closing !== undefined) return;
     const { revision } = this.#options.directory;
     if (revision === this.#revision) {
-      this.#sessions.regrant();
+      this.#sessions.regrant(identities);
       return;
     }
     this.#revision = revision;
-    this.#sessions.recheck();
+    this.#sessions.recheck(identities);
     if (this.#started) {
       const wanted = this.#wanted();
       this.#forgetTroubles(wanted);
@@ -330,7 +342,7 @@ export class Network {
 
   presence(identityHex: string): PeerPresence {
     const mutual = this.#met.has(identityHex);
-    const session = this.#sessions.open().find((each) => each.identityHex === identityHex);
+    const [session] = this.#sessions.openOf(identityHex);
     if (session !== undefined) {
       const { via, remoteAddress } = session.link;
       return {
@@ -343,7 +355,7 @@ export class Network {
         metered: session.metered,
       };
     }
-    const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
+    const devices = this.#wantedOf(identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
     const steps = devices.flatMap(({ deviceId }) => this.#dials.stepsOf(deviceId));
@@ -367,18 +379,14 @@ export class Network {
 
   /** True if somebody answered for the identity at the last try, and didn't know us. */
   refusedBy(identity: Uint8Array): boolean {
-    return this.#wanted().some(
-      (peer) => equalBytes(peer.identity, identity) && this.#dials.refused(peer.deviceId),
-    );
+    return this.#wantedOf(toHex(identity)).some((peer) => this.#dials.refused(peer.deviceId));
   }
 
   /** Tries every way to an identity, or only the sessions there are, one after the other. Rejects only if the signal fires. */
   async ping(identity: Uint8Array, signal?: AbortSignal, sessionOnly = false): Promise<PingStep[]> {
     return await pingPeer({
       sessions: this.#sessionsOf(toHex(identity)),
-      peers: this.#wanted()
-        .filter((peer) => !sessionOnly && equalBytes(peer.identity, identity))
-        .map((peer) => this.#dials.placed(peer)),
+      peers: (sessionOnly ? [] : this.#wantedOf(toHex(identity))).map((peer) => this.#dials.placed(peer)),
       transports: this.#transports,
       target: (peer) => this.#dials.target(peer),
       // A link that works is used, if there is no session yet.
@@ -455,10 +463,27 @@ export class Network {
   }
 
   /** The directory is asked once for each of its revisions. */
-  #wanted(): readonly WantedPeer[] {
+  #asks(): AskedPeers {
     const { revision } = this.#options.directory;
-    if (this.#asked?.revision !== revision) this.#asked = { revision, peers: this.#askWanted() };
-    return this.#asked.peers;
+    if (this.#asked?.revision !== revision) {
+      const peers = this.#askWanted();
+      const byIdentity = new Map<string, WantedPeer[]>();
+      for (const peer of peers) {
+        const id = toHex(peer.identity);
+        byIdentity.set(id, [...(byIdentity.get(id) ?? []), peer]);
+      }
+      const byDevice = new Map(peers.map((peer) => [idKey(peer.deviceId), peer]));
+      this.#asked = { revision, peers, byIdentity, byDevice };
+    }
+    return this.#asked;
+  }
+
+  #wanted(): readonly WantedPeer[] {
+    return this.#asks().peers;
+  }
+
+  #wantedOf(identityHex: string): readonly WantedPeer[] {
+    return this.#asks().byIdentity.get(identityHex) ?? [];
   }
 
   #askWanted(): WantedPeer[] {
@@ -475,13 +500,12 @@ export class Network {
 
   /** Direct ones first: they are faster. */
   #sessionsOf(identityHex: string): Session[] {
-    const sessions = this.#sessions.open().filter((each) => each.identityHex === identityHex);
+    const sessions = this.#sessions.openOf(identityHex);
     return sessions.sort((a, b) => Number(b.link.via === 'direct') - Number(a.link.via === 'direct'));
   }
 
   #tried(identity: Uint8Array): boolean {
-    const devices = this.#wanted().filter((peer) => equalBytes(peer.identity, identity));
-    return devices.every((peer) => this.#triedDevice(peer));
+    return this.#wantedOf(toHex(identity)).every((peer) => this.#triedDevice(peer));
   }
 
   /** Who didn't answer in the little time of a first try may only be slow. */
@@ -528,8 +552,7 @@ export class Network {
   }
 
   #note(deviceId: Uint8Array, words: string): void {
-    const wanted = this.#wanted().some((peer) => equalBytes(peer.deviceId, deviceId));
-    if (wanted) this.#troubles.set(toHex(deviceId), words);
+    if (this.#asks().byDevice.has(idKey(deviceId))) this.#troubles.set(toHex(deviceId), words);
     this.#changed();
   }
 

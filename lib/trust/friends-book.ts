@@ -328,8 +328,7 @@ export class FriendsBook implements Directory {
     for (const friend of this.#friends.values()) {
       const { known, identity, identityHex, oneTime } = friend;
       if (known === undefined) continue;
-      for (const { deviceId } of devicesOf(known.card)) {
-        if (this.#devices.get(idKey(deviceId))?.identityHex !== identityHex) continue;
+      for (const deviceId of this.devicesOf(identityHex)) {
         const endpoints = endpointsOf(known.card, deviceId);
         peers.push({ identity, deviceId, endpoints, ...(oneTime !== undefined && { oneTime }) });
       }
@@ -340,6 +339,13 @@ export class FriendsBook implements Directory {
       peers.push({ identity, deviceId, endpoints });
     }
     return peers;
+  }
+
+  /** Keys of the devices that are a friend's (hex) now, as `wanted` has them. */
+  devicesOf(identityHex: string): Uint8Array[] {
+    const { known } = this.#friends.get(identityHex) ?? {};
+    const devices = known === undefined ? [] : devicesOf(known.card).map(({ deviceId }) => deviceId);
+    return devices.filter((deviceId) => this.#devices.get(idKey(deviceId))?.identityHex === identityHex);
   }
 
   ownCard(): Uint8Array {

@@ -85,6 +85,9 @@ export class Session {
   readonly #heldBack = new Set<string>();
   #network: FriendNetwork = noNetwork;
   #holdsRefresh = false;
+  /** The state's revision as of the last `takeNews`. */
+  #newsTaken: number | undefined;
+  #isRefreshOwed = false;
   #keepingContacts = 0;
 
   private constructor(parts: SessionParts) {
@@ -264,7 +267,12 @@ export class Session {
     return this.#keepingContacts > 0;
   }
 
-  /** Does something while friends are given no contact keys; what may be given then, the next `network.refresh` gives. */
+  /** The network held something back that it has to look at again: at the next `takeNews` it is refreshed in any case. */
+  oweRefresh(): void {
+    this.#isRefreshOwed = true;
+  }
+
+  /** Does something while friends are given no contact keys; what may be given then, the next `takeNews` has the network give. */
   async keepingContacts<T>(work: () => Promise<T>): Promise<T> {
     this.#keepingContacts++;
     try {
@@ -283,6 +291,8 @@ export class Session {
     }
     for (const packId of voided ?? []) if (!this.queue.has(packId)) this.index.removePack(packId);
     if (voided !== undefined) this.loadHolders();
+    // Epochs that are new go to friends.
+    this.oweRefresh();
     if (!this.#holdsRefresh && (certificates.length > 0 || this.revoked.size > 0)) this.network.refresh();
     this.onNews();
     if (certificates.length > 0) this.onNewDevices(certificates.map((each) => toHex(each.deviceId)));
@@ -303,6 +313,21 @@ export class Session {
     this.#network = network;
     this.#holders.connect(network);
     this.loadHolders();
+    this.#newsTaken = undefined;
+  }
+
+  /**
+   * Takes in what has become of drives, friends, invites and settings since it was last called: after an exchange of logs, which most of
+   * the time brings nothing of that, and after records were written. The network is told of whom anything else is said.
+   */
+  takeNews(): void {
+    const { revision } = this.state;
+    const before = this.#newsTaken;
+    if (before === revision && !this.#isRefreshOwed) return;
+    this.#newsTaken = revision;
+    this.#isRefreshOwed = false;
+    if (before !== revision) this.loadHolders();
+    this.#network.refresh(before === undefined ? undefined : this.state.friendsSince(before));
   }
 
   /** Takes in which holders the state names now. Those of which it says the same as before stay the same objects. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { utf8 } from '../../lib/base/bytes.ts';
+import { toHex, utf8 } from '../../lib/base/bytes.ts';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import {
   decodeGoodbye,
@@ -487,6 +487,42 @@ void describe('services', () => {
     // Asked again with nothing changed, nothing changes.
     b.network.regrant();
     assert.deepEqual((await caller.call(0, utf8('still'))).body, utf8('still'));
+  });
+
+  void it('are asked about one friend alone where only that one’s may have changed', async (test) => {
+    const echo = new EchoService();
+    const us = testPeer(1, { echo });
+    const friends = [testPeer(2), testPeer(3), testPeer(4)];
+    test.after(() => closeAll(us, ...friends));
+    for (const friend of friends) {
+      befriend(us, friend);
+      connect(us, friend);
+    }
+    await until(() => us.network.peers().length === friends.length);
+    const one = friends[1] ?? us;
+    for (const work of [
+      () => us.network.refresh(new Set([toHex(one.identity)])),
+      () => {
+        us.directory.revision++;
+        us.network.refresh(new Set([toHex(one.identity)]));
+      },
+    ]) {
+      echo.askedBy.length = 0;
+      work();
+      assert.deepEqual(echo.askedBy, [toHex(one.identity)]);
+    }
+    echo.granted = false;
+    us.network.refresh(new Set([toHex(one.identity)]));
+    await until(() => !one.network.caller(us.identity, 'kith/echo').connected);
+    const others = friends.filter((friend) => friend !== one);
+    assert.ok(others.every(({ network }) => network.caller(us.identity, 'kith/echo').connected));
+    // Whoever is none of ours any more goes, whoever it was said to be about.
+    const gone = friends[2] ?? us;
+    us.directory.forget(gone.keys.publicKey);
+    us.network.refresh(new Set());
+    await until(() => us.network.peers().length === 2);
+    us.network.refresh();
+    await until(() => others.every(({ network }) => !network.caller(us.identity, 'kith/echo').connected));
   });
 
   void it('that are not granted are neither listed nor opened', async (test) => {

@@ -41,8 +41,8 @@ export class FakeFriends implements FriendNetwork {
   readonly #vaultId: string;
   readonly #friends = new Map<string, FakeFriend>();
   listen: string | null = '127.0.0.1:4321';
-  /** How often the book was said to have changed. */
-  refreshes: number = 0;
+  /** Of whom the book was said to say something else, each time; undefined where it may have been anybody. */
+  readonly refreshes: (ReadonlySet<string> | undefined)[] = [];
   readonly hostedBy: Map<string, Hosted> = new Map();
 
   constructor(root: string, vaultId: string) {
@@ -120,7 +120,7 @@ export class FakeFriends implements FriendNetwork {
     ]);
   }
 
-  refresh(): void {
-    this.refreshes++;
+  refresh(changed?: ReadonlySet<string>): void {
+    this.refreshes.push(changed);
   }
 }

@@ -46,6 +46,10 @@ export class LiveFriend {
     return this.#up.node;
   }
 
+  get session(): Session {
+    return this.#up.session;
+  }
+
   get letters(): Letters {
     return this.#up.node.letters;
   }

@@ -115,6 +115,8 @@ export class EchoService implements Service {
   /** The error that method 1 throws. */
   error: unknown = new KithError('quota-exceeded', 'no room', { details: { bytes: 5 } });
   readonly accepted: number[] = [];
+  /** Hex of the identities that a grant was asked about for. */
+  readonly askedBy: string[] = [];
   readonly calls: IncomingCall[] = [];
   closedCount = 0;
   /** Set to have method 0 wait before it answers, until the peer is closed at most. */
@@ -128,7 +130,8 @@ export class EchoService implements Service {
     setMaxListeners(0, this.#letGo.signal);
   }
 
-  accept(_peer: PeerInfo, version: number): ReturnType<Service['accept']> {
+  accept({ identity }: PeerInfo, version: number): ReturnType<Service['accept']> {
+    this.askedBy.push(toHex(identity));
     if (!this.granted) return undefined;
     this.accepted.push(version);
     return { handle: (call) => this.#handle(call), closed: () => void this.closedCount++ };

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { toHex } from '../../lib/base/bytes.ts';
 import { CatalogState } from '../../lib/catalog/catalog-state.ts';
 import { encodeHolderRecord, encodeSetting, holderStateNumbers } from '../../lib/format/catalog-records.ts';
+import { encodeFriendRecord, friendStateNumbers } from '../../lib/format/friend-records.ts';
 import { encodePackRecord, encodePlacementRecord, type Placement } from '../../lib/format/ledger-records.ts';
 import { encodeInviteRecord, inviteStateNumbers } from '../../lib/format/invite-records.ts';
 import { recordKinds } from '../../lib/format/log-kinds.ts';
@@ -171,6 +172,81 @@ test('a time to write is later than what is known, and never more than fits', ()
     state.apply(recordKinds.setting, encodeSetting({ key: 'spread', value: '1/2', atNs: at }));
     assert.equal(state.settingTimeNs('spread', 5n), expected);
   }
+});
+
+test('what is said of friends, holders, invites and settings has a revision, and each friend has its own', () => {
+  const state = new CatalogState(authority);
+  const [anna, ben] = [seeded.bytes(32), seeded.bytes(32)];
+  const friend = (identity: Uint8Array, name: string, atNs: bigint): Uint8Array =>
+    encodeFriendRecord({
+      identity,
+      state: friendStateNumbers.active,
+      name,
+      household: '',
+      quotaGivenBytes: 1,
+      grants: ['store'],
+      card: new Uint8Array(0),
+      atNs,
+      extensions: [],
+    });
+  const invite = {
+    inviteId: seeded.bytes(32),
+    deviceId: device.publicKey,
+    madeMs: 1,
+    expiresMs: 2,
+    quotaBytes: 3,
+    name: '',
+    usedBy: new Uint8Array(32),
+    extensions: [],
+  };
+  const open = encodeInviteRecord({ ...invite, state: inviteStateNumbers.open, atNs: 1n });
+  /** Ids of the friends that a record changed; undefined where it changed nothing at all. */
+  const changes = (kind: number, body: Uint8Array): readonly string[] | undefined => {
+    const { revision } = state;
+    state.apply(kind, body);
+    const changed = [...(state.friendsSince(revision) ?? ['any'])];
+    if (state.revision > revision) return changed;
+    assert.deepEqual(changed, []);
+    return undefined;
+  };
+  assert.deepEqual(changes(recordKinds.friend, friend(anna, 'anna', 5n)), [toHex(anna)]);
+  assert.deepEqual(changes(recordKinds.friend, friend(ben, 'ben', 5n)), [toHex(ben)]);
+  assert.deepEqual(changes(recordKinds.friend, friend(anna, 'anne', 6n)), [toHex(anna)]);
+  // Again, or later than what counts already; but who was added first may be another one now.
+  assert.equal(changes(recordKinds.friend, friend(anna, 'anne', 6n)), undefined);
+  assert.equal(changes(recordKinds.friend, friend(anna, 'annie', 5n)), undefined);
+  assert.deepEqual(changes(recordKinds.friend, friend(ben, 'benno', 4n)), [toHex(ben)]);
+  assert.deepEqual(
+    state.friends().map(({ name }) => name),
+    ['ben', 'anne'],
+  );
+  const setting = (value: string, atNs: bigint): Uint8Array => encodeSetting({ key: 'spread', value, atNs });
+  assert.deepEqual(changes(recordKinds.setting, setting('1/2', 1n)), []);
+  assert.equal(changes(recordKinds.setting, setting('1/2', 2n)), undefined);
+  assert.deepEqual(changes(recordKinds.setting, setting('2/3', 3n)), []);
+  assert.deepEqual(changes(recordKinds.invite, open), []);
+  assert.equal(changes(recordKinds.invite, open), undefined);
+  const holder = encodeHolderRecord({
+    holderId: holders[0] ?? new Uint8Array(32),
+    kind: 1,
+    state: holderStateNumbers.active,
+    name: 'disk',
+    household: '',
+    quotaBytes: 0,
+    whole: false,
+    pathHint: new Uint8Array(0),
+    atNs: 7n,
+    extensions: [],
+  });
+  assert.deepEqual(changes(recordKinds.holder, holder), []);
+  assert.equal(changes(recordKinds.holder, holder), undefined);
+  const { revision } = state;
+  const fresh = new CatalogState(authority);
+  fresh.apply(recordKinds.friend, friend(ben, 'ben', 5n));
+  state.become(fresh);
+  assert.ok(state.revision > revision);
+  assert.equal(state.friendsSince(revision), undefined, 'it may be anybody, and somebody who is gone');
+  assert.deepEqual([...(state.friendsSince(state.revision) ?? ['any'])], []);
 });
 
 test('a state that becomes another one says nothing that only it said, of invites either', () => {

@@ -58,6 +58,34 @@ describe('what the daemon does by itself', () => {
     assert.deepEqual(set.done.slice(5), ['exchange ben 15', 'repair 16']);
   });
 
+  it('exchanges logs with two hundred friends that come at once, one after the other, and a command has its turn in between', async (test) => {
+    const set = new Setting(test);
+    await set.scheduler.start();
+    const begun = gate();
+    const first = gate();
+    set.exchange = async (id) => {
+      if (id !== 'friend 0') return;
+      begun.open();
+      await first.passed;
+    };
+    const friends = Array.from({ length: 200 }, (_, index) => `friend ${index}`);
+    for (const id of friends) set.scheduler.presence(id, true);
+    await begun.passed;
+    set.scheduler.presence('friend 7', false);
+    const turn = { name: 'the backup', signal: new AbortController().signal, background: false };
+    const user = set.queue.run(turn, () => Promise.resolve(void set.done.push('backup')));
+    first.open();
+    await user;
+    assert.deepEqual(set.done, ['exchange friend 0 0', 'backup']);
+    await set.time.settle();
+    assert.deepEqual(set.logged, []);
+    const others = friends.filter((id) => id !== 'friend 0' && id !== 'friend 7');
+    assert.deepEqual(
+      set.done.slice(2),
+      others.map((id) => `exchange ${id} 0`),
+    );
+  });
+
   it('sees that a disk is gone within a quarter of the grace', async (test) => {
     const set = new Setting(test);
     set.graceMs = 20_000;

@@ -37,6 +37,8 @@ export class SessionTable {
   readonly #events: SessionTableEvents;
   readonly #doubts: (session: Session) => boolean;
   readonly #all = new Set<Session>();
+  /** Those of them that have greeted, by the hex of the identity: with hundreds of friends nobody is looked for among all. */
+  readonly #ofIdentity = new Map<string, Set<Session>>();
   /** The one session with each device: offered by us, or on its way to be. */
   readonly #current = new Map<string, Session>();
   /** Sessions in whose place another is stepping; by device. */
@@ -97,17 +99,28 @@ export class SessionTable {
 
   /** Sessions in which calls may be made. */
   open(): Session[] {
+    return [...this.#current.keys()].flatMap((key) => this.#usable(key) ?? []);
+  }
+
+  /** The same with one identity (hex). */
+  openOf(identityHex: string): Session[] {
     const open: Session[] = [];
-    for (const [key, session] of this.#current) {
-      // Until the new link is agreed on, calls go over the one before.
-      const usable = session.isOpen ? session : this.#retiring.get(key)?.session;
-      if (usable?.isOpen === true) open.push(usable);
+    for (const session of this.#ofIdentity.get(identityHex) ?? []) {
+      if (session.peer !== undefined && this.#usable(idKey(session.peer.deviceId)) === session)
+        open.push(session);
     }
     return open;
   }
 
-  /** Ends what is no longer admitted at once, and asks the services anew about the rest. */
-  recheck(): void {
+  /** Until the new link is agreed on, calls go over the one before. */
+  #usable(key: string): Session | undefined {
+    const current = this.#current.get(key);
+    const usable = current?.isOpen === true ? current : this.#retiring.get(key)?.session;
+    return usable?.isOpen === true ? usable : undefined;
+  }
+
+  /** Ends what is no longer admitted at once, and does as `regrant` with the rest. */
+  recheck(identities?: ReadonlySet<string>): void {
     for (const session of this.#all) {
       const { directory } = this.#host;
       const { peer, link } = session;
@@ -115,14 +128,15 @@ export class SessionTable {
         peer === undefined
           ? directory.admit(link.remoteKey) !== undefined
           : directory.owns(peer.identity, peer.deviceId);
-      if (stays) session.regrant();
-      else session.end('refused', notWanted);
+      if (!stays) session.end('refused', notWanted);
     }
+    this.regrant(identities);
   }
 
-  /** Asks the services anew what they grant. */
-  regrant(): void {
-    for (const session of this.#all) session.regrant();
+  /** Asks the services anew what they grant: to these identities (hex), or to all. */
+  regrant(identities?: ReadonlySet<string>): void {
+    const ids = identities ?? this.#ofIdentity.keys();
+    for (const id of ids) for (const session of this.#ofIdentity.get(id) ?? []) session.regrant();
   }
 
   /** Says anew to all how our line is. */
@@ -178,8 +192,10 @@ export class SessionTable {
   }
 
   #onGreeted(session: Session): void {
-    const { peer } = session;
-    if (peer === undefined || !this.#makeRoom(session, peer) || !this.#choosesFor(session)) return;
+    const { peer, identityHex } = session;
+    if (peer === undefined || identityHex === undefined) return;
+    this.#ofIdentity.set(identityHex, (this.#ofIdentity.get(identityHex) ?? new Set()).add(session));
+    if (!this.#makeRoom(session, peer) || !this.#choosesFor(session)) return;
     const current = this.current(peer.deviceId);
     const currentPeer = current?.peer;
     if (current !== undefined && currentPeer !== undefined) {
@@ -239,11 +255,19 @@ export class SessionTable {
 
   #onEnd(session: Session, error: KithError): void {
     this.#all.delete(session);
+    this.#forget(session);
     // Before anybody is told: whoever looks for the device is to find that it waits.
     const { remoteKey } = session.link;
     const waitMs = session.isBroken ? this.#offences.note(remoteKey, this.#host.timers.nowMs()) : undefined;
     this.#over(session, error);
     if (waitMs !== undefined) this.#events.onBroken(session, error, waitMs);
+  }
+
+  #forget(session: Session): void {
+    const { identityHex = '' } = session;
+    const those = this.#ofIdentity.get(identityHex);
+    those?.delete(session);
+    if (those?.size === 0) this.#ofIdentity.delete(identityHex);
   }
 
   #over(session: Session, error: KithError): void {

@@ -89,8 +89,11 @@ export interface FriendNetwork {
    * Throws the signal's reason. Left out where there is no network.
    */
   waitUntil?(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void>;
-  /** The friends book has changed: whom to dial, whom to refuse, what each may use. */
-  refresh(): void;
+  /**
+   * The friends book has changed, or invites, keys or settings have: whom to dial, whom to refuse, what each may use. `changed` has the
+   * ids of the friends of whom the book says something else than at the refresh before; left out, it may be any.
+   */
+  refresh(changed?: ReadonlySet<string>): void;
 }
 
 /** A device that recovers: it has keys and a certificate, and no vault yet. */

@@ -157,8 +157,7 @@ export async function changeFriend(
   change: (before: FriendRecord | undefined) => FriendRecord,
 ): Promise<FriendInfo> {
   await writeFriend(session, identity, change);
-  session.loadHolders();
-  session.network.refresh();
+  session.takeNews();
   await exchangeWithAll(session);
   return await friendInfo(session, findFriend(session, toHex(identity)));
 }
@@ -211,8 +210,7 @@ export async function friendRemove(session: Session, nameOrId: string, force: bo
       extensions: withoutPending((before ?? friend.record).extensions),
     }));
   });
-  session.loadHolders();
-  session.network.refresh();
+  session.takeNews();
   await exchangeWithAll(session);
   return info;
 }

@@ -100,8 +100,7 @@ async function changePending(
   await writeFriend(session, identity, (before) =>
     before === undefined || pendingOf(before) === undefined ? undefined : change(before),
   );
-  session.loadHolders();
-  session.network.refresh();
+  session.takeNews();
 }
 
 /** The friend has let us in: their invite has done its work. Nothing for friends without one. */

@@ -129,8 +129,7 @@ export async function applyWelcome(session: Session, bytes: Uint8Array): Promise
     const extensions = withoutPending(before.extensions);
     return { ...before, extensions: withContactKeysOfLetter(extensions, welcome.contactKeys) ?? extensions };
   });
-  session.loadHolders();
-  session.network.refresh();
+  session.takeNews();
   return { identity, card: copyBytes(welcome.card) };
 }
 

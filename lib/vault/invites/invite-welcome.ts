@@ -143,7 +143,6 @@ export async function welcomeInvited(
     if (invite !== undefined) await takeIn(session, invite, card, keys);
     return invite !== undefined;
   });
-  session.loadHolders();
-  session.network.refresh();
+  session.takeNews();
   return { identity, isNew };
 }

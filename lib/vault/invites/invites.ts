@@ -43,7 +43,7 @@ async function appendInvite(session: Session, record: Omit<InviteRecord, 'atNs'>
   const atNs = session.surroundings.clock.nowNs();
   const body = encodeInviteRecord({ ...record, atNs });
   await session.logs.append(logRoles.catalog, [{ kind: recordKinds.invite, body }]);
-  session.network.refresh();
+  session.takeNews();
 }
 
 /**

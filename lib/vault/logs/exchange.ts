@@ -9,7 +9,7 @@ import type { Session } from '../session.ts';
 export async function exchangeWithAll(session: Session): Promise<void> {
   const { here } = await session.reachable();
   await session.exchangeLogs(here.map(({ holder }) => holder));
-  settleHolders(session);
+  session.takeNews();
 }
 
 /**
@@ -24,12 +24,6 @@ export async function exchangeWith(
 ): Promise<boolean> {
   throwIfAborted(signal);
   const { reached } = await session.exchangeLogs([keeper.holder], { signal });
-  settleHolders(session);
+  session.takeNews();
   return reached > 0;
-}
-
-/** Takes in what logs may have brought of drives and friends. */
-function settleHolders(session: Session): void {
-  session.loadHolders();
-  session.network.refresh();
 }
