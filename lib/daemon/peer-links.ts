@@ -1,88 +1,28 @@
-import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
-import type { Clock } from '../base/clock.ts';
-import { KithError } from '../base/errors.ts';
-import { noRoomHere } from '../base/refusals.ts';
-import type { RandomSource } from '../crypto/random.ts';
+import { equalBytes, toHex } from '../base/bytes.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
 import { cardEntries } from '../net/dht/card-entries.ts';
 import { EndpointHints } from '../net/dialling/endpoint-hints.ts';
 import type { LanDiscovery } from '../net/lan/lan-discovery.ts';
-import type { KeyPair, Transport } from '../net/links/link.ts';
-import { Network, type BrokenRule } from '../net/network.ts';
+import type { Transport } from '../net/links/link.ts';
+import { Network } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
 import { relayServiceName } from '../net/relay/relay-codec.ts';
-import type { RelayLimits } from '../net/relay/relay-hub.ts';
 import { RelayService } from '../net/relay/relay-service.ts';
 import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
 import type { RateLimits } from '../net/rates/shaper.ts';
 import { systemTimers } from '../net/timers.ts';
+import { Waiters } from '../net/waiters.ts';
 import type { Transports } from '../net/transports.ts';
-import { FriendDevices, type FriendDevice } from '../services/store/friend-devices.ts';
-import { FriendHolder } from '../services/store/friend-holder.ts';
-import { InventoryMirror } from '../services/store/inventory-mirror.ts';
 import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
 import { announcedHost } from '../trust/announced.ts';
 import { cardOfDevice, cardOfKeyRecord } from '../trust/card.ts';
-import { FriendsBook, type BookInvites, type BookRecord } from '../trust/friends-book.ts';
+import { FriendsBook } from '../trust/friends-book.ts';
 import type { FriendRef, PingStep, Presence } from '../vault/friends/friend-network.ts';
+import { FriendHolders, identityOf } from './friend-holders.ts';
+import { FriendPresence } from './friend-presence.ts';
 import type { HostPort } from './home-port.ts';
-
-export interface PeerLinksOptions {
-  /** Whose data friends keep: our identity. */
-  readonly vaultId: Uint8Array;
-  readonly device: KeyPair;
-  /** With which a device that friends don't know yet knocks. */
-  readonly doorstep: KeyPair | undefined;
-  /** True for a device that no friend can know yet. */
-  readonly knocks?: boolean;
-  /** Asked at each refresh. */
-  readonly friends: () => readonly BookRecord[];
-  readonly ownCard: () => Uint8Array;
-  /** A friend's card has grown. Must not throw. */
-  readonly onLearned: (identityHex: string, card: Uint8Array) => void;
-  readonly invites?: BookInvites;
-  /** Where the DHT is entered beside friends' cards: by the invites that are pending. Asked at each refresh. */
-  readonly meetingPoints?: () => readonly HostPort[];
-  /** A friend has refused the invite of theirs that is pending here. Must not throw. */
-  readonly onInviteRefused?: (friendId: string, error: KithError) => void;
-  /** Somebody sent what no honest kith sends, and was let go. Must not throw. */
-  readonly onBroken?: (broken: BrokenRule) => void;
-  /** What we grant; a side that only calls grants nothing, and names what it speaks. */
-  readonly services: readonly Service[];
-  /** What relaying for friends may cost; left out by a side that relays for nobody. */
-  readonly relaying?: RelayLimits;
-  /** Our name for a friend. */
-  readonly nameOf?: (identity: Uint8Array) => string | undefined;
-  readonly random: RandomSource;
-  readonly clock: Clock;
-  readonly onPresence: (friendId: string, online: boolean) => void;
-  /** A friend whose line was metered says that it no longer is. */
-  readonly onBulkFree?: () => void;
-  /** Our own card has grown by what another device of ours showed. Must not throw. Without it our other devices are nobody. */
-  readonly onLearnedOwn?: (card: Uint8Array) => void;
-  /** Which other devices of ours (hex) are connected now; told whenever anything changes. */
-  readonly onOwnDevices?: (deviceIds: readonly string[]) => void;
-}
-
-export interface OpenLinksOptions {
-  /** Undefined: only dials. */
-  readonly listen: HostPort | undefined;
-  readonly bootstrap: readonly HostPort[];
-  readonly publicDht: boolean;
-  readonly direct: boolean;
-  readonly dht: boolean;
-  /** Nodes of the DHT that were known another time: entries after those of cards. */
-  readonly remembered?: readonly HostPort[];
-  /** Where a router passes our port on to us, as the user says. */
-  readonly announced?: readonly HostPort[];
-  /** An IPv6 address on which TCP is taken as well, `::` for all. */
-  readonly alsoIPv6?: string;
-  /** Whether friends in the local network are looked for. */
-  readonly lan?: boolean;
-  /** Where nothing is listened on: the address of ours, or `0.0.0.0`, from which friends in the local network are asked where they are. */
-  readonly lanFrom?: string | undefined;
-}
+import type { OpenLinksOptions, PeerLinksOptions } from './peer-links-options.ts';
 
 /** How long friends in the local network have to say where they are, and to be dialled: they send a packet a second at most. */
 const lanAnswerMs = 1_500;
@@ -94,14 +34,9 @@ export class PeerLinks {
   readonly #network: Network;
   readonly #relay: RelayService;
   #isMetered = false;
-  readonly #mirrors = new Map<string, InventoryMirror>();
-  readonly #online = new Set<string>();
-  /** Those online who say that their line is metered. */
-  readonly #metered = new Set<string>();
-  readonly #watchers = new Set<() => void>();
-  /** When each friend that was here was lost, by the monotonic clock. */
-  readonly #goneMs = new Map<string, number>();
-  #startedMs: number | undefined;
+  readonly #holders: FriendHolders;
+  readonly #presence: FriendPresence;
+  readonly #waiters = new Waiters(systemTimers);
   readonly #hints: EndpointHints;
   #remembered: readonly HostPort[] = [];
   #publicDht = false;
@@ -126,6 +61,19 @@ export class PeerLinks {
       ...(options.invites !== undefined && { invites: options.invites }),
     });
     this.book.replace(friends());
+    this.#presence = new FriendPresence({
+      clock,
+      onPresence: options.onPresence,
+      onBulkFree: options.onBulkFree,
+      onWent: () => this.#lan?.look(),
+    });
+    this.#holders = new FriendHolders({
+      vaultId,
+      random,
+      caller: (...what) => this.#network.caller(...what),
+      devicesOf: (id) => this.book.devicesOf(id),
+      presence: (id) => this.presence(id),
+    });
     this.#hints = new EndpointHints(() => clock.monotonicMs());
     const { relaying } = options;
     this.#relay = new RelayService({
@@ -235,7 +183,7 @@ export class PeerLinks {
 
   /** Begins to dial. */
   start(): void {
-    this.#startedMs = this.#options.clock.monotonicMs();
+    this.#presence.start();
     const relay = this.#relayTransport === undefined ? [] : [this.#relayTransport];
     this.#network.start([...(this.#transports?.transports ?? []), ...relay]);
     // Friends who hear of us there dial at once, and are to be shown a card that says where we listen now.
@@ -317,55 +265,7 @@ export class PeerLinks {
   }
 
   holderOf(friend: FriendRef): Holder {
-    const identity = identityOf(friend.id);
-    const whyAway = (): string => {
-      const { online, trouble } = this.presence(friend.id);
-      return online ? noRoomHere : (trouble ?? 'not online');
-    };
-    const known = new Map<string, FriendDevice>();
-    const deviceOf = (deviceId: Uint8Array): FriendDevice => {
-      const key = toHex(deviceId);
-      const device = known.get(key) ?? this.#friendDevice(friend, identity, deviceId, whyAway);
-      known.set(key, device);
-      return device;
-    };
-    return new FriendDevices({
-      ...friend,
-      whyAway,
-      devices: () => this.book.devicesOf(friend.id).map(deviceOf),
-    });
-  }
-
-  /** One computer of a friend, with what was learned of its inventory. */
-  #friendDevice(
-    friend: FriendRef,
-    identity: Uint8Array,
-    deviceId: Uint8Array,
-    whyAway: () => string,
-  ): FriendDevice {
-    const key = `${friend.id}/${toHex(deviceId)}`;
-    const mirror = this.#mirrors.get(key) ?? new InventoryMirror();
-    this.#mirrors.set(key, mirror);
-    const caller = this.#network.caller(identity, storeServiceName, deviceId);
-    return {
-      deviceId: toHex(deviceId),
-      get connected() {
-        return caller.connected;
-      },
-      holder: new FriendHolder({
-        ...friend,
-        vaultId: this.#options.vaultId,
-        caller,
-        whyAway,
-        isFriendsDevice: (signer) => equalBytes(signer, deviceId),
-        whyPaused: () =>
-          this.presence(friend.id).metered === true
-            ? `${friend.name} is on a metered line: new data for it waits`
-            : undefined,
-        random: this.#options.random,
-        mirror,
-      }),
-    };
+    return this.#holders.holderOf(friend);
   }
 
   /** Calls to one service of a friend, or of that device of it. */
@@ -388,8 +288,7 @@ export class PeerLinks {
 
   /** Calls `check` whenever somebody comes, goes or was tried; what it gives ends that. */
   watch(check: () => void): () => void {
-    this.#watchers.add(check);
-    return () => void this.#watchers.delete(check);
+    return this.#waiters.watch(check);
   }
 
   /**
@@ -416,7 +315,7 @@ export class PeerLinks {
 
   /** Has those who wait look again: something that they go by has changed. */
   recheck(): void {
-    for (const check of this.#watchers) check();
+    this.#waiters.check();
   }
 
   /** Ends the sessions of a friend who told a lie. */
@@ -427,10 +326,8 @@ export class PeerLinks {
   /** With `awayMs` once `start` has begun to look for friends. */
   presence(id: string): Presence {
     const presence = this.#network.presence(id);
-    const sinceMs = this.#goneMs.get(id) ?? this.#startedMs;
-    if (sinceMs === undefined) return presence;
-    const awayMs = presence.online ? 0 : this.#options.clock.monotonicMs() - sinceMs;
-    return { ...presence, awayMs };
+    const awayMs = presence.online ? 0 : this.#presence.awayMs(id);
+    return awayMs === undefined ? presence : { ...presence, awayMs };
   }
 
   /** True if somebody answered for the friend at the last try, and didn't know us. */
@@ -445,23 +342,7 @@ export class PeerLinks {
 
   /** Resolves when `done` holds, which is asked whenever somebody comes, goes or was tried, or when the time is up. Throws the signal's reason. */
   async waitUntil(done: () => boolean, msMax: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    if (done() || this.#closing !== undefined) return;
-    await new Promise<void>((resolve, reject) => {
-      const end = (settle: () => void): void => {
-        clearTimeout(timer);
-        this.#watchers.delete(check);
-        signal?.removeEventListener('abort', onAbort);
-        settle();
-      };
-      const check = (): void => {
-        if (done() || this.#closing !== undefined) end(resolve);
-      };
-      const onAbort = (): void => end(() => reject(signal?.reason as Error));
-      const timer = setTimeout(() => end(resolve), msMax);
-      this.#watchers.add(check);
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    await this.#waiters.until(done, msMax, signal);
   }
 
   async ping(id: string, signal?: AbortSignal, sessionOnly?: boolean): Promise<readonly PingStep[]> {
@@ -478,48 +359,18 @@ export class PeerLinks {
     await this.#lan?.close();
     await this.#network.close();
     await this.#transports?.close();
-    for (const check of this.#watchers) check();
+    this.#waiters.close();
   }
 
-  /** Tells who came and who went since it was told last. */
   #changed(): void {
-    const { onPresence, onOwnDevices, vaultId } = this.#options;
+    const { onOwnDevices, vaultId } = this.#options;
     const peers = this.#network.peers();
     const own = peers.filter(({ identity }) => equalBytes(identity, vaultId));
     onOwnDevices?.(own.map(({ deviceId }) => toHex(deviceId)));
-    const now = new Set(peers.filter((peer) => !own.includes(peer)).map(({ identity }) => toHex(identity)));
-    for (const id of [...this.#online].filter((each) => !now.has(each))) {
-      this.#online.delete(id);
-      this.#goneMs.set(id, this.#options.clock.monotonicMs());
-      this.#lan?.look();
-      onPresence(id, false);
-    }
-    for (const id of now) {
-      if (this.#online.has(id)) continue;
-      this.#online.add(id);
-      this.#goneMs.delete(id);
-      onPresence(id, true);
-    }
-    this.#noteMetered(now);
-    for (const check of this.#watchers) check();
+    const friends = peers.filter((peer) => !own.includes(peer)).map(({ identity }) => toHex(identity));
+    this.#presence.update(new Set(friends), this.#network.metered());
+    this.#waiters.check();
   }
-
-  #noteMetered(online: ReadonlySet<string>): void {
-    let isFree = false;
-    const metered = this.#network.metered();
-    for (const id of online) {
-      if (metered.has(id)) this.#metered.add(id);
-      else isFree = this.#metered.delete(id) || isFree;
-    }
-    for (const id of this.#metered) if (!online.has(id)) this.#metered.delete(id);
-    if (isFree) this.#options.onBulkFree?.();
-  }
-}
-
-function identityOf(id: string): Uint8Array {
-  const identity = fromHex(id);
-  if (identity === undefined) throw new KithError('internal', `not an identity: ${id}`);
-  return identity;
 }
 
 /** A side that calls `kith/store` and keeps nothing for anybody. */

@@ -48,7 +48,8 @@ import { NodeLimits } from './node-limits.ts';
 import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
 import { OwnDevices } from './own-devices.ts';
-import { callsStore, certifies, PeerLinks, type OpenLinksOptions } from './peer-links.ts';
+import { callsStore, certifies, PeerLinks } from './peer-links.ts';
+import type { OpenLinksOptions } from './peer-links-options.ts';
 
 /** How long a command that works by itself waits for friends. */
 const friendsMsMax = 10_000;

@@ -1,8 +1,7 @@
-import { equalBytes, idKey, toHex } from '../base/bytes.ts';
+import { equalBytes, toHex } from '../base/bytes.ts';
 import { TaskSet } from '../base/concurrency.ts';
 import { KithError } from '../base/errors.ts';
 import { systemRandom } from '../crypto/random.ts';
-import type { RandomSource } from '../crypto/random.ts';
 import {
   bodyBudgetBytes,
   bodyBudgetBytesPerPeer,
@@ -11,17 +10,15 @@ import {
   uploadBudgetBytesPerPeer,
 } from './calls/bulk-budget.ts';
 import type { CallClient } from './calls/call-client.ts';
-import type { CallBudgets } from './calls/call-server.ts';
 import { DeviceDials } from './dialling/device-dials.ts';
 import { Dialler } from './dialling/dialler.ts';
-import type { Directory, WantedPeer } from './directory.ts';
-import type { EndpointHints } from './dialling/endpoint-hints.ts';
+import type { WantedPeer } from './directory.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './sessions/hello.ts';
-import type { KeyPair, Link, Transport, TransportOptions } from './links/link.ts';
+import type { Link, Transport, TransportOptions } from './links/link.ts';
 import { pingPeer } from './sessions/ping.ts';
 import type { PeerPresence, PingStep } from './presence.ts';
 import { chooses } from './sessions/session-choice.ts';
-import { identityDevicesMax, SessionTable } from './sessions/session-table.ts';
+import { SessionTable } from './sessions/session-table.ts';
 import { SessionWatch } from './watch/session-watch.ts';
 import { Shaper } from './rates/shaper.ts';
 import type { RateLimits } from './rates/shaper.ts';
@@ -30,59 +27,16 @@ import type { CallOptions, CallReply, PeerInfo, Service, ServiceCaller } from '.
 import { UploadMemory } from './calls/upload-memory.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
+import type { NetworkOptions } from './network-options.ts';
+import { Waiters } from './waiters.ts';
+import { WantedPeers } from './wanted-peers.ts';
 import { Upgrader } from './dialling/upgrader.ts';
-
-export interface NetworkOptions {
-  /** Who we are. */
-  readonly device: KeyPair;
-  /** The pair with which a device of ours that a friend doesn't know yet knocks there. */
-  readonly doorstep?: KeyPair | undefined;
-  /** True for a device that nobody can know yet: it always knocks with the doorstep pair. */
-  readonly knocks?: boolean;
-  readonly directory: Directory;
-  readonly services: readonly Service[];
-  readonly timers?: Timers;
-  readonly random?: RandomSource;
-  readonly budgets?: Partial<CallBudgets>;
-  /** Where devices were seen just now: asked at each dial. */
-  readonly hints?: EndpointHints;
-  /** Somebody came or went, or the last try to reach somebody came to something else. */
-  readonly onChange?: () => void;
-  /** A peer has refused the invite that we came with: `invite-used`, `invite-expired` or `invite-refused`. Must not throw. */
-  readonly onInviteRefused?: (peer: WantedPeer, error: KithError) => void;
-  /** A peer sent what no honest one sends: its session has ended, and it isn't listened to for a while. Must not throw. */
-  readonly onBroken?: (broken: BrokenRule) => void;
-}
-
-/** A rule that a peer broke. */
-export interface BrokenRule {
-  /** Whose device it is; undefined where it hadn't shown that yet: at a doorstep, or with an invite. */
-  readonly identity: Uint8Array | undefined;
-  /** For people. */
-  readonly words: string;
-  /** For how long it isn't listened to. */
-  readonly waitMs: number;
-}
 
 /** Addresses that peers came from, which are remembered to tell whether we can be dialled. */
 const cameInMax = 16;
 
 /** How long the end waits for what handlers are still doing: one whose disk is stuck, or who heeds no signal, holds it up no longer. */
 const handlingMsMax = 10_000;
-
-/** Whom the directory wanted at one of its revisions. */
-interface AskedPeers {
-  readonly revision: number;
-  readonly peers: readonly WantedPeer[];
-  /** The same by identity in hex, and by device. */
-  readonly byIdentity: ReadonlyMap<string, readonly WantedPeer[]>;
-  readonly byDevice: ReadonlyMap<string, WantedPeer>;
-}
-
-/** Somebody who wanted to know when peers are there. */
-interface Waiter {
-  readonly check: () => void;
-}
 
 /** One session with each device that the directory wants, kept over whatever transports there are; calls by identity. */
 export class Network {
@@ -101,14 +55,14 @@ export class Network {
   readonly #troubles = new Map<string, string>();
   readonly #dials: DeviceDials;
   readonly #cameIn = new Set<string>();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters: Waiters;
+  readonly #wanted: WantedPeers;
   #transports: readonly Transport[] = [];
   #started = false;
   #moment = 0;
   #isMetered = false;
   /** Of the directory, when it was last asked about everybody. */
   #revision: number | undefined;
-  #asked: AskedPeers | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
@@ -116,6 +70,8 @@ export class Network {
     this.#options = options;
     const { device, directory, services, random = systemRandom } = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#waiters = new Waiters(this.#timers);
+    this.#wanted = new WantedPeers(directory, device.publicKey);
     this.#shaper = new Shaper(this.#timers);
     this.#uploadMemory = new UploadMemory(this.#timers);
     const host = {
@@ -188,7 +144,7 @@ export class Network {
       random: draw,
       goesFirst: (deviceId) => chooses(device.publicKey, deviceId),
       dial: async (deviceId, attempts, signal) => {
-        const peer = this.#asks().byDevice.get(idKey(deviceId));
+        const peer = this.#wanted.device(deviceId);
         if (peer !== undefined) await this.#dials.dialBetter(peer, attempts, signal);
       },
     });
@@ -233,7 +189,7 @@ export class Network {
     this.#revision = revision;
     this.#sessions.recheck(identities);
     if (this.#started) {
-      const wanted = this.#wanted();
+      const wanted = this.#wanted.all();
       this.#forgetTroubles(wanted);
       this.#watch.keepOnly(wanted);
       this.#upgrader.update(wanted);
@@ -355,7 +311,7 @@ export class Network {
         metered: session.metered,
       };
     }
-    const devices = this.#wantedOf(identityHex);
+    const devices = this.#wanted.of(identityHex);
     const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
     const trouble = troubles.find((words) => words !== undefined) ?? null;
     const steps = devices.flatMap(({ deviceId }) => this.#dials.stepsOf(deviceId));
@@ -370,7 +326,7 @@ export class Network {
   /** Hex of the identities that sessions are wanted with, and whether each was dialled in vain, as `wasTried` says. One pass over all. */
   sought(): Map<string, boolean> {
     const sought = new Map<string, boolean>();
-    for (const peer of this.#wanted()) {
+    for (const peer of this.#wanted.all()) {
       const id = toHex(peer.identity);
       sought.set(id, (sought.get(id) ?? true) && this.#triedDevice(peer));
     }
@@ -379,14 +335,14 @@ export class Network {
 
   /** True if somebody answered for the identity at the last try, and didn't know us. */
   refusedBy(identity: Uint8Array): boolean {
-    return this.#wantedOf(toHex(identity)).some((peer) => this.#dials.refused(peer.deviceId));
+    return this.#wanted.of(toHex(identity)).some((peer) => this.#dials.refused(peer.deviceId));
   }
 
   /** Tries every way to an identity, or only the sessions there are, one after the other. Rejects only if the signal fires. */
   async ping(identity: Uint8Array, signal?: AbortSignal, sessionOnly = false): Promise<PingStep[]> {
     return await pingPeer({
       sessions: this.#sessionsOf(toHex(identity)),
-      peers: (sessionOnly ? [] : this.#wantedOf(toHex(identity))).map((peer) => this.#dials.placed(peer)),
+      peers: (sessionOnly ? [] : this.#wanted.of(toHex(identity))).map((peer) => this.#dials.placed(peer)),
       transports: this.#transports,
       target: (peer) => this.#dials.target(peer),
       // A link that works is used, if there is no session yet.
@@ -412,25 +368,7 @@ export class Network {
         left.length === 0 || (options.untilTried === true && left.every((identity) => this.#tried(identity)))
       );
     };
-    options.signal?.throwIfAborted();
-    if (done() || this.#closing !== undefined) return missing();
-    await new Promise<void>((resolve, reject) => {
-      const end = (settle: () => void): void => {
-        callOff();
-        this.#waiters.delete(waiter);
-        options.signal?.removeEventListener('abort', onAbort);
-        settle();
-      };
-      const onAbort = (): void => end(() => reject(options.signal?.reason as Error));
-      const waiter = {
-        check: () => {
-          if (done() || this.#closing !== undefined) end(resolve);
-        },
-      };
-      const callOff = this.#timers.after(options.timeoutMs, () => end(resolve));
-      options.signal?.addEventListener('abort', onAbort, { once: true });
-      this.#waiters.add(waiter);
-    });
+    await this.#waiters.until(done, options.timeoutMs, options.signal);
     return missing();
   }
 
@@ -450,7 +388,7 @@ export class Network {
     await Promise.all(this.#transports.map((transport) => transport.close()));
     await this.#handled();
     this.#uploadMemory.close();
-    for (const waiter of this.#waiters) waiter.check();
+    this.#waiters.close();
   }
 
   async #handled(): Promise<void> {
@@ -462,42 +400,6 @@ export class Network {
     callOff();
   }
 
-  /** The directory is asked once for each of its revisions. */
-  #asks(): AskedPeers {
-    const { revision } = this.#options.directory;
-    if (this.#asked?.revision !== revision) {
-      const peers = this.#askWanted();
-      const byIdentity = new Map<string, WantedPeer[]>();
-      for (const peer of peers) {
-        const id = toHex(peer.identity);
-        byIdentity.set(id, [...(byIdentity.get(id) ?? []), peer]);
-      }
-      const byDevice = new Map(peers.map((peer) => [idKey(peer.deviceId), peer]));
-      this.#asked = { revision, peers, byIdentity, byDevice };
-    }
-    return this.#asked;
-  }
-
-  #wanted(): readonly WantedPeer[] {
-    return this.#asks().peers;
-  }
-
-  #wantedOf(identityHex: string): readonly WantedPeer[] {
-    return this.#asks().byIdentity.get(identityHex) ?? [];
-  }
-
-  #askWanted(): WantedPeer[] {
-    const { device, directory } = this.#options;
-    // The newest come first: those beyond, which there would be no room for, are likely given up.
-    const counts = new Map<string, number>();
-    return directory.wanted().filter(({ identity, deviceId }) => {
-      if (equalBytes(deviceId, device.publicKey)) return false;
-      const count = (counts.get(idKey(identity)) ?? 0) + 1;
-      counts.set(idKey(identity), count);
-      return count <= identityDevicesMax;
-    });
-  }
-
   /** Direct ones first: they are faster. */
   #sessionsOf(identityHex: string): Session[] {
     const sessions = this.#sessions.openOf(identityHex);
@@ -505,7 +407,7 @@ export class Network {
   }
 
   #tried(identity: Uint8Array): boolean {
-    return this.#wantedOf(toHex(identity)).every((peer) => this.#triedDevice(peer));
+    return this.#wanted.of(toHex(identity)).every((peer) => this.#triedDevice(peer));
   }
 
   /** Who didn't answer in the little time of a first try may only be slow. */
@@ -552,7 +454,7 @@ export class Network {
   }
 
   #note(deviceId: Uint8Array, words: string): void {
-    if (this.#asks().byDevice.has(idKey(deviceId))) this.#troubles.set(toHex(deviceId), words);
+    if (this.#wanted.device(deviceId) !== undefined) this.#troubles.set(toHex(deviceId), words);
     this.#changed();
   }
 
@@ -563,7 +465,7 @@ export class Network {
   }
 
   #changed(): void {
-    for (const waiter of this.#waiters) waiter.check();
+    this.#waiters.check();
     this.#options.onChange?.();
   }
 }

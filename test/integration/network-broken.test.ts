@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { isKithError, KithError } from '../../lib/base/errors.ts';
 import { BrokenPeer } from '../../lib/net/calls/broken-peer.ts';
-import type { BrokenRule } from '../../lib/net/network.ts';
+import type { BrokenRule } from '../../lib/net/network-options.ts';
 import { readReply } from '../../lib/net/calls/read-reply.ts';
 import type { Service } from '../../lib/net/service.ts';
 import {

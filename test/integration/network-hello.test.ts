@@ -9,7 +9,7 @@ import {
   encodePing,
   signHello,
 } from '../../lib/net/sessions/hello.ts';
-import type { BrokenRule } from '../../lib/net/network.ts';
+import type { BrokenRule } from '../../lib/net/network-options.ts';
 import { offenceMsMin } from '../../lib/net/sessions/offences.ts';
 import { helloMsMax } from '../../lib/net/sessions/session.ts';
 import {

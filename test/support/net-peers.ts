@@ -7,7 +7,7 @@ import type { Admission, Directory, WantedPeer } from '../../lib/net/directory.t
 import { orAborted } from '../../lib/net/deadline.ts';
 import type { DialTarget, KeyPair, Link, Transport } from '../../lib/net/links/link.ts';
 import { Network } from '../../lib/net/network.ts';
-import type { NetworkOptions } from '../../lib/net/network.ts';
+import type { NetworkOptions } from '../../lib/net/network-options.ts';
 import type { IncomingCall, OutgoingReply, PeerInfo, Service, VersionRange } from '../../lib/net/service.ts';
 import { FakeTimers } from './fake-timers.ts';
 import { MemoryWire } from './memory-link.ts';
