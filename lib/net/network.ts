@@ -91,7 +91,8 @@ export class Network {
   /** Why the last try failed, by hex of the device. Only of those wanted. */
   readonly #troubles = new Map<string, string>();
   readonly #dials: DeviceDials;
-  readonly #cameIn = new Set<string>();
+  /** Whose device came from each address, the newest last. */
+  readonly #cameIn = new Map<string, Uint8Array>();
   readonly #waiters = new Set<Waiter>();
   #transports: readonly Transport[] = [];
   #started = false;
@@ -242,9 +243,9 @@ export class Network {
     this.#dialler.probe(deviceId);
   }
 
-  /** Where peers came from that dialled us over TCP since this process began, each `HOST:PORT`; the last 16. */
-  get cameInFrom(): readonly string[] {
-    return [...this.#cameIn];
+  /** Where peers came from that dialled us over TCP since this process began, each `HOST:PORT`, and whose they are; the last 16. */
+  get cameInFrom(): readonly { readonly address: string; readonly identity: Uint8Array }[] {
+    return [...this.#cameIn].map(([address, identity]) => ({ address, identity }));
   }
 
   /** Grants have changed, nothing else. */
@@ -487,7 +488,7 @@ export class Network {
     if (peer === undefined) return;
     this.#met.add(toHex(peer.identity));
     if (!session.link.isInitiator && session.link.via === 'direct')
-      this.#remember(session.link.remoteAddress);
+      this.#remember(session.link.remoteAddress, peer.identity);
     this.#troubles.delete(toHex(peer.deviceId));
     this.#dials.opened(peer.deviceId, session.link.via);
     this.#dialler.opened(peer.deviceId);
@@ -497,10 +498,10 @@ export class Network {
   }
 
   /** The newest stay. */
-  #remember(address: string): void {
+  #remember(address: string, identity: Uint8Array): void {
     this.#cameIn.delete(address);
-    this.#cameIn.add(address);
-    for (const oldest of this.#cameIn) {
+    this.#cameIn.set(address, identity);
+    for (const oldest of this.#cameIn.keys()) {
       if (this.#cameIn.size <= cameInMax) break;
       this.#cameIn.delete(oldest);
     }
