@@ -220,6 +220,7 @@ export interface FriendInfo {
   readonly quotaReceived: number | null;
   readonly usedByMe: number | null;
   readonly shardsOfMine: number | null;
+  /** Names as their card has them, or `computer 3fa2 of Ben` for one that has none. */
   readonly devices: readonly { readonly id: string; readonly name: string }[];
   readonly addresses: readonly string[];
   /** True while the friend says that its line is metered: new data waits. */
