@@ -18,8 +18,9 @@ import type { Directory, WantedPeer } from './directory.ts';
 import type { EndpointHints } from './dialling/endpoint-hints.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './sessions/hello.ts';
 import type { KeyPair, Link, Transport, TransportOptions } from './links/link.ts';
+import { isDisowned } from './sessions/end-codes.ts';
 import { pingPeer } from './sessions/ping.ts';
-import type { PeerPresence, PingStep } from './presence.ts';
+import type { PeerPresence, PingStep, Trouble } from './presence.ts';
 import { chooses } from './sessions/session-choice.ts';
 import { identityDevicesMax, SessionTable } from './sessions/session-table.ts';
 import { SessionWatch } from './watch/session-watch.ts';
@@ -89,7 +90,7 @@ export class Network {
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
-  readonly #troubles = new Map<string, string>();
+  readonly #troubles = new Map<string, Trouble>();
   readonly #dials: DeviceDials;
   /** Whose device came from each address, the newest last. */
   readonly #cameIn = new Map<string, Uint8Array>();
@@ -136,7 +137,7 @@ export class Network {
       onGone: (session, error) => this.#onGone(session, error),
       onFailed: () => this.#changed(),
       onOffers: () => this.#changed(),
-      onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
+      onTrouble: (session, words) => this.#note(session.link.remoteKey, { words, disowned: false }),
       onBroken: (session, error, waitMs) => this.#onBroken(session, error, waitMs),
     });
     const draw = (): number => new DataView(random(4).buffer).getUint32(0, true) / 2 ** 32;
@@ -155,7 +156,7 @@ export class Network {
       sessions: this.#sessions,
       misses: (deviceId) => this.#watch.misses(deviceId),
       usualMs: (deviceId) => this.#watch.usualMs(deviceId),
-      onFailed: ({ deviceId }, words) => this.#note(deviceId, words),
+      onFailed: ({ deviceId }, trouble) => this.#note(deviceId, trouble),
     });
     this.#dialler = new Dialler({
       timers: this.#timers,
@@ -333,15 +334,17 @@ export class Network {
         address: remoteAddress,
         mutual,
         trouble: null,
+        disowned: false,
         steps: [],
         metered: session.metered,
       };
     }
     const devices = this.#wanted().filter(({ identity }) => toHex(identity) === identityHex);
-    const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
-    const trouble = troubles.find((words) => words !== undefined) ?? null;
+    const troubles = devices.flatMap(({ deviceId }) => this.#troubles.get(toHex(deviceId)) ?? []);
+    const trouble = troubles[0]?.words ?? null;
+    const disowned = troubles.some((each) => each.disowned);
     const steps = devices.flatMap(({ deviceId }) => this.#dials.stepsOf(deviceId));
-    return { online: false, via: null, address: null, mutual, trouble, steps, metered: false };
+    return { online: false, via: null, address: null, mutual, trouble, disowned, steps, metered: false };
   }
 
   /** True if each device of the identity was dialled in vain at least once since it was last there. */
@@ -511,7 +514,7 @@ export class Network {
     const { peer } = session;
     if (peer === undefined) return;
     const end = this.#watch.gone(session);
-    this.#note(peer.deviceId, error.message);
+    this.#note(peer.deviceId, { words: error.message, disowned: isDisowned(error) });
     this.#upgrader.ended(peer.deviceId);
     this.#dialler.ended(peer.deviceId, end);
   }
@@ -521,9 +524,9 @@ export class Network {
     this.#options.onBroken?.({ identity: peer?.identity ?? known, words: message, waitMs });
   }
 
-  #note(deviceId: Uint8Array, words: string): void {
+  #note(deviceId: Uint8Array, trouble: Trouble): void {
     const wanted = this.#wanted().some((peer) => equalBytes(peer.deviceId, deviceId));
-    if (wanted) this.#troubles.set(toHex(deviceId), words);
+    if (wanted) this.#troubles.set(toHex(deviceId), trouble);
     this.#changed();
   }
 
