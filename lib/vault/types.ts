@@ -528,8 +528,10 @@ export interface VaultApi {
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
   /** This identity's card as one line of text, `kith:card:…`. */
   card(): Promise<string>;
-  /** Whether friends can dial this computer, in words; asks nobody. */
-  reachability(): Promise<Reachability>;
+  /** Whether friends can dial this computer, in words; asks nobody. `asked`: a person was, here, what to do about it. */
+  reachability(): Promise<Reachability & { readonly asked: boolean }>;
+  /** Whoever uses this computer was asked what to do where friends can't dial it: that isn't asked again. */
+  reachabilityAsked(): Promise<void>;
   /** The one-sided half of a mutual add. KithError `malformed`, `not-authentic`, `friend-exists`, `usage`. */
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo>;
   /** Makes a single-use invite. KithError `usage`, `limit-exceeded`. */
