@@ -21,6 +21,7 @@ const commandWords: Readonly<Record<Method, string>> = {
   friendSet: 'kith friend set',
   friendRemove: 'kith friend remove',
   friendPing: 'kith friend ping',
+  reachabilityAsked: 'the note that you were asked how friends reach you',
   deviceList: 'kith device list',
   deviceLinkBegin: 'kith device link',
   deviceLinkWait: 'the wait for a further computer',

@@ -1,4 +1,5 @@
 import { KithError } from '../lib/base/errors.ts';
+import { listOf } from '../lib/base/units.ts';
 import { Args } from './args.ts';
 import { globalOptions } from './command.ts';
 import { canonicalWord, commandGroups } from './command-groups.ts';
@@ -61,10 +62,19 @@ async function searchCommand(argv: readonly string[]): Promise<Command> {
   }
   const tops = [...names.filter((known) => !known.includes(' ')), ...groupWords()];
   const known = isGroup ? names.filter((one) => one.startsWith(`${first} `)) : tops;
-  throw new KithError(
-    'usage',
-    `Unknown command "${name}".${didYouMean(name, known, (near) => `kith ${near}`)}`,
-  );
+  const hint = (await settingHint(name)) ?? didYouMean(name, known, (near) => `kith ${near}`);
+  throw new KithError('usage', `Unknown command "${name}".${hint}`);
+}
+
+/** For a setting, or what several begin with, in the place of a command: how to see them. */
+async function settingHint(name: string): Promise<string | undefined> {
+  const { Settings } = await import('../lib/vault/settings/settings.ts');
+  const word = name.replace(/^config /, '');
+  const keys = Settings.keys().filter((key) => key === word || key.startsWith(`${word}.`));
+  const [first] = keys;
+  if (first === undefined) return undefined;
+  const what = keys.length === 1 ? 'is a setting' : 'are settings';
+  return ` ${listOf(keys, 'and')} ${what}: kith config get ${first}; kith config set ${first} VALUE`;
 }
 
 function groupWords(): string[] {

@@ -23,7 +23,8 @@ export function nearestWord(word: string, known: readonly string[]): string | un
   // Longer input could only be a paste, and the distance costs length × length.
   if (word.length > 64) return undefined;
   let nearest: string | undefined;
-  let least = Math.max(1, Math.floor(word.length / 2)) + 1;
+  // A third of the letters may be slips; with more of them wrong it is another word.
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
     const prefix = word.length >= 3 && candidate.startsWith(word);
     const distance = prefix ? 0.5 : typingDistance(word.toLowerCase(), candidate);

@@ -5,7 +5,7 @@ import { withVault } from '../context.ts';
 import { writeSecretFile } from '../invite-files.ts';
 import { openInvite } from '../invite-input.ts';
 import { endedLines, inviteJson, inviteTable } from '../invite-table.ts';
-import { reachabilityLines } from '../reachability-words.ts';
+import { settleReachability } from '../reachability-question.ts';
 import { localTime, shown } from '../words.ts';
 import type { InviteMade, InviteOptions, VaultApi } from '../../lib/vault/types.ts';
 import type { Args } from '../args.ts';
@@ -113,10 +113,7 @@ async function make(context: Context, args: Args): Promise<void> {
   const options = inviteOptions(args);
   if (args.flag('wait')) await requireUp(context.home);
   await withVault(context, async (vault) => {
-    // Whether whoever gets it can reach us at all: said before it goes out, until something was chosen.
-    const reachability = await vault.reachability();
-    if (reachability.choices.length > 0)
-      for (const each of reachabilityLines(reachability)) output.note(each);
+    await settleReachability(context, args, vault);
     const made = await vault.invite(options);
     await writeFiles(vault, made, { out, page });
     await show(context, made, { out, page }, args.flag('qr'));
@@ -177,6 +174,7 @@ export const inviteCommand: Command = {
       describe: 'Room that you give to whoever accepts (50GB)',
     },
     name: { type: 'text', value: 'NAME', describe: 'What you will call them; else as they call themselves' },
+    yes: { type: 'flag', describe: 'Ask nothing' },
     wait: { type: 'flag', describe: 'Wait until it is accepted, and show the safety words' },
   },
   examples: [

@@ -80,6 +80,7 @@ const specs: Readonly<Record<Method, MethodSpec>> = {
   },
   card: { checks: [], perform: (vault) => vault.card() },
   reachability: { checks: [], perform: (vault) => vault.reachability() },
+  reachabilityAsked: { checks: [], perform: (vault) => vault.reachabilityAsked() },
   friendAdd: {
     checks: [text, optional(fields(friendOptions))],
     perform: (vault, { args }) =>

@@ -96,8 +96,12 @@ export class RemoteVault implements VaultApi {
     return this.#call('card', []);
   }
 
-  reachability(): Promise<Reachability> {
+  reachability(): Promise<Reachability & { readonly asked: boolean }> {
     return this.#call('reachability', []);
+  }
+
+  reachabilityAsked(): Promise<void> {
+    return this.#call('reachabilityAsked', []);
   }
 
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo> {

@@ -7,6 +7,7 @@ import type { LanDiscovery } from '../net/lan/lan-discovery.ts';
 import type { Transport } from '../net/links/link.ts';
 import { Network } from '../net/network.ts';
 import type { WantedPeer } from '../net/directory.ts';
+import type { CameIn } from '../net/router/reachability.ts';
 import { relayServiceName } from '../net/relay/relay-codec.ts';
 import { RelayService } from '../net/relay/relay-service.ts';
 import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
@@ -167,13 +168,17 @@ export class PeerLinks {
 
   /** What of how friends reach us, and we them, can be known without asking anybody. */
   get observed(): {
-    readonly cameInFrom: readonly string[];
+    readonly cameInFrom: readonly CameIn[];
     readonly seenAs: string | null;
     readonly neighbours: readonly HostPort[];
   } {
     const { seenAs = null } = this.#transports ?? {};
     const neighbours = this.#transports?.neighbours() ?? [];
-    return { cameInFrom: this.#network.cameInFrom, seenAs, neighbours };
+    const cameInFrom = this.#network.cameInFrom.map(({ address, identity }) => ({
+      address,
+      isOwn: equalBytes(identity, this.#options.vaultId),
+    }));
+    return { cameInFrom, seenAs, neighbours };
   }
 
   /** Whether TCP is also taken on `alsoIPv6`. */

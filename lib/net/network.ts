@@ -15,8 +15,9 @@ import { Dialler } from './dialling/dialler.ts';
 import type { WantedPeer } from './directory.ts';
 import { isServiceName, isVersionRange, offerCountMax, runIdBytes } from './sessions/hello.ts';
 import type { Link, Transport, TransportOptions } from './links/link.ts';
+import { isDisowned } from './sessions/end-codes.ts';
 import { pingPeer } from './sessions/ping.ts';
-import type { PeerPresence, PingStep } from './presence.ts';
+import type { PeerPresence, PingStep, Trouble } from './presence.ts';
 import { chooses } from './sessions/session-choice.ts';
 import { SessionTable } from './sessions/session-table.ts';
 import { SessionWatch } from './watch/session-watch.ts';
@@ -52,9 +53,10 @@ export class Network {
   /** Hex of identities that had a session since this process began. */
   readonly #met = new Set<string>();
   /** Why the last try failed, by hex of the device. Only of those wanted. */
-  readonly #troubles = new Map<string, string>();
+  readonly #troubles = new Map<string, Trouble>();
   readonly #dials: DeviceDials;
-  readonly #cameIn = new Set<string>();
+  /** Whose device came from each address, the newest last. */
+  readonly #cameIn = new Map<string, Uint8Array>();
   readonly #waiters: Waiters;
   readonly #wanted: WantedPeers;
   #transports: readonly Transport[] = [];
@@ -102,7 +104,7 @@ export class Network {
         onGone: (session, error) => this.#onGone(session, error),
         onFailed: () => this.#changed(),
         onOffers: () => this.#changed(),
-        onTrouble: (session, words) => this.#note(session.link.remoteKey, words),
+        onTrouble: (session, words) => this.#note(session.link.remoteKey, { words, disowned: false }),
         onBroken: (session, error, waitMs) => this.#onBroken(session, error, waitMs),
       },
       (session) => this.#watch.doubts(session),
@@ -125,7 +127,7 @@ export class Network {
       sessions: this.#sessions,
       misses: (deviceId) => this.#watch.misses(deviceId),
       usualMs: (deviceId) => this.#watch.usualMs(deviceId),
-      onFailed: ({ deviceId }, words) => this.#note(deviceId, words),
+      onFailed: ({ deviceId }, trouble) => this.#note(deviceId, trouble),
     });
     this.#dialler = new Dialler({
       timers: this.#timers,
@@ -217,9 +219,9 @@ export class Network {
     this.#dialler.probe(deviceId);
   }
 
-  /** Where peers came from that dialled us over TCP since this process began, each `HOST:PORT`; the last 16. */
-  get cameInFrom(): readonly string[] {
-    return [...this.#cameIn];
+  /** Where peers came from that dialled us over TCP since this process began, each `HOST:PORT`, and whose they are; the last 16. */
+  get cameInFrom(): readonly { readonly address: string; readonly identity: Uint8Array }[] {
+    return [...this.#cameIn].map(([address, identity]) => ({ address, identity }));
   }
 
   /** Grants have changed, nothing else. */
@@ -307,15 +309,17 @@ export class Network {
         address: remoteAddress,
         mutual,
         trouble: null,
+        disowned: false,
         steps: [],
         metered: session.metered,
       };
     }
     const devices = this.#wanted.of(identityHex);
-    const troubles = devices.map(({ deviceId }) => this.#troubles.get(toHex(deviceId)));
-    const trouble = troubles.find((words) => words !== undefined) ?? null;
+    const troubles = devices.flatMap(({ deviceId }) => this.#troubles.get(toHex(deviceId)) ?? []);
+    const trouble = troubles[0]?.words ?? null;
+    const disowned = troubles.some((each) => each.disowned);
     const steps = devices.flatMap(({ deviceId }) => this.#dials.stepsOf(deviceId));
-    return { online: false, via: null, address: null, mutual, trouble, steps, metered: false };
+    return { online: false, via: null, address: null, mutual, trouble, disowned, steps, metered: false };
   }
 
   /** True if each device of the identity was dialled in vain at least once since it was last there. */
@@ -420,7 +424,7 @@ export class Network {
     if (peer === undefined) return;
     this.#met.add(toHex(peer.identity));
     if (!session.link.isInitiator && session.link.via === 'direct')
-      this.#remember(session.link.remoteAddress);
+      this.#remember(session.link.remoteAddress, peer.identity);
     this.#troubles.delete(toHex(peer.deviceId));
     this.#dials.opened(peer.deviceId, session.link.via);
     this.#dialler.opened(peer.deviceId);
@@ -430,10 +434,10 @@ export class Network {
   }
 
   /** The newest stay. */
-  #remember(address: string): void {
+  #remember(address: string, identity: Uint8Array): void {
     this.#cameIn.delete(address);
-    this.#cameIn.add(address);
-    for (const oldest of this.#cameIn) {
+    this.#cameIn.set(address, identity);
+    for (const oldest of this.#cameIn.keys()) {
       if (this.#cameIn.size <= cameInMax) break;
       this.#cameIn.delete(oldest);
     }
@@ -443,7 +447,7 @@ export class Network {
     const { peer } = session;
     if (peer === undefined) return;
     const end = this.#watch.gone(session);
-    this.#note(peer.deviceId, error.message);
+    this.#note(peer.deviceId, { words: error.message, disowned: isDisowned(error) });
     this.#upgrader.ended(peer.deviceId);
     this.#dialler.ended(peer.deviceId, end);
   }
@@ -453,8 +457,8 @@ export class Network {
     this.#options.onBroken?.({ identity: peer?.identity ?? known, words: message, waitMs });
   }
 
-  #note(deviceId: Uint8Array, words: string): void {
-    if (this.#wanted.device(deviceId) !== undefined) this.#troubles.set(toHex(deviceId), words);
+  #note(deviceId: Uint8Array, trouble: Trouble): void {
+    if (this.#wanted.device(deviceId) !== undefined) this.#troubles.set(toHex(deviceId), trouble);
     this.#changed();
   }
 

@@ -119,11 +119,18 @@ class Vault implements VaultApi {
     return await card(this.#session);
   }
 
-  async reachability(): Promise<Reachability> {
+  async reachability(): Promise<Reachability & { readonly asked: boolean }> {
+    const { wasAsked } = await import('./devices/asked.ts');
+    const asked = wasAsked(this.#session);
     const standing = this.#session.network.standing?.();
-    if (standing !== undefined) return standing.reachability;
+    if (standing !== undefined) return { ...standing.reachability, asked };
     const { notUp } = await import('./friends/no-network.ts');
-    return notUp;
+    return { ...notUp, asked };
+  }
+
+  async reachabilityAsked(): Promise<void> {
+    const { noteAsked } = await import('./devices/asked.ts');
+    await noteAsked(this.#session);
   }
 
   async friendAdd(text: string, options: FriendOptions = {}): Promise<FriendInfo> {

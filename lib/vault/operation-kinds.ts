@@ -15,6 +15,7 @@ export const operationKinds: Readonly<Record<VaultMethod, 'read' | 'write'>> = {
   driveRemove: 'write',
   card: 'read',
   reachability: 'read',
+  reachabilityAsked: 'write',
   friendAdd: 'write',
   invite: 'write',
   inviteList: 'read',

@@ -1,6 +1,6 @@
 import { idKey } from '../base/bytes.ts';
 import { countOf, formatSize, listOf } from '../base/units.ts';
-import { noRoomHere, saysNotOurs } from '../base/refusals.ts';
+import { noRoomHere } from '../base/refusals.ts';
 import { verdictOf } from '../placement/verdict.ts';
 import { allHolders, holderNoun, untilBack, type HolderCounts } from '../placement/words.ts';
 import { friendInfos } from './friends/friend-info.ts';
@@ -45,7 +45,7 @@ export async function status(session: Session): Promise<StatusResult> {
   const offsite = least(all.map((pack) => pack.offsiteTolerates));
   const waitingBytes = await session.queue.usedBytes();
   const inForce = spreadInForce(session);
-  const disowning = whoDisowns(friends);
+  const disowning = whoDisowns(session);
   const { verdict, sentence, reasons, nextStep } = verdictOf({
     ...counts,
     away: away.map(({ keeper, reason }) => ({
@@ -113,9 +113,10 @@ function weakestOf(snapshots: readonly SnapshotHealth['shown'][]): string[] {
 }
 
 /** Names of friends who take this computer for none of ours any more: whoever revoked it may not have reached it. */
-function whoDisowns(friends: StatusResult['friends']): string[] {
-  return friends
-    .filter(({ reason }) => reason !== null && saysNotOurs(reason))
+function whoDisowns(session: Session): string[] {
+  return session
+    .friends()
+    .filter(({ id }) => session.network.presence(id).disowned === true)
     .map(({ name }) => `"${name}"`);
 }
 

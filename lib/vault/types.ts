@@ -220,6 +220,7 @@ export interface FriendInfo {
   readonly quotaReceived: number | null;
   readonly usedByMe: number | null;
   readonly shardsOfMine: number | null;
+  /** Names as their card has them, or `computer 3fa2 of Ben` for one that has none. */
   readonly devices: readonly { readonly id: string; readonly name: string }[];
   readonly addresses: readonly string[];
   /** True while the friend says that its line is metered: new data waits. */
@@ -527,8 +528,10 @@ export interface VaultApi {
   driveRemove(nameOrId: string, options?: { readonly force?: boolean }): Promise<DriveInfo>;
   /** This identity's card as one line of text, `kith:card:…`. */
   card(): Promise<string>;
-  /** Whether friends can dial this computer, in words; asks nobody. */
-  reachability(): Promise<Reachability>;
+  /** Whether friends can dial this computer, in words; asks nobody. `asked`: a person was, here, what to do about it. */
+  reachability(): Promise<Reachability & { readonly asked: boolean }>;
+  /** Whoever uses this computer was asked what to do where friends can't dial it: that isn't asked again. */
+  reachabilityAsked(): Promise<void>;
   /** The one-sided half of a mutual add. KithError `malformed`, `not-authentic`, `friend-exists`, `usage`. */
   friendAdd(card: string, options?: FriendOptions): Promise<FriendInfo>;
   /** Makes a single-use invite. KithError `usage`, `limit-exceeded`. */

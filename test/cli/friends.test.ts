@@ -99,7 +99,7 @@ describe('cards and friends on the command line', { skip: process.platform === '
     };
   const methods: Partial<VaultApi> = {
     card: () => Promise.resolve(card),
-    reachability: () => Promise.resolve(said),
+    reachability: () => Promise.resolve({ ...said, asked: false }),
     status: () => Promise.resolve(status),
     friendAdd: note('add', ben),
     friendList: () => Promise.resolve([ben, cleo]),

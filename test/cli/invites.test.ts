@@ -8,10 +8,12 @@ import { ApiServer } from '../../lib/api/server.ts';
 import { socketPath } from '../../lib/api/socket-path.ts';
 import { encodeInviteText } from '../../lib/format/invite-text.ts';
 import { encodeInvite } from '../../lib/format/invite.ts';
+import { reachabilityOf } from '../../lib/net/router/reachability.ts';
 import { fakeVault } from '../support/fake-vault.ts';
 import { SamplePerson } from '../support/sample-card.ts';
 import { inviteDay, sampleInvite } from '../support/sample-invite.ts';
 import { World, exitErrorOf } from './harness.ts';
+import { hasTerminal, kithOnTerminal } from './terminal.ts';
 import type { FriendInfo, InviteInfo, VaultApi } from '../../lib/vault/types.ts';
 
 const text = encodeInviteText(encodeInvite(sampleInvite(new SamplePerson('Ada\x1b[31m'))));
@@ -66,6 +68,16 @@ const ada = {
   safetyWords: words,
 } satisfies FriendInfo;
 
+const behindRouter = reachabilityOf({
+  addresses: ['192.168.7.20:4000'],
+  announced: [],
+  cameInFrom: [],
+  seenAs: null,
+  mapping: null,
+  meetingPoints: [],
+  publicDht: false,
+});
+
 // What the daemon would answer is this process's to say: the commands are real.
 describe('invites on the command line', { skip: process.platform === 'win32' }, () => {
   let world: World;
@@ -79,13 +91,18 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
       asked.push([method, ...args.filter((arg) => arg !== undefined)]);
       return Promise.resolve(value());
     };
+  let wasAsked = false;
   const methods: Partial<VaultApi> = {
-    reachability: () =>
-      Promise.resolve({
-        state: 'behind-router' as const,
-        words: 'Your router lets nobody in.',
-        choices: [{ id: 'meeting-point' as const, words: 'a friend as meeting point', command: null }],
-      }),
+    reachability: () => Promise.resolve({ ...behindRouter, asked: wasAsked }),
+    reachabilityAsked: () => {
+      wasAsked = true;
+      return Promise.resolve();
+    },
+    configSet: (key, value) => {
+      asked.push([key, value]);
+      if (value.includes(' ')) throw new KithError('usage', `"${value}" is no HOST:PORT.`);
+      return Promise.resolve({ key, value, origin: 'settings' as const, help: '' });
+    },
     invite: note('invite', () => ({ ...open, text })),
     inviteList: note('list', () => [open, used]),
     inviteWithdraw: note('withdraw', () => ({ ...open, state: 'withdrawn' as const })),
@@ -109,6 +126,7 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
   });
   beforeEach(() => {
     asked = [];
+    wasAsked = false;
     answer = ada;
   });
   after(async () => {
@@ -119,7 +137,8 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
   it('gives an invite as a line, with what to heed beside it', async () => {
     const made = await world.ok(['invite', '--expires', '12h', '--give', '20GB', '--name', 'ben']);
     assert.equal(made.stdout, `${text}\n`);
-    assert.match(made.stderr, /Your router lets nobody in\. Choose:\n.*- a friend as meeting point/);
+    assert.match(made.stderr, /Your router lets nobody in.* Choose:\n(  - .*\n){5}/);
+    assert.equal(wasAsked, false, 'nobody sits at a terminal');
     assert.match(made.stderr, /Your friend types: kith accept/);
     assert.match(
       made.stderr,
@@ -134,6 +153,87 @@ describe('invites on the command line', { skip: process.platform === 'win32' }, 
     const waited = await world.ok(['invite', '--wait']);
     assert.match(waited.stdout, new RegExp(`"ben" has accepted.*\nSafety words: ${words}`));
   });
+
+  it('asks at a terminal, once, how friends shall reach this computer', { skip: !hasTerminal }, async () => {
+    const at = { cwd: world.folder, env: { HOME: world.folder, KITH_HOME: world.path('home') } };
+    const invite = (...answers: (readonly [RegExp, string])[]) => kithOnTerminal(['invite'], answers, at);
+    const prompt = /Your choice \[5\]: $/;
+    const first = await invite([prompt, 'seven\r'], [/A number from 1 to 5 \[5\]: $/, '1\r']);
+    assert.equal(first.code, 0);
+    assert.match(
+      first.shown,
+      /\n {2}1 {2}have kith ask the router.*\n {2}2 {2}IPv6.*\n {2}3 {2}a friend who.*\n {2}4 {2}public.*\n {2}5 {2}go on as it is\n/,
+    );
+    assert.match(first.shown, /from its next start on: kith down, then kith up --detach/);
+    assert.ok(first.shown.includes(text), 'and then makes the invite');
+    assert.deepEqual(asked, [
+      ['net.port_mapping', 'on'],
+      ['invite', {}],
+    ]);
+    const second = await invite();
+    assert.match(second.shown, /lets nobody in.*\nWhat can be done about it: kith status/);
+    assert.doesNotMatch(second.shown, /Your choice/);
+    assert.deepEqual(asked.at(-1), ['invite', {}]);
+    // Nothing typed is as it is; nothing is set.
+    for (const [typed, words] of [
+      ['\r', ''],
+      ['2\r', 'TCP and UDP'],
+      ['4\r', 'kith up --detach --public-dht'],
+    ] as const) {
+      wasAsked = false;
+      asked = [];
+      const { shown } = await invite([prompt, typed]);
+      assert.ok(shown.includes(words), typed);
+      assert.equal(wasAsked, true, typed);
+      assert.deepEqual(asked, [['invite', {}]], typed);
+    }
+  });
+
+  it(
+    'takes a meeting point where one is chosen, and says what is wrong with it',
+    { skip: !hasTerminal },
+    async () => {
+      const at = { cwd: world.folder, env: { HOME: world.folder, KITH_HOME: world.path('home') } };
+      const prompt = /Your choice \[5\]: $/;
+      const place = /Its HOST:PORT.*: $/;
+      const chosen = await kithOnTerminal(
+        ['invite'],
+        [
+          [prompt, '3\r'],
+          [place, 'cleo.example.org:49000\r'],
+        ],
+        at,
+      );
+      assert.match(chosen.shown, /by way of cleo\.example\.org:49000/);
+      assert.deepEqual(asked[0], ['net.meeting_points', 'cleo.example.org:49000']);
+      wasAsked = false;
+      const wrong = await kithOnTerminal(
+        ['invite'],
+        [
+          [prompt, '3\r'],
+          [place, 'at cleo’s\r'],
+        ],
+        at,
+      );
+      assert.match(wrong.shown, /no HOST:PORT\. Nothing was changed.*config set net\.meeting_points VALUE/);
+      assert.deepEqual([wrong.code, wrong.shown.includes(text)], [0, true]);
+    },
+  );
+
+  it(
+    'counts nobody as asked who closed the terminal, and asks nothing with --yes',
+    { skip: !hasTerminal },
+    async () => {
+      const at = { cwd: world.folder, env: { HOME: world.folder, KITH_HOME: world.path('home') } };
+      const closed = await kithOnTerminal(['invite'], [[/Your choice \[5\]: $/, '\x04']], at);
+      assert.deepEqual([closed.code, closed.shown.includes(text), wasAsked], [0, true, false]);
+      const yes = await kithOnTerminal(['invite', '--yes'], [], at);
+      assert.match(yes.shown, / Choose:\n/);
+      assert.deepEqual([yes.code, yes.shown.includes(text), wasAsked], [0, true, false]);
+      const stopped = await kithOnTerminal(['invite'], [[/Your choice \[5\]: $/, '\x03']], at);
+      assert.deepEqual([stopped.code, stopped.shown.includes(text), wasAsked], [130, false, false]);
+    },
+  );
 
   it('takes back an invite whose text could not be handed over', async () => {
     await writeFile(world.path('letter'), 'Dear Ben');

@@ -86,6 +86,17 @@ describe('reading the command line', () => {
     assert.match(await usageOf('ls', ''), /empty/);
   });
 
+  it('takes another word for no slip of a command, and says how to see what is a setting', async () => {
+    assert.equal(
+      await usageOf('limits'),
+      'Unknown command "limits". limits.upload, limits.download and limits.schedule are settings: ' +
+        'kith config get limits.upload; kith config set limits.upload VALUE',
+    );
+    assert.match(await usageOf('config', 'net.lan'), /net\.lan is a setting: kith config get net\.lan/);
+    assert.equal(await usageOf('merits'), 'Unknown command "merits".');
+    assert.match(await usageOf('inti'), /Did you mean kith init\?/);
+  });
+
   it('measures typing slips', () => {
     assert.equal(typingDistance('status', 'sattus'), 1);
     assert.equal(typingDistance('kitten', 'sitting'), 3);

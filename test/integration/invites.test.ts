@@ -52,6 +52,8 @@ test('an invite makes both sides friends in one step, with the room that each gi
   assert.equal(used.safetyWords, annaHere.safetyWords);
   assert.equal((await ben.vault.friendShow('anna')).safetyWords, used.safetyWords);
   const benThere = await anna.vault.friendShow('benjamin');
+  // Certificates name no host, since holders can read them: the friend's own name stands in.
+  assert.match(benThere.devices[0]?.name ?? '', /^computer [0-9a-f]{4} of benjamin$/);
   assert.deepEqual([benThere.quotaGiven, benThere.quotaReceived], [2e9, 3e9]);
   assert.deepEqual(benThere.allow, ['cards', 'store']);
   const news = (await anna.vault.status()).reasons.find((reason) => reason.includes('accepted your invite'));

@@ -214,6 +214,7 @@ void describe('dialling', () => {
       address: null,
       mutual: false,
       trouble: 'it refused',
+      disowned: false,
       metered: false,
       steps: [{ way: 'direct', address: null, ok: false, ms: 0, message: 'it refused', trouble: 'refused' }],
     });

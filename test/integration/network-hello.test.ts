@@ -73,6 +73,7 @@ void describe('the hello', () => {
       address: '127.0.0.1:1',
       mutual: true,
       trouble: null,
+      disowned: false,
       steps: [],
       metered: false,
     });
@@ -424,6 +425,57 @@ void describe('the doorstep', () => {
       transport.dialled.map(({ keyPair }) => keyPair),
       [newcomer.keys, doorstep],
     );
+  });
+});
+
+void describe('that this device is none of its identity’s any more', () => {
+  const disownedWords = 'the card does not show that this device belongs to its identity';
+
+  /** A device that its friend knows by the doorstep alone; its transport fails with `error` where that is given. */
+  function revoked(test: { after(work: () => Promise<void>): void }, error?: KithError) {
+    const friend = testPeer(1);
+    const doorstep = keyPairOf(50);
+    const us = testPeer(2, { doorstep });
+    us.directory.know(friend.identity, friend.keys.publicKey);
+    friend.directory.knowDoorstep(us.identity, doorstep.publicKey);
+    // Of the identity, and it names another device.
+    us.directory.card.set(keyPairOf(77).publicKey, 32);
+    test.after(() => closeAll(friend, us));
+    const transport = new FakeTransport(async ({ keyPair }) => {
+      if (error !== undefined) throw error;
+      if (!friend.network.wiring.admits(keyPair.publicKey)) throw new KithError('peer-refused', 'refused');
+      const wire = wireBetween(keyPair, friend.keys);
+      friend.network.accept(wire.responder);
+      return wire.initiator;
+    });
+    us.network.start([transport]);
+    return { friend, us, presence: () => us.network.presence(toHex(friend.identity)) };
+  }
+
+  void it('is a code that the friend’s own device sends', async (test) => {
+    const { friend, us, presence } = revoked(test);
+    await until(() => presence().trouble !== null, 'the try in vain');
+    assert.equal(presence().disowned, true);
+    assert.match(presence().trouble ?? '', new RegExp(disownedWords));
+    assert.equal(us.network.refusedBy(friend.identity), true);
+  });
+
+  void it('is not believed of one who couldn’t be reached, whatever others say of it', async (test) => {
+    const { presence } = revoked(
+      test,
+      new KithError('peer-refused', `a relay: the other side ended it: ${disownedWords}`),
+    );
+    await until(() => presence().trouble !== null, 'the try in vain');
+    assert.equal(presence().disowned, false);
+  });
+
+  void it('is over when the friend takes it again', async (test) => {
+    const { us, friend, presence } = revoked(test);
+    await until(() => presence().disowned, 'the try in vain');
+    us.directory.card = fakeCard(us.identity, us.keys.publicKey);
+    us.network.showed(friend.keys.publicKey);
+    assert.deepEqual(await us.network.waitFor([friend.identity], { timeoutMs: 20_000 }), []);
+    assert.deepEqual([presence().online, presence().disowned], [true, false]);
   });
 });
 

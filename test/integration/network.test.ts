@@ -10,6 +10,19 @@ import { noise } from '../support/noise.ts';
 import { befriend, closeAll, connectedPair, testPeer, turns, until } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
 
+void describe('who came in', () => {
+  void it('is told with whose device it is', async (test) => {
+    const { a, b } = await connectedPair(test);
+    const came = [...a.network.cameInFrom, ...b.network.cameInFrom];
+    assert.equal(came.length, 1, 'one of the two dialled');
+    const from = b.network.cameInFrom.length === 1 ? a : b;
+    assert.deepEqual(
+      came.map(({ identity }) => toHex(identity)),
+      [toHex(from.identity)],
+    );
+  });
+});
+
 void describe('calls over a session', () => {
   void it('carry a body and bulk both ways', async (test) => {
     const { a, b } = await connectedPair(test);

@@ -4,6 +4,8 @@ import { toHex } from '../../lib/base/bytes.ts';
 import { eventually, runHome, tellAddress, type RunningHome } from '../support/own-nodes.ts';
 import { failure, VaultFixture } from '../support/vault-fixture.ts';
 
+const askedKey = ({ session }: RunningHome): string => `device.${toHex(session.device.deviceId)}.asked`;
+
 const tagsOf = ({ session }: RunningHome): string[] =>
   session.state.snapshots().flatMap(({ snapshot }) => snapshot.tags);
 
@@ -33,6 +35,11 @@ test('two devices of one identity read each other’s records, at once, without 
   await eventually('the snapshot', () => tagsOf(desktop).includes('second'));
   await desktop.vault.backup({ paths: [fixture.source], tags: ['third'], spread: { k: 2, n: 3 } });
   await eventually('the other way', () => tagsOf(laptop).includes('third'));
+  // What was asked at one computer was asked of nobody at the other: it may be in another network.
+  await desktop.vault.reachabilityAsked();
+  await eventually('the note', () => laptop.session.state.setting(askedKey(desktop)) !== undefined);
+  const whoWasAsked = [desktop, laptop].map(async ({ vault }) => (await vault.reachability()).asked);
+  assert.deepEqual(await Promise.all(whoWasAsked), [true, false]);
   const devices = await laptop.vault.deviceList();
   assert.ok(devices.every(({ isThis, lastSeenMs }) => isThis || lastSeenMs !== null));
 });

@@ -88,6 +88,9 @@ export class FakeFriends implements FriendNetwork {
   /** What is said of those who are away. */
   whyAway: string = 'nobody answers';
 
+  /** True: those who are away have said that this device is none of its identity's. */
+  disown: boolean = false;
+
   /** Those who are away from now on; all others are online. */
   away(...names: string[]): void {
     for (const friend of this.#friends.values()) friend.holder.away = names.includes(friend.name);
@@ -106,6 +109,7 @@ export class FakeFriends implements FriendNetwork {
       address: online ? '127.0.0.1:1001' : null,
       mutual: online,
       trouble: online ? null : this.whyAway,
+      disowned: !online && this.disown,
     };
   }
 

@@ -14,6 +14,7 @@ export function fakeVault(methods: Partial<VaultApi>): VaultApi {
     'driveRemove',
     'card',
     'reachability',
+    'reachabilityAsked',
     'invite',
     'inviteList',
     'inviteWithdraw',

@@ -6,11 +6,14 @@ import { BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import {
   callKind,
   decodeCredit,
+  decodeData,
   decodeFailure,
   encodeCall,
   encodeCallId,
   encodeDataParts,
+  encodePace,
 } from '../../lib/net/calls/call-codec.ts';
+import { freeFlow, type CallFlow } from '../../lib/net/calls/call-flow.ts';
 import { CallServer } from '../../lib/net/calls/call-server.ts';
 import { SendGate } from '../../lib/net/calls/send-gate.ts';
 import { bulkMessageBytes, type IncomingCall } from '../../lib/net/service.ts';
@@ -146,4 +149,113 @@ test('an upload at a steady, low pace is let be, though others wait', async () =
   }
   assert.deepEqual([slow.done, slow.failures], [[6 * mib], []]);
   assert.equal(other.credited.size, 1);
+});
+
+/** Somebody who reads answers of one process: each call lets come what it is told to. */
+function reader(timers: FakeTimers, downloads: BulkBudget, peer: string, flow: CallFlow = freeFlow) {
+  const failures: string[] = [];
+  const answered = new Set<number>();
+  let bytes = 0;
+  const send = (kind: number, ...parts: Uint8Array[]): boolean => {
+    const message = concatBytes(...parts);
+    if (kind === callKind.failure) failures.push(decodeFailure(message).words);
+    if (kind === callKind.reply) answered.add(answered.size + 1);
+    if (kind === callKind.data) bytes += decodeData(message).bytes.length;
+    return true;
+  };
+  const handler = {
+    handle: (call: IncomingCall) =>
+      Promise.resolve({ body: new Uint8Array(0), download: [new Uint8Array(call.downloadBytesMax)] }),
+    closed: () => undefined,
+  };
+  const gate = new SendGate(timers, () => undefined);
+  const onBroken = (error: unknown): void => assert.fail(String(error));
+  const budgets = { bodies: new BulkBudget(), uploads: new BulkBudget(), downloads };
+  const wiring = { send, gate, timers, onBroken, flow };
+  const server = new CallServer(wiring, handler, peer, budgets, new TaskSet());
+  const pace = (id: number, count: number): void => {
+    server.kinds[callKind.pace]?.(encodePace({ id, bytes: count }));
+  };
+  const call = (id: number, downloadBytesMax: number, paced = 0): void => {
+    const message = { id, method: 0, uploadBytes: 0, downloadBytesMax, body: new Uint8Array(0) };
+    pace(id, paced);
+    server.kinds[callKind.call]?.(encodeCall(message));
+  };
+  return {
+    failures,
+    answered,
+    call,
+    pace,
+    get bytes() {
+      return bytes;
+    },
+  };
+}
+
+/** Ten seconds six times. */
+async function minute(timers: FakeTimers, work: () => void = () => undefined): Promise<void> {
+  for (let seconds = 0; seconds < 60; seconds += 10) {
+    work();
+    await settle();
+    timers.advance(10_000);
+    await settle();
+  }
+}
+
+test('answers that are read by a trickle give their memory to others who wait for it, and keep it while nobody does', async () => {
+  const timers = new FakeTimers();
+  const mib = 2 ** 20;
+  const downloads = new BulkBudget(16 * mib, 9 * mib);
+  const [ann, ben, cleo] = ['ann', 'ben', 'cleo'].map((peer) => reader(timers, downloads, peer));
+  assert.ok(ann !== undefined && ben !== undefined && cleo !== undefined);
+  for (const slow of [ann, ben]) for (const id of [1, 2]) slow.call(id, 4 * mib);
+  await settle();
+  assert.equal(downloads.heldBytes, 16 * mib);
+  const trickle = (): void => {
+    for (const slow of [ann, ben]) for (const id of slow.answered) slow.pace(id, 1);
+  };
+  for (let minutes = 0; minutes < 5; minutes++) await minute(timers, trickle);
+  assert.deepEqual([ann.failures, ben.failures], [[], []], 'nobody else wants it');
+  cleo.call(1, 8 * mib, 8 * mib);
+  await settle();
+  assert.equal(cleo.answered.size, 0);
+  await minute(timers, trickle);
+  assert.equal(cleo.bytes, 8 * mib, 'within a minute');
+  assert.match([...ann.failures, ...ben.failures].join(), /read too slowly, and others wait/);
+  await settle();
+  assert.equal(downloads.heldBytes, 16 * mib - 4 * mib * (ann.failures.length + ben.failures.length));
+});
+
+test('an answer that is read at a steady, low pace is let be, though others wait', async () => {
+  const timers = new FakeTimers();
+  const mib = 2 ** 20;
+  const downloads = new BulkBudget(9 * mib, 9 * mib);
+  const [slow, other] = ['slow', 'other'].map((peer) => reader(timers, downloads, peer));
+  assert.ok(slow !== undefined && other !== undefined);
+  slow.call(1, 6 * mib);
+  await settle();
+  other.call(1, 6 * mib, 6 * mib);
+  await settle();
+  for (let minutes = 0; minutes < 30; minutes++) await minute(timers, () => slow.pace(1, 35_000));
+  assert.deepEqual([slow.bytes, slow.failures], [6 * mib, []]);
+  assert.equal(other.bytes, 6 * mib);
+});
+
+test('an answer that our own rate holds back is not given up, however long it takes', async () => {
+  const timers = new FakeTimers();
+  const mib = 2 ** 20;
+  const downloads = new BulkBudget(9 * mib, 9 * mib);
+  // A piece every three minutes.
+  const flow: CallFlow = {
+    ...freeFlow,
+    send: () => new Promise((resolve) => void timers.after(180_000, resolve)),
+  };
+  const slow = reader(timers, downloads, 'slow', flow);
+  const other = reader(timers, downloads, 'other');
+  slow.call(1, 6 * mib, 6 * mib);
+  await settle();
+  other.call(1, 6 * mib, 6 * mib);
+  for (let minutes = 0; minutes < 3 * 24 + 1; minutes++) await minute(timers);
+  assert.deepEqual([slow.bytes, slow.failures], [6 * mib, []]);
+  assert.equal(other.bytes, 6 * mib);
 });

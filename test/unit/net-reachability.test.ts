@@ -35,6 +35,9 @@ void describe('who can use an address', () => {
   });
 });
 
+const friendsFrom = (...addresses: string[]): ReachabilityFacts['cameInFrom'] =>
+  addresses.map((address) => ({ address, isOwn: false }));
+
 void describe('whether friends can dial this computer', () => {
   const state = (facts: Partial<ReachabilityFacts>): string => reachabilityOf({ ...athome, ...facts }).state;
 
@@ -61,17 +64,34 @@ void describe('whether friends can dial this computer', () => {
     assert.match(said.words, /home\.example\.org:4747/);
     assert.deepEqual(said.choices, []);
     assert.equal(
-      state({ announced: ['home.example.org:4747'], cameInFrom: ['198.51.100.9:5'] }),
+      state({ announced: ['home.example.org:4747'], cameInFrom: friendsFrom('198.51.100.9:5') }),
       'reachable',
     );
   });
 
   void it('is yes once one came from outside, or the router says so', () => {
-    assert.equal(state({ cameInFrom: ['192.168.7.9:1', '198.51.100.9:5'] }), 'reachable');
-    assert.equal(state({ cameInFrom: ['[2001:db8::9]:5'] }), 'reachable');
+    assert.equal(state({ cameInFrom: friendsFrom('192.168.7.9:1', '198.51.100.9:5') }), 'reachable');
+    assert.equal(state({ cameInFrom: friendsFrom('[2001:db8::9]:5') }), 'reachable');
     // From the same network, or a provider's, it proves nothing.
-    assert.equal(state({ cameInFrom: ['192.168.7.9:1', '[fd00::9]:1', '100.64.3.3:1'] }), 'behind-router');
+    assert.equal(
+      state({ cameInFrom: friendsFrom('192.168.7.9:1', '[fd00::9]:1', '100.64.3.3:1') }),
+      'behind-router',
+    );
     assert.equal(state({ mapping: { host: '198.51.100.7', port: 4000 } }), 'reachable');
+  });
+
+  void it('is yes as well once another computer of mine came from outside, which is no friend', () => {
+    const own = { address: '198.51.100.9:5', isOwn: true };
+    const said = reachabilityOf({ ...athome, cameInFrom: [own] });
+    assert.deepEqual([said.state, said.choices], ['reachable', []]);
+    assert.match(said.words, /another computer of yours came from 198\.51\.100\.9/);
+    assert.doesNotMatch(said.words, /[Ff]riend/);
+    const both = reachabilityOf({ ...athome, cameInFrom: [own, ...friendsFrom('203.0.113.4:5')] });
+    assert.match(both.words, /^Friends outside .* one came from 203\.0\.113\.4\.$/);
+    assert.equal(state({ cameInFrom: [{ ...own, address: '192.168.7.9:1' }] }), 'behind-router');
+  });
+
+  void it('is no behind a second router', () => {
     const double = reachabilityOf({ ...athome, mapping: { host: '100.64.1.1', port: 4000 } });
     assert.equal(double.state, 'behind-router');
     assert.match(double.words, /behind another router \(100\.64\.1\.1\)/);

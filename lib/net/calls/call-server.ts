@@ -4,6 +4,7 @@ import { freeBytes } from '../../base/free-bytes.ts';
 import { BrokenPeer } from './broken-peer.ts';
 import type { BulkBudget } from './bulk-budget.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
+import { PacedAnswer, pacedUpload, watchBulkPace } from './bulk-pace.ts';
 import type { CallWiring } from './call-client.ts';
 import { freeFlow } from './call-flow.ts';
 import type { CallFlow } from './call-flow.ts';
@@ -25,7 +26,6 @@ import { freeMessage } from '../links/free-message.ts';
 import { replyBodyBytesMax } from '../service.ts';
 import type { IncomingCall, OutgoingReply, ServiceHandler } from '../service.ts';
 import { lentBytesMin } from './upload-memory.ts';
-import { watchUploadPace } from './upload-pace.ts';
 import type { UploadMemory } from './upload-memory.ts';
 import { failureOf } from './wire-error.ts';
 
@@ -257,42 +257,68 @@ export class CallServer {
     this.#finish(call);
   }
 
-  async #answer(call: ServedCall, { body, download = [], owned = [] }: OutgoingReply): Promise<void> {
-    const { gate } = this.#wiring;
-    const { id } = call.message;
-    const downloadBytes = bytesOf(download);
-    const message = encodeReply({ id, downloadBytes, body });
-    await gate.send(() => {
+  async #answer(call: ServedCall, reply: OutgoingReply): Promise<void> {
+    const { timers } = this.#wiring;
+    const pace = new PacedAnswer(bytesOf(reply.download ?? []), timers);
+    if (pace.totalBytes === 0) {
+      await this.#deliver(call, reply, pace);
+      return;
+    }
+    let callOffPace = (): void => {};
+    const givenUp = new Promise<never>((_, reject) => {
+      callOffPace = watchBulkPace({
+        timers,
+        bulk: pace,
+        isWanted: () => this.#budgets.downloads.isWantedFrom(this.#peer),
+        giveUp: () => {
+          const words = 'the answer was read too slowly, and others wait for its room';
+          const error = new KithError('holder-unavailable', words);
+          call.abort(error);
+          reject(error);
+        },
+      });
+    });
+    const delivered = this.#deliver(call, reply, pace);
+    // What is given up still waits for its turn on the stream, and ends there.
+    delivered.catch(() => undefined);
+    try {
+      await Promise.race([delivered, givenUp]);
+    } finally {
+      callOffPace();
+    }
+    for (const part of reply.owned ?? []) freeBytes(part);
+  }
+
+  async #deliver(call: ServedCall, { body, download = [] }: OutgoingReply, pace: PacedAnswer): Promise<void> {
+    const message = encodeReply({ id: call.message.id, downloadBytes: pace.totalBytes, body });
+    await this.#wiring.gate.send(() => {
       call.signal.throwIfAborted();
       return this.#send(callKind.reply, message);
     });
     this.#flow.sent(body.length);
-    if (downloadBytes === 0) return;
-    await this.#sendDownload(call, download, downloadBytes);
-    for (const part of owned) freeBytes(part);
+    if (pace.totalBytes > 0) await this.#sendDownload(call, download, pace);
   }
 
-  async #sendDownload(
-    call: ServedCall,
-    download: readonly Uint8Array[],
-    downloadBytes: number,
-  ): Promise<void> {
+  async #sendDownload(call: ServedCall, download: readonly Uint8Array[], pace: PacedAnswer): Promise<void> {
     const { id } = call.message;
     let callOff = (): void => {};
     let outbox: BulkOutbox | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
         const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
-          await this.#flow.send(piece.length, () => !call.signal.aborted);
+          await pace.heldBack(this.#flow.send(piece.length, () => !call.signal.aborted));
+          pace.offeredBytes = piece.length;
           await this.#wiring.gate.send(() => {
             call.signal.throwIfAborted();
             return !wanted() || this.#send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
           }, 'bulk');
-          if (sending.sentBytes === downloadBytes) resolve();
+          pace.offeredBytes = 0;
+          pace.sentBytes = sending.sentBytes;
+          if (pace.missingBytes === 0) resolve();
         };
         const sending = (outbox = new BulkOutbox(download, push, reject, () => this.#flow.sendBytesMax));
         if (call.paceBytes === undefined) {
-          sending.grant(downloadBytes);
+          sending.grant(pace.totalBytes);
           return;
         }
         const watch = (): void => {
@@ -362,9 +388,9 @@ export class CallServer {
       call.inbox = inbox;
       call.onUpload = (error) => (error === undefined ? resolve() : reject(error));
       void this.#giveCredit(call, inbox);
-      call.callOffPace = watchUploadPace({
+      call.callOffPace = watchBulkPace({
         timers: this.#wiring.timers,
-        inbox,
+        bulk: pacedUpload(inbox),
         isWanted: () => this.#budgets.uploads.isWantedFrom(this.#peer),
         giveUp: () =>
           call.abort(

@@ -7,7 +7,8 @@ import type { Way } from './dial-ways.ts';
 import type { WantedPeer } from '../directory.ts';
 import type { EndpointHints } from './endpoint-hints.ts';
 import type { DialTarget, KeyPair, Link, Transport, Via } from '../links/link.ts';
-import type { PingStep } from '../presence.ts';
+import type { PingStep, Trouble } from '../presence.ts';
+import { isDisowned } from '../sessions/end-codes.ts';
 import type { SessionTable } from '../sessions/session-table.ts';
 import type { Timers } from '../timers.ts';
 
@@ -29,8 +30,8 @@ export interface DeviceDialsOptions {
   readonly misses: (deviceId: Uint8Array) => boolean;
   /** What a device's answers took of late, in ms; 0 where that isn't known. */
   readonly usualMs: (deviceId: Uint8Array) => number;
-  /** A try over every transport was in vain; in words. */
-  readonly onFailed: (peer: WantedPeer, words: string) => void;
+  /** A try over every transport was in vain. */
+  readonly onFailed: (peer: WantedPeer, trouble: Trouble) => void;
   /** A peer has refused the invite that we came with. */
   readonly onInviteRefused?: (peer: WantedPeer, error: KithError) => void;
 }
@@ -125,7 +126,7 @@ export class DeviceDials {
     journal.end();
     if (isKithError(told, 'peer-refused')) this.#refusals.add(toHex(peer.deviceId));
     else this.#refusals.delete(toHex(peer.deviceId));
-    this.#options.onFailed(peer, wordsOf(errors));
+    this.#options.onFailed(peer, { words: wordsOf(errors), disowned: errors.some(isDisowned) });
     throw told;
   }
 

@@ -1,14 +1,22 @@
 import { isIPv6 } from 'node:net';
 import { addressClass, hostOf } from '../address-class.ts';
 
+/** Somebody who dialled us over TCP. */
+export interface CameIn {
+  /** `HOST:PORT`. */
+  readonly address: string;
+  /** True for another device of this identity: it proves as much as a friend, and is none. */
+  readonly isOwn: boolean;
+}
+
 /** What is known, without asking anybody outside, of whether friends can dial this computer. */
 export interface ReachabilityFacts {
   /** What friends can dial by this computer's own addresses, each `HOST:PORT`. */
   readonly addresses: readonly string[];
   /** Where the user says that a router passes our port on, each `HOST:PORT`. */
   readonly announced: readonly string[];
-  /** Where friends came from who dialled us since kith is up, each `HOST:PORT`. */
-  readonly cameInFrom: readonly string[];
+  /** Who dialled us since kith is up. */
+  readonly cameInFrom: readonly CameIn[];
   /** The address that friends' nodes of the DHT see us under, where they agree. */
   readonly seenAs: string | null;
   /** What the router passes on to us, as it says; null where it was not asked, or doesn't. */
@@ -81,13 +89,14 @@ function isPublic(address: string): boolean {
 /** What the facts come to. Pure; nothing in it is a promise: only a friend who came in proves that friends can. */
 export function reachabilityOf(facts: ReachabilityFacts): Reachability {
   const { addresses, announced, cameInFrom, seenAs, mapping } = facts;
-  const outside = cameInFrom.find(isPublic);
-  if (outside !== undefined) {
-    return {
-      state: 'reachable',
-      words: `Friends outside your network reach this computer: one came from ${hostOf(outside)}.`,
-      choices: [],
-    };
+  const outside = cameInFrom.filter(({ address }) => isPublic(address));
+  const came = outside.find(({ isOwn }) => !isOwn) ?? outside[0];
+  if (came !== undefined) {
+    const host = hostOf(came.address);
+    const words = came.isOwn
+      ? `This computer is reached from outside your network: another computer of yours came from ${host}.`
+      : `Friends outside your network reach this computer: one came from ${host}.`;
+    return { state: 'reachable', words, choices: [] };
   }
   if (mapping !== null && addressClass(mapping.host) === 'public') {
     return {

@@ -2,13 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { equalBytes, toHex } from '../../base/bytes.ts';
 import type { TaskSet } from '../../base/concurrency.ts';
 import { isKithError, KithError, messageOf } from '../../base/errors.ts';
-import { notOneOfIts } from '../../base/refusals.ts';
 import { addressClass, hostOf } from '../address-class.ts';
 import type { CallBudgets } from '../calls/call-server.ts';
 import type { CallClient } from '../calls/call-client.ts';
 import { CalledServices } from '../calls/called-services.ts';
 import type { Admission, Directory } from '../directory.ts';
-import { endCodeOf, errorCodeOfEnd, errorCodeOfGoodbye, type EndCode } from './end-codes.ts';
+import { disownedError, endCodeOf, errorCodeOfEnd, errorOfGoodbye, type EndCode } from './end-codes.ts';
 import { HelloChannel } from './hello-channel.ts';
 import { roleInitiator, roleResponder, signHello, verifyHello } from './hello.ts';
 import type { Goodbye, Hello, Offers } from './hello.ts';
@@ -23,6 +22,9 @@ import type { Shaper } from '../rates/shaper.ts';
 import type { PeerInfo, Service } from '../service.ts';
 import type { Timers } from '../timers.ts';
 import { plainText } from '../calls/wire-error.ts';
+
+/** What one is told whose device, as far as is known here, is none of its identity's. */
+const notOneOfIts = 'the card does not show that this device belongs to its identity';
 
 /** How long two devices may take to greet each other. */
 export const helloMsMax = 10_000;
@@ -301,7 +303,7 @@ export class Session {
       this.#events.onGreeted(this);
       if (this.#theirs !== undefined) this.#takeOffers(this.#theirs, undefined);
     } catch (error) {
-      if (isKithError(error)) this.end(endCodeOf(error.code), error.message);
+      if (isKithError(error)) this.end(endCodeOf(error), error.message);
       else this.#broken(error);
     }
   }
@@ -325,7 +327,7 @@ export class Session {
         throw new KithError('not-authentic', 'the card is of another identity');
       }
       if (await this.#learn(identity, hello)) return identity;
-      throw new KithError('peer-refused', notOneOfIts);
+      throw disownedError(notOneOfIts);
     }
     if (!equalBytes(hello.deviceId, this.link.remoteKey)) {
       throw new KithError('not-authentic', 'the hello is of another device than the link');
@@ -353,7 +355,7 @@ export class Session {
     if (identity === undefined) throw new KithError('peer-refused', 'no invites are answered here');
     // Who is told yes again may come from another device than the first time.
     if (!(await this.#learn(identity, hello))) {
-      throw new KithError('peer-refused', notOneOfIts);
+      throw disownedError(notOneOfIts);
     }
     this.greet();
     return identity;
@@ -426,10 +428,7 @@ export class Session {
       return;
     }
     const words = plainText(goodbye.words, 1024);
-    this.#end(
-      new KithError(errorCodeOfGoodbye(goodbye.code), `the other side ended it: ${words}`),
-      undefined,
-    );
+    this.#end(errorOfGoodbye(goodbye.code, `the other side ended it: ${words}`), undefined);
   }
 
   #end(error: KithError, goodbye: Goodbye | undefined): void {

@@ -3,7 +3,8 @@ import { mapLimited } from '../../base/concurrency.ts';
 import { isKithError, messageOf } from '../../base/errors.ts';
 import type { Card } from '../../format/card.ts';
 import { limitsOfFriend } from '../../format/friend-limits.ts';
-import { cleanName, devicesOf, endpointsOf } from '../../trust/card.ts';
+import { devicesOf, endpointsOf } from '../../trust/card.ts';
+import { deviceTitle } from '../../trust/device-title.ts';
 import { visibilityOf } from '../../trust/visibility.ts';
 import { storedCard } from './card-inbox.ts';
 import type { Census } from '../shards/census.ts';
@@ -108,7 +109,7 @@ export async function friendInfo(
     reservedByThem: hosted?.reservedBytes ?? null,
     trashOfThem: hosted?.trashBytes ?? null,
     ...said,
-    devices: devices.map(({ deviceId, name: text }) => ({ id: toHex(deviceId), name: cleanName(text) })),
+    devices: devices.map((device) => ({ id: toHex(device.deviceId), name: deviceTitle(device, name) })),
     addresses: card === undefined ? [] : addressesOf(card),
     metered: presence.metered === true,
     ...limitsOf(friend),

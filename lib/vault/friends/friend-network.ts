@@ -27,6 +27,8 @@ export interface Presence {
   readonly mutual: boolean;
   /** Why the last try failed, in words; null where none did. */
   readonly trouble: string | null;
+  /** True where it said itself, when it was last tried, that it takes this device for none of our identity's: it was probably revoked. */
+  readonly disowned?: boolean;
   /** True while it says that its line is metered: no bulk is sent there. Left out where that isn't known. */
   readonly metered?: boolean;
   /** What the last try was made of, in its order; left out or empty where it is online, and where nobody tried. */

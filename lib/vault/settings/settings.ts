@@ -230,8 +230,13 @@ export class Settings {
     return this.entry(key).value;
   }
 
+  /** The names of all settings there are. */
+  static keys(): string[] {
+    return Object.keys(rules);
+  }
+
   all(): ConfigEntry[] {
-    return Object.keys(rules).map((key) => this.entry(key));
+    return Settings.keys().map((key) => this.entry(key));
   }
 
   /** Checks a key and value. KithError `usage`. */
@@ -252,10 +257,7 @@ export class Settings {
 function ruleOf(key: string): SettingRule {
   const rule = rules[key];
   if (rule === undefined || !Object.hasOwn(rules, key)) {
-    throw new KithError(
-      'usage',
-      `there is no setting "${key}". There are: ${Object.keys(rules).join(', ')}.`,
-    );
+    throw new KithError('usage', `there is no setting "${key}". There are: ${Settings.keys().join(', ')}.`);
   }
   return rule;
 }
