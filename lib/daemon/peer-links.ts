@@ -10,12 +10,11 @@ import type { WantedPeer } from '../net/directory.ts';
 import type { CameIn } from '../net/router/reachability.ts';
 import { relayServiceName } from '../net/relay/relay-codec.ts';
 import { RelayService } from '../net/relay/relay-service.ts';
-import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
+import type { PeerInfo, ServiceCaller } from '../net/service.ts';
 import type { RateLimits } from '../net/rates/shaper.ts';
 import { systemTimers } from '../net/timers.ts';
 import { Waiters } from '../net/waiters.ts';
 import type { Transports } from '../net/transports.ts';
-import { storeServiceName, storeVersions } from '../services/store/store-codec.ts';
 import { announcedHost } from '../trust/announced.ts';
 import { cardOfDevice, cardOfKeyRecord } from '../trust/card.ts';
 import { FriendsBook } from '../trust/friends-book.ts';
@@ -376,16 +375,4 @@ export class PeerLinks {
     this.#presence.update(new Set(friends), this.#network.metered());
     this.#waiters.check();
   }
-}
-
-/** A side that calls `kith/store` and keeps nothing for anybody. */
-export const callsStore: Service = {
-  name: storeServiceName,
-  versions: storeVersions,
-  accept: () => undefined,
-};
-
-/** True for a device that the friend has certified once: what it signed stays signed. */
-export function certifies(book: FriendsBook, identityHex: string, deviceId: Uint8Array): boolean {
-  return book.isDeviceOf(identityHex, deviceId);
 }

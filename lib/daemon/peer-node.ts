@@ -1,24 +1,18 @@
-import { networkInterfaces } from 'node:os';
-import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, toHex } from '../base/bytes.ts';
 import { TaskSet } from '../base/concurrency.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { isLoopbackHost } from '../base/host-port.ts';
 import type { GivenRates } from '../base/rate.ts';
-import { parseSize } from '../base/units.ts';
 import { Hosting } from '../custody/hosting.ts';
 import { LetterBox } from '../custody/letter-box.ts';
-import { endpointCountMax, validHost } from '../format/address-body.ts';
+import { validHost } from '../format/address-body.ts';
 import { encodeCard } from '../format/card.ts';
 import { meetingPointsMax, type InviteHints } from '../format/invite.ts';
 import type { SignedHead } from '../format/signed-head.ts';
 import type { Holder } from '../holders/holder.ts';
-import type { Service } from '../net/service.ts';
 import { callsCards } from '../services/cards/cards-service.ts';
-import { storeServiceName } from '../services/store/store-codec.ts';
-import { storeService } from '../services/store/store-service.ts';
 import { doorstepKeys } from '../trust/device.ts';
 import type { BookInvites } from '../trust/friends-book.ts';
-import { listenEndpoints } from '../trust/listen-endpoints.ts';
 import { exchangeWith } from '../vault/logs/exchange.ts';
 import type {
   FriendNetwork,
@@ -42,13 +36,15 @@ import { chosenMeetingPoints, Finding } from './finding.ts';
 import { keepPort, keptPort } from './kept-port.ts';
 import { InviteLetters } from './invite-letters.ts';
 import type { Letters } from './letters.ts';
-import type { HostPort, NetworkOptions, Note, PeerNode } from './home-port.ts';
+import type { NetworkOptions, Note, PeerNode } from './home-port.ts';
 import { looksAround } from './looks-around.ts';
 import { NodeLimits } from './node-limits.ts';
 import { relayLimits } from './relay-limits.ts';
 import { startPlugins } from './start-plugins.ts';
 import { OwnDevices } from './own-devices.ts';
-import { callsStore, certifies, PeerLinks } from './peer-links.ts';
+import { callsStore, hostingService, openHosting } from './home-hosting.ts';
+import { OwnCardPublisher } from './own-card-publisher.ts';
+import { PeerLinks } from './peer-links.ts';
 import type { OpenLinksOptions } from './peer-links-options.ts';
 
 /** How long a command that works by itself waits for friends. */
@@ -87,7 +83,7 @@ export class KithNode implements PeerNode, FriendNetwork {
   #hosting: Hosting | undefined;
   #onPresence: (friendId: string, online: boolean) => void = () => undefined;
   #note: Note = () => undefined;
-  #listening: HostPort | undefined;
+  readonly #card: OwnCardPublisher;
   #endWatch: () => void = () => undefined;
   #finding: Finding | undefined;
   #isStarted = false;
@@ -107,12 +103,19 @@ export class KithNode implements PeerNode, FriendNetwork {
     this.#plugins = plugins;
     const { vaultId, deviceId, deviceSecretKey } = session.device;
     const { random, clock } = session.surroundings;
+    this.#card = new OwnCardPublisher({
+      session,
+      network: options ?? dialOnly,
+      listensIPv6: () => this.#links.listensIPv6,
+      outside: () => this.#finding?.outside ?? [],
+      onPublished: () => this.#cards.ownCardChanged(),
+    });
     this.#cards = new CardsNode({
       session,
       links: () => this.#links,
       ownCard: () => encodeCard(ownCardOf(session)),
       box: options === undefined ? undefined : letterBoxOf(session),
-      onOvertaken: () => this.#publishAgain(),
+      onOvertaken: () => this.#writing.add(this.#card.publishAgain()),
     });
     this.#inviteLetters = new InviteLetters({
       session,
@@ -155,7 +158,13 @@ export class KithNode implements PeerNode, FriendNetwork {
       },
       // A command that works by itself only calls.
       services: [
-        this.#storeService(),
+        this.#keeps
+          ? hostingService(
+              session,
+              () => this.#hosting,
+              (identity, bytes) => this.#links.learnKeyRecord(identity, bytes),
+            )
+          : callsStore,
         this.#ownDevices.service(),
         options === undefined ? callsCards : this.#cards.service,
         ...(plugins?.services ?? []),
@@ -211,13 +220,18 @@ export class KithNode implements PeerNode, FriendNetwork {
         : await startPlugins(session, note, () => (node === undefined ? undefined : node.#links));
     node = new KithNode(session, options, plugins, limits, note);
     node.#note = note;
-    if (options !== undefined && options.role !== 'meeting-point') node.#hosting = await node.#openHosting();
+    if (node.#keeps) node.#hosting = await openHosting(session, node.#links.book);
     session.onRevoked = (error) => note('error', 'device-revoked', error.message);
     session.onNewDevices = (ids) => {
       for (const id of ids)
         note('warn', 'device-added', `a new device (${id.slice(0, 8)}) was added to your identity`);
     };
     return node;
+  }
+
+  /** What friends may store here; a command that works by itself only calls, and so does a meeting point. */
+  get #keeps(): boolean {
+    return this.#options !== undefined && this.#options.role !== 'meeting-point';
   }
 
   #learnOwn(card: Uint8Array): void {
@@ -240,11 +254,12 @@ export class KithNode implements PeerNode, FriendNetwork {
   }
 
   get listening(): string | null {
-    return this.#listening === undefined ? null : hostPortText(this.#listening);
+    const { listening } = this.#card;
+    return listening === undefined ? null : hostPortText(listening);
   }
 
   get addresses(): readonly string[] {
-    return this.#listening === undefined ? [] : this.#session.ownAddress.endpoints.map(hostPortText);
+    return this.#card.listening === undefined ? [] : this.#session.ownAddress.endpoints.map(hostPortText);
   }
 
   standing(): Standing | undefined {
@@ -296,9 +311,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     });
     this.#finding = finding;
     if (listening !== undefined) {
-      this.#listening = listening;
+      this.#card.listening = listening;
       if (listen === undefined) await keepPort(this.#session, listening.port);
-      await this.#publish();
+      await this.#card.publish();
     }
     finding.begin(this.#links, {
       listening,
@@ -332,43 +347,9 @@ export class KithNode implements PeerNode, FriendNetwork {
     await this.#links.settle(friendsMsMax, signal);
   }
 
-  /** Says in the card where we listen now. */
-  async #publish(): Promise<void> {
-    if (this.#listening === undefined || this.#options === undefined) return;
-    const { direct, publicDht } = this.#options;
-    // Who takes part in the public DHT is no entry of that of friends.
-    const dht = this.#options.dht && !publicDht;
-    const six = { host: '::', port: this.#listening.port, direct, dht: false };
-    const listening = [{ ...this.#listening, direct, dht }, ...(this.#links.listensIPv6 ? [six] : [])];
-    const own = listenEndpoints(listening, networkInterfaces());
-    const outside = (this.#finding?.outside ?? []).filter((each) => each.direct || !publicDht);
-    const mapped = outside.map((each) => ({ ...each, dht: each.dht && !publicDht }));
-    const further = own.filter(
-      ({ host, port }) => !mapped.some((each) => each.host === host && each.port === port),
-    );
-    const endpoints = [...mapped, ...further].slice(0, endpointCountMax);
-    await this.#session.ownAddress.publish(this.#session.name, endpoints);
-    this.#cards.ownCardChanged();
-  }
-
-  /** Friends have a newer record of this device than its home, which was put back from an old copy: ours goes above it. */
-  #publishAgain(): void {
-    const { ownAddress, name } = this.#session;
-    const published =
-      this.#listening === undefined
-        ? ownAddress.publish(name, ownAddress.endpoints).then(() => this.#cards.ownCardChanged())
-        : this.#publish();
-    this.#writing.add(published.catch((error: unknown) => this.#cardTrouble(error)));
-  }
-
-  #cardTrouble(error: unknown): void {
-    const code = isKithError(error) ? error.code : 'internal';
-    this.#session.problem({ item: 'the own card', message: messageOf(error), code });
-  }
-
   /** Where we can be met has changed while friends know us; `addresses` are those that this computer has now. Never rejects. */
   async #republish(addresses: ReadonlySet<string> = addressesNow()): Promise<void> {
-    await this.#publish().catch((error: unknown) => this.#cardTrouble(error));
+    await this.#card.tryPublish();
     this.#links.rediscover(addresses);
   }
 
@@ -480,46 +461,6 @@ export class KithNode implements PeerNode, FriendNetwork {
     await this.#writing.allEnded();
     await this.#cards.ended();
     await this.#plugins?.close();
-  }
-
-  async #openHosting(): Promise<Hosting> {
-    const session = this.#session;
-    const { disk, random, clock } = session.surroundings;
-    const { book } = this.#links;
-    return await Hosting.open({
-      disk,
-      home: session.home,
-      identity: session.device.vaultId,
-      name: session.name,
-      random,
-      nowNs: () => clock.nowNs(),
-      ownerOf: (identityHex) => {
-        const record = session.state.friend(fromHex(identityHex) ?? new Uint8Array(0));
-        if (record === undefined || !book.allows(identityHex, storeServiceName)) return undefined;
-        return {
-          quotaBytes: record.quotaGivenBytes,
-          isDevice: (deviceId) => certifies(book, identityHex, deviceId),
-          trustedLength: (deviceId, logKey) => book.trustedLength(identityHex, deviceId, logKey),
-        };
-      },
-      freeFloorBytes: () => {
-        const floor = session.settings.value('free.floor');
-        return floor === 'auto' ? undefined : parseSize(floor);
-      },
-    });
-  }
-
-  /** What friends may use here; a command that works by itself only calls, and so does a meeting point. */
-  #storeService(): Service {
-    if (this.#options === undefined || this.#options.role === 'meeting-point') return callsStore;
-    const { deviceId, deviceSecretKey } = this.#session.device;
-    return storeService({
-      device: { publicKey: deviceId, secretKey: deviceSecretKey },
-      storeOf: (identity) => this.#hosting?.storeOf(toHex(identity)),
-      check: async () =>
-        (await this.#hosting?.check()) ?? { available: false, foreign: false, reason: 'not open yet' },
-      onKeyRecord: (identity, bytes) => this.#links.learnKeyRecord(identity, bytes),
-    });
   }
 }
 

@@ -21,7 +21,8 @@ import type {
   RecoveryNetwork,
 } from '../vault/friends/friend-network.ts';
 import { AskAround } from './ask-around.ts';
-import { callsStore, PeerLinks } from './peer-links.ts';
+import { callsStore } from './home-hosting.ts';
+import { PeerLinks } from './peer-links.ts';
 import { dialOnly } from './peer-node.ts';
 
 /** The network of a recovery over the real transports, at these rates: it dials, and nobody can dial it. */
