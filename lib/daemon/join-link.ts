@@ -15,7 +15,7 @@ const segmentsMax = 256 * 1024;
 const silentMsMax: number = 15 * 60 * 1000;
 
 /** Where is looked for whoever made the link: every network of this computer, and the computer itself. */
-const everywhere: readonly string[] = ['0.0.0.0', '127.0.0.1'];
+const everywhere: readonly string[] = ['::', '127.0.0.1'];
 
 /** How long they have to answer there. */
 const nearMsMax = 4_000;

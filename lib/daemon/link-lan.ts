@@ -12,7 +12,7 @@ export interface LinkLanOptions {
   readonly otherKey: Uint8Array;
   /** Where we can be dialled; 0: nowhere, the other end is asked. */
   readonly port: number;
-  /** From which addresses, as in `lanAddresses`. */
+  /** From which addresses, as in `lanPlaces`. */
   readonly hosts: readonly string[];
   /** The other end is there, or isn't needed any longer: nothing more is sent. */
   readonly isMet: () => boolean;

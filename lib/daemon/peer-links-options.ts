@@ -60,6 +60,6 @@ export interface OpenLinksOptions {
   readonly alsoIPv6?: string;
   /** Whether friends in the local network are looked for. */
   readonly lan?: boolean;
-  /** Where nothing is listened on: the address of ours, or `0.0.0.0`, from which friends in the local network are asked where they are. */
+  /** Where nothing is listened on: from which of our addresses friends in the local network are asked where they are, as in `lanPlaces`. */
   readonly lanFrom?: string | undefined;
 }

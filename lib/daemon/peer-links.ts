@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { equalBytes, toHex } from '../base/bytes.ts';
 import { encodeCard } from '../format/card.ts';
 import type { Holder } from '../holders/holder.ts';
@@ -123,7 +124,11 @@ export class PeerLinks {
       ...(nameOf !== undefined && { nameOf }),
     });
     const { listening } = this.#transports;
-    const place = listening ?? { host: options.lanFrom ?? '', port: 0 };
+    const { listensIPv6 } = this.#transports;
+    const place =
+      listening === undefined
+        ? { host: options.lanFrom ?? '', port: 0 }
+        : { port: listening.port, host: listensIPv6 ? (alsoIPv6 ?? listening.host) : listening.host };
     const isAsked = listening === undefined ? options.lanFrom !== undefined : lan;
     if (isAsked) this.#startLan = () => this.#openLan(place, dht);
     return listening;
@@ -157,8 +162,9 @@ export class PeerLinks {
       peers: () => this.book.wanted().map(({ deviceId }) => deviceId),
       connected: (deviceId) => this.#network.isConnected(deviceId),
       onFound: (deviceId, host, port) => {
-        if (this.#hints.put(deviceId, { host, port, direct: true, dht, lan: true }))
-          this.#network.showed(deviceId);
+        // The DHT speaks IPv4 only.
+        const endpoint = { host, port, direct: true, dht: dht && !isIPv6(host), lan: true };
+        if (this.#hints.put(deviceId, endpoint)) this.#network.showed(deviceId);
       },
     });
     this.#lan = lan;

@@ -471,6 +471,6 @@ function letterBoxOf({ home, surroundings: { disk, clock } }: Session): LetterBo
 /** From where a command that works by itself looks around: as the daemon would that listened here last. Undefined where it doesn't. */
 function lanFrom({ settings, ownAddress: { endpoints } }: Session): string | undefined {
   const isAlone = endpoints.length > 0 && endpoints.every(({ host }) => isLoopbackHost(host));
-  const host = isAlone ? '127.0.0.1' : '0.0.0.0';
+  const host = isAlone ? '127.0.0.1' : '::';
   return looksAround(settings.value('net.lan'), { host, port: 0 }) ? host : undefined;
 }

@@ -18,15 +18,21 @@ function isEverywhere(host: string): boolean {
   return /^[0.:]+$/.test(host);
 }
 
-/** Addresses that another machine can use: not loopback, not those that need an interface's name beside them. */
-function machineHosts(interfaces: Interfaces, withIPv6: boolean): string[] {
+/** The addresses of a family, or two. */
+function addressesOf(interfaces: Interfaces, withIPv6: boolean): NetworkInterfaceInfo[] {
   const all = Object.values(interfaces).flatMap((infos) => infos ?? []);
-  const usable = all.filter(({ family, address }) =>
-    family === 'IPv4' ? !address.startsWith('169.254.') : withIPv6 && !/^fe[89ab]/i.test(address),
-  );
+  return all.filter(({ family }) => withIPv6 || family === 'IPv4');
+}
+
+/**
+ * Addresses that another machine can use: not those that need an interface's name beside them, and of loopback only where this machine
+ * `isAlone`: what is left then is other processes on it.
+ */
+function machineHosts(interfaces: Interfaces, withIPv6: boolean, isAlone: boolean): string[] {
+  const all = addressesOf(interfaces, withIPv6);
+  const usable = all.filter(({ address }) => !address.startsWith('169.254.') && !/^fe[89ab]/i.test(address));
   const outside = usable.filter(({ internal }) => !internal);
-  // With no network at all, what is left is other processes on this machine.
-  return (outside.length > 0 ? outside : usable)
+  return (isAlone ? usable : outside)
     .toSorted((a, b) => a.family.localeCompare(b.family))
     .map(({ address }) => address);
 }
@@ -37,9 +43,12 @@ function machineHosts(interfaces: Interfaces, withIPv6: boolean): string[] {
  */
 export function listenEndpoints(listening: readonly Listening[], interfaces: Interfaces): AddressEndpoint[] {
   const endpoints = new Map<string, AddressEndpoint>();
+  // A network whose addresses need an interface's name is one: friends in it find each other without a card's help.
+  const anyIPv6 = listening.some(({ host }) => host.includes(':'));
+  const isAlone = addressesOf(interfaces, anyIPv6).every(({ internal }) => internal);
   for (const { host, port, direct, dht } of listening) {
     if (port === 0 || !(direct || dht)) continue;
-    const hosts = isEverywhere(host) ? machineHosts(interfaces, host.includes(':')) : [host];
+    const hosts = isEverywhere(host) ? machineHosts(interfaces, host.includes(':'), isAlone) : [host];
     for (const each of hosts.filter(validHost)) {
       const key = `${each} ${port}`;
       const known = endpoints.get(key);

@@ -47,12 +47,13 @@ export class Household {
     this.#templates = templates;
   }
 
-  async start(name: 'a' | 'b' | 'f', kind: Kind = 'open'): Promise<Member> {
+  async start(name: 'a' | 'b' | 'f', kind: Kind | 'link-only' = 'open'): Promise<Member> {
     const member = await this.#templates.member(name, this.#folder);
     this.members.push(member);
     const side = name === 'a' ? sideA : sideB;
     if (kind === 'forwarded') await announce(member, `${outerAddress(side.number)}:${port}`);
-    await startIn(member, this.spaces);
+    if (kind === 'link-only') await member.up([], { listen: null, through: this.spaces.through(name) });
+    else await startIn(member, this.spaces);
     return member;
   }
 

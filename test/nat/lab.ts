@@ -5,6 +5,7 @@ import { Household, runCell } from './cell.ts';
 import type { Cell, Outcome } from './cell.ts';
 import { faultOf } from './expected.ts';
 import { sweep, whyNot } from './namespaces.ts';
+import { runLinkOnly } from './link-only.ts';
 import { outagePairs, runOutages } from './outages.ts';
 import type { Outage } from './outages.ts';
 import { Templates } from './people.ts';
@@ -41,7 +42,7 @@ class Lab {
     await this.#templates.make();
     const isWanted = ({ name }: Job): boolean =>
       words.length === 0 || words.some((word) => name.includes(word));
-    const queue = [...this.#outageJobs(), ...this.#cellJobs()].filter(isWanted);
+    const queue = [...this.#outageJobs(), this.#linkOnlyJob(), ...this.#cellJobs()].filter(isWanted);
     const work = async (): Promise<void> => {
       for (let job = queue.shift(); job !== undefined && !this.#stopping; job = queue.shift()) {
         await this.#runJob(job);
@@ -85,6 +86,16 @@ class Lab {
           if (seconds === undefined) this.#fault(`outages-${way}`, `never back after: ${what}`);
         }),
     }));
+  }
+
+  #linkOnlyJob(): Job {
+    return {
+      name: 'link-only',
+      run: async (household) => {
+        const tookMs = await runLinkOnly(household);
+        console.log(`link-only: found in the local network after ${Math.round(tookMs)} ms`);
+      },
+    };
   }
 
   #cellJobs(): Job[] {

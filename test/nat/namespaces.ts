@@ -105,15 +105,25 @@ export class Namespaces {
     return run('ip', ['netns', 'exec', this.name(short), ...command], input);
   }
 
-  /** A wire from `interfaceName` in one namespace to a port of the bridge `br0` in another. */
-  plug(short: string, interfaceName: string, address: string, bridge: string): void {
+  /** Interfaces that are plugged from now on give themselves an address of their link. */
+  allowIPv6(short: string): void {
+    this.exec(short, [
+      'sh',
+      '-c',
+      'echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6; echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6',
+    ]);
+  }
+
+  /** A wire from `interfaceName` in one namespace, with that address, to a port of the bridge `br0` in another. */
+  plug(short: string, interfaceName: string, address: string | undefined, bridge: string): void {
     const port = `p${++this.#wireCount}`;
     run(
       'ip',
       ['-batch', '-'],
       `link add ${interfaceName} netns ${this.name(short)} type veth peer name ${port} netns ${this.name(bridge)}\n`,
     );
-    this.ip(short, `addr add ${address} dev ${interfaceName}`, `link set ${interfaceName} up`);
+    if (address !== undefined) this.ip(short, `addr add ${address} dev ${interfaceName}`);
+    this.ip(short, `link set ${interfaceName} up`);
     this.ip(bridge, `link set ${port} master br0`, `link set ${port} up`);
   }
 

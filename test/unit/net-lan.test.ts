@@ -24,7 +24,7 @@ import {
 } from '../../lib/net/lan/lan-budget.ts';
 import { answerGapMs, beaconDelaysMs, LanDiscovery } from '../../lib/net/lan/lan-discovery.ts';
 import { entriesByTag, entryContext, PairKeys } from '../../lib/net/lan/lan-entry.ts';
-import { lanAddresses } from '../../lib/net/lan/lan-sockets.ts';
+import { lanPlaces } from '../../lib/net/lan/lan-places.ts';
 import type { KeyPair } from '../../lib/net/links/link.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import { canonical, fuzzDecoder } from '../support/fuzz.ts';
@@ -68,6 +68,10 @@ void describe('the beacon on the local network', () => {
     assert.equal(openAs(keyPairOf(3), anna, packet, '192.168.7.20'), undefined);
     // Shown to who made it, it isn't the friend's word.
     assert.equal(openAs(anna, ben, packet, '192.168.7.20'), undefined);
+    // Each side has its own name for the interface behind an address of a link.
+    const onLink = sampleBeacon(49737, 'fe80::20%eth0');
+    assert.equal(openAs(ben, anna, onLink, 'fe80::20%wlan0'), 49737);
+    assert.equal(openAs(ben, anna, onLink, 'fe80::21%eth0'), undefined);
     for (const port of [0, 1, 65535])
       assert.equal(openAs(ben, anna, sampleBeacon(port), '192.168.7.20'), port);
   });
@@ -284,7 +288,7 @@ void describe('where beacons are sent from', () => {
     eth0: [info('192.168.7.20', false, '192.168.7.20/24')],
     wlan0: [info('10.1.1.5', false, '10.1.1.5/16')],
   };
-  const from = (host: string) => lanAddresses(host, interfaces).map(({ address }) => address);
+  const from = (host: string) => lanPlaces(host, interfaces).map(({ address }) => address);
 
   void it('is what we listen on, and loopback only where that was asked for', () => {
     assert.deepEqual(from('0.0.0.0'), ['192.168.7.20', '10.1.1.5']);
@@ -293,8 +297,44 @@ void describe('where beacons are sent from', () => {
     assert.deepEqual(from('127.0.0.7'), ['127.0.0.1']);
     assert.deepEqual(from('10.9.9.9'), []);
     assert.deepEqual(
-      lanAddresses('0.0.0.0', { lo: interfaces.lo }).map(({ address }) => address),
+      lanPlaces('0.0.0.0', { lo: interfaces.lo }).map(({ address }) => address),
       ['127.0.0.1'],
     );
+  });
+
+  const six = (address: string, internal: boolean, scopeid: number) =>
+    ({ address, internal, cidr: `${address}/64`, family: 'IPv6', netmask: '', mac: '', scopeid }) as const;
+  const both = {
+    lo: [...interfaces.lo, six('::1', true, 0), six('fe80::1', true, 1)],
+    eth0: [...interfaces.eth0, six('2001:db8::20', false, 0), six('fe80::20', false, 2)],
+    wlan0: [six('fe80::30', false, 3), six('fe80::31', false, 3)],
+  };
+
+  void it('is one address of each link as well where IPv6 is listened on, with the interface’s name', () => {
+    const zone = (name: string, scopeid: number): string =>
+      process.platform === 'win32' ? `${scopeid}` : name;
+    const [eth0, wlan0] = [zone('eth0', 2), zone('wlan0', 3)];
+    const at = (host: string): string[] => lanPlaces(host, both).map(({ address }) => address);
+    const [first, second, third, ...rest] = at('::');
+    assert.deepEqual([first, second, rest], ['192.168.7.20', `fe80::20%${eth0}`, []]);
+    assert.match(third ?? '', new RegExp(`^fe80::3[01]%${wlan0}$`));
+    assert.deepEqual(at('0.0.0.0'), ['192.168.7.20'], 'what isn’t listened on is told to nobody');
+    assert.deepEqual(at('2001:db8::20'), ['2001:db8::20']);
+    assert.deepEqual(at(`fe80::20%${eth0}`), [`fe80::20%${eth0}`]);
+    assert.deepEqual(at(`fe80::20%${wlan0}`), []);
+    assert.deepEqual(at('::1'), [], 'IPv6 has no way to all on loopback');
+    // A cable without a router: the link is all there is, beside loopback.
+    const alone = lanPlaces('::', { lo: both.lo, wlan0: both.wlan0 }).map(({ address }) => address);
+    assert.equal(alone.filter((address) => address.startsWith('fe80::3')).length, 1);
+  });
+
+  void it('is no more than a few addresses of each family', () => {
+    const many = Object.fromEntries(
+      range(0, 50).map((i) => [
+        `e${i}`,
+        [info(`10.0.${i}.1`, false, `10.0.${i}.1/24`), six(`fe80::${i}`, false, i)],
+      ]),
+    );
+    assert.equal(lanPlaces('::', many).length, 16);
   });
 });

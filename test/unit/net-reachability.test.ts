@@ -102,6 +102,7 @@ void describe('whether friends can dial this computer', () => {
     assert.equal(state({ addresses: ['198.51.100.7:4000'] }), 'unknown');
     assert.equal(state({ addresses: ['127.0.0.1:4000', '[::1]:4000'] }), 'unknown');
     assert.equal(state({ addresses: [] }), 'unknown');
+    assert.match(reachabilityOf({ ...athome, addresses: [] }).words, /own network they find it/);
     const six = reachabilityOf({ ...athome, addresses: [...athome.addresses, '[2001:db8::7]:4000'] });
     assert.equal(six.state, 'unknown');
     assert.match(six.words, /2001:db8::7/);

@@ -181,8 +181,20 @@ void describe('where a process listens', () => {
     assert.deepEqual(hostsOf('::'), ['192.168.1.7', '2001:db8::7']);
   });
 
+  void it('is nothing where a link is all there is and IPv6 is listened on, else this machine alone', () => {
+    const link = { lo: interfaces.lo, eth0: [card('IPv6', 'fe80::3')] };
+    const every = ['0.0.0.0', '::'].map((host) => ({ ...listening, host }));
+    assert.deepEqual(listenEndpoints(every, link), []);
+    assert.deepEqual(hostsOf('0.0.0.0', link), ['127.0.0.1']);
+  });
+
   void it('is this machine alone where there is no network', () => {
     assert.deepEqual(hostsOf('0.0.0.0', { lo: interfaces.lo }), ['127.0.0.1']);
+    assert.deepEqual(
+      hostsOf('::', { lo: interfaces.lo, eth0: [card('IPv6', 'fe80::3')] }),
+      [],
+      'a link is a network',
+    );
     assert.deepEqual(hostsOf('::', { lo: interfaces.lo }), ['127.0.0.1', '::1']);
     assert.deepEqual(hostsOf('::', {}), []);
   });

@@ -2,6 +2,7 @@ import { concatBytes, equalBytes, utf8 } from '../../base/bytes.ts';
 import { deriveKey, Hasher } from '../../crypto/hash.ts';
 import { pairSecret } from '../../crypto/pair-secret.ts';
 import { wipeBytes } from '../../crypto/secret.ts';
+import { bareAddress } from './lan-places.ts';
 import type { Beacon } from './lan-beacon.ts';
 import type { KeyPair } from '../links/link.ts';
 
@@ -22,7 +23,7 @@ export function entryContext({ salt, hour }: Pick<Beacon, 'salt' | 'hour'>, addr
   head.set(salt, 1);
   new DataView(head.buffer).setUint32(1 + salt.length, hour, true);
   head[0] = 1;
-  const forTag = concatBytes(head, utf8(address.replace(/%.*$/, '')));
+  const forTag = concatBytes(head, utf8(bareAddress(address)));
   const forCheck = forTag.slice();
   forCheck[0] = 2;
   return { forTag, forCheck };

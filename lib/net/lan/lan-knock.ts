@@ -11,6 +11,7 @@ import {
   verifySignature,
   wipeKeyPair,
 } from '../../crypto/sign.ts';
+import { bareAddress } from './lan-places.ts';
 import { LanBudget } from './lan-budget.ts';
 import type { KeyPair } from '../links/link.ts';
 import type { Timers } from '../timers.ts';
@@ -40,8 +41,13 @@ export interface Knock {
   readonly signature: Uint8Array;
 }
 
+/** A zone behind `%` is left out: it is the reader's name for its interface, or the sender's. */
 function contextOf(salt: Uint8Array, hour: number, address: string): Uint8Array {
-  return new ByteWriter().bytes(salt).u32(hour).bytes(utf8(address)).finish();
+  return new ByteWriter()
+    .bytes(salt)
+    .u32(hour)
+    .bytes(utf8(bareAddress(address)))
+    .finish();
 }
 
 function tagOf(doorstepKey: Uint8Array, context: Uint8Array): Uint8Array {

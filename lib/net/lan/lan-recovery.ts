@@ -1,10 +1,10 @@
-import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import { idKey } from '../../base/bytes.ts';
 import { systemRandom } from '../../crypto/random.ts';
 import { cardInAnswer, makeKnock } from './lan-knock.ts';
-import { lanAddresses, lanGroup, lanPort, loopbackGroup } from './lan-sockets.ts';
+import { bareAddress, lanPlaces, lanPort } from './lan-places.ts';
+import { aimAtGroup, attempt, groupOf, socketAt } from './lan-socket.ts';
 import type { KeyPair } from '../links/link.ts';
 
 /** When knocks are sent: packets get lost. */
@@ -18,11 +18,11 @@ const furtherMs = 700;
 const cardsMax = 16;
 
 /** Where is looked: every network of this computer, and the computer itself. */
-const everywhere: readonly string[] = ['0.0.0.0', '127.0.0.1'];
+const everywhere: readonly string[] = ['::', '127.0.0.1'];
 
 /**
  * Looks in the local network for friends of the identity whose doorstep pair this is. Cards as they came, not verified, each once; none where nobody
- * answers. Some seconds; rejects with the signal's reason. Sends from `hosts`, as in `lanAddresses`.
+ * answers. Some seconds; rejects with the signal's reason. Sends from `hosts`, as in `lanPlaces`.
  */
 export async function friendsNear(
   doorstep: KeyPair,
@@ -36,15 +36,15 @@ export async function friendsNear(
   const { signal, hosts = everywhere, port = lanPort, limitMs = nearMsMax } = options;
   signal?.throwIfAborted();
   const cards = new Map<string, Uint8Array>();
-  const infos = hosts.flatMap((host) => lanAddresses(host, networkInterfaces()));
-  const places = [...new Map(infos.map((info) => [info.address, info])).values()];
+  const all = hosts.flatMap((host) => lanPlaces(host, networkInterfaces()));
+  const places = [...new Map(all.map((place) => [place.address, place])).values()];
   const sockets: Socket[] = [];
   const timers: NodeJS.Timeout[] = [];
   await new Promise<void>((resolve) => {
     timers.push(setTimeout(resolve, limitMs));
     signal?.addEventListener('abort', () => resolve(), { once: true });
-    for (const { address, internal } of places) {
-      const socket = createSocket('udp4');
+    for (const place of places) {
+      const socket = socketAt(place);
       sockets.push(socket);
       socket.on('error', () => {});
       socket.on('message', (answer) => {
@@ -55,17 +55,12 @@ export async function friendsNear(
       });
       const knock = (): void => {
         const hour = Math.floor(Date.now() / 3_600_000);
-        const packet = makeKnock(doorstep, systemRandom(16), hour, address);
-        socket.send(packet, port, internal ? loopbackGroup : lanGroup, () => {});
+        const packet = makeKnock(doorstep, systemRandom(16), hour, bareAddress(place.address));
+        // A network without multicast has nobody in it that could be found so.
+        attempt(() => socket.send(packet, port, groupOf(place), () => {}));
       };
-      socket.bind({ address, port: 0 }, () => {
-        try {
-          socket.setBroadcast(true);
-          socket.setMulticastInterface(address);
-          socket.setMulticastTTL(1);
-        } catch {
-          // A network without multicast has nobody in it that could be found so.
-        }
+      socket.bind({ address: place.address, port: 0 }, () => {
+        attempt(() => aimAtGroup(socket, place));
         timers.push(...knocksMs.map((ms) => setTimeout(knock, ms)));
       });
     }

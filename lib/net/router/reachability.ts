@@ -109,6 +109,11 @@ export function reachabilityOf(facts: ReachabilityFacts): Reachability {
     const words = `You have said that the router passes ${announced.join(', ')} on to this computer. Whether it does shows when the first friend comes in.`;
     return { state: 'unknown', words, choices: [] };
   }
+  if (addresses.length === 0) {
+    const words =
+      'This computer has no address that friends elsewhere could dial. In its own network they find it by themselves.';
+    return { state: 'unknown', words, choices: [] };
+  }
   if (addresses.every((address) => addressClass(hostOf(address)) === 'loopback')) {
     return { state: 'unknown', words: 'kith listens for this computer alone.', choices: [] };
   }
