@@ -5,7 +5,7 @@ import { chmod, chown, mkdir, readFile, readdir, rename, rm, writeFile } from 'n
 import { after, before, describe, it } from 'node:test';
 import { systemRandom } from '../../lib/crypto/random.ts';
 import { openKeyStore, sealKeyStore } from '../../lib/trust/key-store.ts';
-import { openVault } from '../../lib/vault/index.ts';
+import { openVault, type VaultApi } from '../../lib/vault/index.ts';
 import { World, exitErrorOf, jsonLines, mainPath, summaryOf } from './harness.ts';
 import { describeFolder, noise } from './sample.ts';
 
@@ -13,11 +13,19 @@ async function json(world: World, ...args: string[]): Promise<unknown> {
   return JSON.parse((await world.ok([...args, '--json'])).stdout);
 }
 
-/** Asked in this process: it is what the commands before left that matters. */
+/** Asked in this process, as the next: it is what the commands before left that matters. */
 async function statesOf(world: World): Promise<string[]> {
+  return await inVault(world, async (vault) => (await vault.snapshots()).map(({ state }) => state));
+}
+
+async function verdictOf(world: World): Promise<string> {
+  return await inVault(world, async (vault) => (await vault.status()).verdict);
+}
+
+async function inVault<T>(world: World, work: (vault: VaultApi) => Promise<T>): Promise<T> {
   const vault = await openVault({ home: world.path('home') });
   try {
-    return (await vault.snapshots()).map(({ state }) => state);
+    return await work(vault);
   } finally {
     await vault.close();
   }
@@ -45,8 +53,7 @@ describe('exit status 5: too few drives are here to restore', () => {
     const ended = await world.kith(['restore', 'latest', '--target', 'back', '--json']);
     assert.equal(ended.code, 5);
     assert.equal(exitErrorOf(ended)['code'], 5);
-    const status = (await json(world, 'status')) as Record<string, unknown>;
-    assert.notEqual(status['verdict'], 'Safe');
+    assert.notEqual(await verdictOf(world), 'Safe');
     await rename(world.path('d3 unplugged'), world.path('d3'));
     await world.ok(['restore', 'latest', '--target', 'back']);
     assert.deepEqual(
