@@ -77,7 +77,7 @@ function testFiles(folder) {
 const testsAlone = ['unit/compress.test.js', 'integration/hostile-trees.test.js', 'integration/walk.test.js'];
 
 /** Files of a process at most, by folder; 1 where there is no number. Few where files are slow: two processes end together. */
-const filesTogether = { unit: 9, format: 5, contract: 2, integration: 4, cli: 2 };
+const filesTogether = { unit: 18, format: 9, contract: 2, integration: 5, cli: 3 };
 
 /**
  * Modules that import several test files of a folder, one module a process: a process costs a quarter of a second, what
@@ -107,7 +107,8 @@ function quickTests() {
 }
 
 function testRun(files) {
-  return run(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=spec', ...args, ...files]);
+  const before = ['--require', join(root, 'scripts', 'test-hooks.cjs'), '--test', '--test-concurrency=2'];
+  return run(process.execPath, [...before, '--test-reporter=spec', ...args, ...files]);
 }
 
 /** Ctrl-C goes to every process of the terminal: the job ends in good order, and this one waits for it. */

@@ -35,7 +35,7 @@ export interface Surroundings {
   readonly packBytes?: number;
   /** Worker threads from the first byte on, 0 for none; by the machine and the work unless given. */
   readonly threads?: number;
-  /** What worker threads run, where tests want some that fail. */
+  /** What worker threads run, where tests want others. */
   readonly threadModule?: URL;
 }
 

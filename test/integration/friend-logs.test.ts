@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
-import { KithError, isKithError } from '../../lib/base/errors.ts';
+import { describe, it } from 'node:test';
 import { segmentFileName } from '../../lib/format/segment.ts';
 import type { HeldLog } from '../../lib/holders/holder.ts';
 import {
@@ -10,22 +9,14 @@ import {
   encodeLogPage,
   storeMethods,
 } from '../../lib/services/store/store-codec.ts';
-import { CrashWorld, home } from '../support/crash-machine.ts';
+import { home } from '../support/crash-machine.ts';
 import { secondTree } from '../support/crash-source.ts';
 import { checkWorksAgain, lackingAt, segmentsIn } from '../support/friend-checks.ts';
 import { FriendHome, friendHome, type Tamper } from '../support/friend-home.ts';
-import { FriendMachine } from '../support/friend-machine.ts';
-import { Seeded } from '../support/seeded.ts';
-import { tempFolder } from '../support/temp-folder.ts';
+import type { FriendMachine } from '../support/friend-machine.ts';
+import { noiseEndsEveryExchange, usedFriends, usedMachine } from '../support/friend-noise.ts';
 
-const names = ['anna', 'ben', 'cara'] as const;
-
-async function used(test: TestContext, seed = 1): Promise<FriendMachine> {
-  const machine = await FriendMachine.create(new CrashWorld(await tempFolder(test), seed), names);
-  test.after(() => machine.down());
-  assert.equal((await machine.backup()).state, 'complete');
-  return machine;
-}
+const names = usedFriends;
 
 /** Where a friend keeps a segment that the home has under this place. */
 function pathAt(machine: FriendMachine, place: string): string {
@@ -50,7 +41,7 @@ function checkAllHaveAll(machine: FriendMachine, after: string, ...who: readonly
 
 describe('logs and friends', () => {
   it('what is written reaches everybody who is online before it is said to be done', async (t) => {
-    const machine = await used(t);
+    const machine = await usedMachine(t);
     const dora = new FriendHome(machine.world, 'dora');
     await dora.up();
     await machine.down('cara');
@@ -86,7 +77,7 @@ describe('logs and friends', () => {
   });
 
   it('one who has less, as after a disk was put back, is given what is lacking', async (t) => {
-    const machine = await used(t);
+    const machine = await usedMachine(t);
     const old = machine.friend('ben').restarted();
     await machine.change(secondTree);
     await machine.backup();
@@ -102,7 +93,7 @@ describe('logs and friends', () => {
   });
 
   it('one who lacks a segment in the middle, or has another that is damaged, is made whole', async (t) => {
-    const machine = await used(t);
+    const machine = await usedMachine(t);
     const { disk } = machine.friend('ben');
     const places = longestLog(machine);
     const cases: readonly [string, () => void, 'exchange' | 'repair'][] = [
@@ -137,7 +128,7 @@ describe('logs and friends', () => {
   });
 
   it('a segment that is gone from the middle comes back', async (t) => {
-    const machine = await used(t);
+    const machine = await usedMachine(t);
     const [, middle] = longestLog(machine);
     const friend = machine.friend('ben');
     friend.tamper = hiding(middle ?? '');
@@ -246,7 +237,7 @@ function relistedMany(): Tamper {
 
 describe('a friend who lies about logs', () => {
   it('costs little, whatever the lie, and the others are served', async (t) => {
-    const machine = await used(t);
+    const machine = await usedMachine(t);
     const friend = machine.friend('ben');
     for (const [number, [what, tamper, callsMax, told]] of lies.entries()) {
       let calls = 0;
@@ -275,7 +266,7 @@ describe('a friend who lies about logs', () => {
   });
 
   it('hides the newest of its segments: others who have them are believed', async (t) => {
-    const machine = await used(t);
+    const machine = await usedMachine(t);
     const kept = machine.keepHome();
     await machine.change(secondTree);
     await machine.backup();
@@ -295,41 +286,8 @@ describe('a friend who lies about logs', () => {
     await checkWorksAgain(machine);
   });
 
+  // More seeds: test/long/friend-noise.test.ts.
   it('answers anything with noise: every exchange ends, and nothing of it is believed', async (t) => {
-    const machine = await used(t);
-    const before = segmentsIn(machine.disk, home);
-    for (let seed = 1; seed <= 40; seed++) {
-      const seeded = new Seeded(seed);
-      machine.friend('ben').tamper = async (call, answer) => {
-        const reply = await answer();
-        if (seeded.below(3) === 0) return reply;
-        if (seeded.below(8) === 0) throw new KithError('log-forked', 'so it says');
-        const body = seeded.coin() ? seeded.bytes(seeded.below(200)) : flipped(seeded, reply.body);
-        const download = seeded.coin()
-          ? (reply.download ?? []).map((part) => flipped(seeded, part))
-          : [seeded.bytes(Math.min(call.downloadBytesMax, seeded.below(2000)))];
-        return { body, download };
-      };
-      await machine.use(async ({ session }) => {
-        try {
-          await machine.exchangeIn(session, 'ben');
-        } catch (error) {
-          assert.ok(isKithError(error), `seed ${seed}: ${String(error)}`);
-        }
-      });
-      const now = segmentsIn(machine.disk, home);
-      for (const [place, bytes] of before) assert.equal(now.get(place), bytes, `seed ${seed}`);
-    }
-    machine.friend('ben').tamper = (_, answer) => answer();
-    machine.problems.length = 0;
-    await checkWorksAgain(machine);
-    machine.checkProblems();
+    await noiseEndsEveryExchange(await usedMachine(t), 1, 10);
   });
 });
-
-function flipped(seeded: Seeded, bytes: Uint8Array): Uint8Array {
-  const copy = bytes.slice();
-  const at = seeded.below(Math.max(1, copy.length));
-  if (copy.length > 0) copy[at] = (copy[at] ?? 0) ^ (1 << seeded.below(8));
-  return copy;
-}

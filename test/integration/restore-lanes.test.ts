@@ -2,10 +2,7 @@ import assert from 'node:assert/strict';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { contentIds } from '../../lib/format/content.ts';
-import { Stages } from '../../lib/pipeline/stages.ts';
-import { RestoreLanes } from '../../lib/vault/restore/restore-lanes.ts';
-import { bigFileOf } from '../support/big-file.ts';
+import { bigFileOf, chunkGiver, chunkLanes } from '../support/big-file.ts';
 import { noise } from '../support/noise.ts';
 import { VaultFixture } from '../support/vault-fixture.ts';
 
@@ -21,37 +18,9 @@ test('what is in flight stays within its bounds, however much is restored, and i
     const out = join(fixture.root, 'out');
     const file = await open(out, 'w');
     let written = 0;
-    const lanes = new RestoreLanes({
-      reader,
-      setup: { blobIdKey: session.device.blobIdKey, known: [] },
-      threads: 2,
-      atOnce: true,
-      spanLeavesMax: 64,
-      stages: new Stages(),
-      signal: undefined,
-      listener: {
-        onNoThreads: (why) => assert.fail(why),
-        onFile: () => Promise.reject(new Error('no file was given')),
-        onChunk: ({ blob }, end) => {
-          assert.equal(end, undefined);
-          written += blob.place.length;
-          return Promise.resolve();
-        },
-      },
-    });
+    const lanes = chunkLanes(session, reader, (count) => (written += count));
     try {
-      let offset = 0;
-      for await (const blobId of contentIds(content, reader.list)) {
-        const place = reader.placeOf(blobId);
-        const manifest = place === undefined ? undefined : reader.manifestOf(place.packId);
-        assert.ok(place !== undefined && manifest !== undefined);
-        await lanes.addChunk({
-          file: { names, handle: file.fd },
-          offset,
-          blob: { blobId, place, manifest },
-        });
-        offset += place.length;
-      }
+      await chunkGiver(lanes, reader, content, { names, handle: file.fd }).until(Infinity);
       await lanes.drain();
     } finally {
       await lanes.close();

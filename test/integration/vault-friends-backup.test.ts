@@ -282,6 +282,6 @@ test('an inventory that makes things up is worth nothing', async (t) => {
     assert.ok(['Safe', 'Thin'].includes(status.verdict), status.verdict);
     const { summary } = await fixture.repair();
     assert.deepEqual([summary.packsAdopted, summary.packsLost], [0, 0]);
-    await fixture.restoresTo();
   }
+  await fixture.restoresTo();
 });

@@ -3,11 +3,8 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { leafBytes } from '../../lib/base/limits.ts';
-import { contentIds } from '../../lib/format/content.ts';
-import { Stages } from '../../lib/pipeline/stages.ts';
-import { RestoreLanes } from '../../lib/vault/restore/restore-lanes.ts';
 import type { RowSource } from '../../lib/workers/open-job.ts';
-import { bigFileOf } from '../support/big-file.ts';
+import { bigFileOf, chunkGiver, chunkLanes } from '../support/big-file.ts';
 import { FakeTime } from '../support/fake-time.ts';
 import { noise } from '../support/noise.ts';
 import { VaultFixture } from '../support/vault-fixture.ts';
@@ -37,40 +34,14 @@ test('ranges that had to be made of others count for what they are, and no longe
     };
     const counted = { gather: rows, gatherVerified: shards.gatherVerified.bind(shards) };
     const openPack = reader.openPack.bind(reader);
-    const lanes = new RestoreLanes({
-      reader: { openPack, shards: counted } as unknown as typeof reader,
-      setup: { blobIdKey: session.device.blobIdKey, known: [] },
-      threads: 2,
-      atOnce: true,
-      spanLeavesMax: 64,
-      stages: new Stages(),
-      signal: undefined,
-      listener: {
-        onNoThreads: (why) => assert.fail(why),
-        onFile: () => Promise.reject(new Error('no file was given')),
-        onChunk: (_, end) => Promise.resolve(assert.equal(end, undefined)),
-      },
-    });
-    const chunks = contentIds(content, reader.list);
-    let offset = 0;
-    const give = async (untilBytes: number): Promise<void> => {
-      while (offset < untilBytes) {
-        const next = await chunks.next();
-        if (next.done === true) break;
-        const blobId = next.value;
-        const place = reader.placeOf(blobId);
-        const manifest = place === undefined ? undefined : reader.manifestOf(place.packId);
-        assert.ok(place !== undefined && manifest !== undefined);
-        const blob = { blobId, place, manifest };
-        await lanes.addChunk({ file: { names, handle: file.fd }, offset, blob });
-        offset += place.length;
-      }
-    };
+    const counting = { openPack, shards: counted } as unknown as typeof reader;
+    const lanes = chunkLanes(session, counting);
+    const giver = chunkGiver(lanes, reader, content, { names, handle: file.fd });
     /** Gives so many bytes more while nothing is answered; what the lanes ask for meanwhile. */
     const asked = async (bytes: number): Promise<number> => {
       let openGate = (): void => undefined;
       gate = new Promise((resolve) => (openGate = resolve));
-      const given = give(offset + bytes);
+      const given = giver.until(giver.given + bytes);
       await new FakeTime().settle();
       const found = waitingBytes;
       gate = undefined;
@@ -81,7 +52,7 @@ test('ranges that had to be made of others count for what they are, and no longe
     };
     try {
       rowsEach = 4;
-      await give(8 * mebi);
+      await giver.until(8 * mebi);
       await lanes.drain();
       const costly = await asked(20 * mebi);
       assert.ok(
@@ -89,7 +60,7 @@ test('ranges that had to be made of others count for what they are, and no longe
         `${costly} bytes asked for, each four times`,
       );
       rowsEach = 1;
-      await give(offset + 24 * mebi);
+      await giver.until(giver.given + 24 * mebi);
       await lanes.drain();
       const cheap = await asked(24 * mebi);
       assert.ok(cheap >= 16 * mebi, `${cheap} bytes asked for, as if each were still made of four`);

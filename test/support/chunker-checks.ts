@@ -246,19 +246,7 @@ export function describeChunker(version: string, kernels: Kernels): void {
     });
 
     void it('no key comes out of its limits on zeros or repeated patterns', () => {
-      const patterns = [
-        new Uint8Array(1),
-        new Uint8Array([0xff]),
-        utf8('ab'),
-        utf8('{"id": 0, "name": "none"},\n'),
-        noise(12, 4096),
-        noise(13, 200_000),
-      ].map((pattern) => repeated(pattern, chunkBytesMax + 100_000));
-      for (let seed = 0; seed < patterns.length; seed++) {
-        const bytes = patterns[seed] ?? assert.fail();
-        const cut = kernels.chunker(noise(20_000 + seed, 32)).cut(bytes, 0, bytes.length, false);
-        assert.ok(cut !== undefined && cut >= chunkBytesMin && cut <= chunkBytesMax, `seed ${seed}: ${cut}`);
-      }
+      for (const [seed, pattern] of patterns().entries()) assertWithinLimits(kernels, pattern, 20_000 + seed);
     });
 
     void it('refuses a key of another length and ranges that cannot be', () => {
@@ -286,4 +274,22 @@ export function describeChunker(version: string, kernels: Kernels): void {
       }
     });
   });
+}
+
+/** What a cut rule might never, or always, find a cut in: zeros and repeated patterns, longer than the largest chunk. */
+export function patterns(): Uint8Array[] {
+  return [
+    new Uint8Array(1),
+    new Uint8Array([0xff]),
+    utf8('ab'),
+    utf8('{"id": 0, "name": "none"},\n'),
+    noise(12, 4096),
+    noise(13, 200_000),
+  ].map((pattern) => repeated(pattern, chunkBytesMax + 100_000));
+}
+
+/** With the key of this seed the first chunk of these bytes is neither too short nor too long. */
+export function assertWithinLimits(kernels: Kernels, bytes: Uint8Array, keySeed: number): void {
+  const cut = kernels.chunker(noise(keySeed, 32)).cut(bytes, 0, bytes.length, false);
+  assert.ok(cut !== undefined && cut >= chunkBytesMin && cut <= chunkBytesMax, `key ${keySeed}: ${cut}`);
 }
