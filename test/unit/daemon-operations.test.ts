@@ -113,6 +113,7 @@ describe('writers taking turns', () => {
       'friendSet',
       'invite',
       'inviteWithdraw',
+      'reachabilityAsked',
       'repair',
     ]);
   });
