@@ -25,8 +25,8 @@ describe('a command that works with drives alone', () => {
     '../../cli/parse.js',
     '../../cli/commands/backup.js',
     '../../lib/daemon/open-home.js',
-    '../../lib/vault/backup.js',
-    '../../lib/vault/restore.js',
+    '../../lib/vault/backup/backup.js',
+    '../../lib/vault/restore/restore.js',
   ];
   it('waits for no network code, and for no other command', () => {
     for (const entry of entries) {
