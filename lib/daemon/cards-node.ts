@@ -22,6 +22,8 @@ import { UnderWay } from './under-way.ts';
 
 /** What was given to one device of a friend in its session. */
 interface Given {
+  /** Whom, as the links name it for as long as it is the same session. */
+  readonly peer: PeerInfo;
   /** The contact keys it has, encoded; undefined before. */
   contact: string | undefined;
   /** What they were made from, as objects: with the same it gets the same. */
@@ -200,8 +202,8 @@ export class CardsNode {
   #look(): void {
     if (this.#isClosed) return;
     const peers = this.#options.links().peers();
-    const here = new Set(peers.map(({ deviceId }) => toHex(deviceId)));
-    for (const id of this.#given.keys()) if (!here.has(id)) this.#given.delete(id);
+    const here = new Set(peers);
+    for (const [id, { peer }] of this.#given) if (!here.has(peer)) this.#given.delete(id);
     const own = this.#heads.own();
     const heads = { own, encoded: own.length === 0 ? undefined : toHex(encodeHeads(own)) };
     for (const peer of peers) this.#giveTo(peer, heads);
@@ -215,7 +217,7 @@ export class CardsNode {
     const key = toHex(peer.deviceId);
     let given = this.#given.get(key);
     if (given === undefined) {
-      given = { contact: undefined, madeFrom: undefined, heads: undefined };
+      given = { peer, contact: undefined, madeFrom: undefined, heads: undefined };
       this.#given.set(key, given);
       this.#showIfNew(caller);
       this.#run(this.letters.handOver(peer.identity, caller));

@@ -2,7 +2,7 @@ import { fromHex, toHex } from '../base/bytes.ts';
 import { isKithError, messageOf } from '../base/errors.ts';
 import { decodeKeyRecord } from '../format/key-record.ts';
 import type { HeldLog } from '../holders/holder.ts';
-import type { Service, ServiceCaller } from '../net/service.ts';
+import type { PeerInfo, Service, ServiceCaller } from '../net/service.ts';
 import { deviceMethods, deviceService, deviceServiceName } from '../services/device/device-service.ts';
 import { ownDeviceHolder } from '../services/device/own-device.ts';
 import { adoptKeyRecord } from '../trust/own-key-record.ts';
@@ -28,7 +28,8 @@ export class OwnDevices {
   readonly #stop = new AbortController();
   readonly #turns = new Map<string, Turn>();
   readonly #running = new Set<Promise<void>>();
-  #here: ReadonlySet<string> = new Set();
+  /** By id (hex), those that are connected: as the same object for as long as it is the same session. */
+  #here: ReadonlyMap<string, PeerInfo> = new Map();
 
   constructor(session: Session, callerOf: (service: string, deviceId: Uint8Array) => ServiceCaller) {
     this.#session = session;
@@ -37,7 +38,7 @@ export class OwnDevices {
 
   /** Ids (hex) of those that are connected. */
   get online(): readonly string[] {
-    return [...this.#here];
+    return [...this.#here.keys()];
   }
 
   /** What they may use here. */
@@ -64,16 +65,16 @@ export class OwnDevices {
     });
   }
 
-  /** Who is connected now. */
-  changed(here: readonly string[]): void {
+  /** Who is connected now. In another session it is read anew: what it told in the one before may not have come. */
+  changed(here: readonly PeerInfo[]): void {
     const before = this.#here;
-    this.#here = new Set(here);
-    for (const deviceId of here) if (!before.has(deviceId)) this.#read(deviceId);
+    this.#here = new Map(here.map((peer) => [toHex(peer.deviceId), peer]));
+    for (const [deviceId, peer] of this.#here) if (before.get(deviceId) !== peer) this.#read(deviceId);
   }
 
   /** This device has something new. */
   tell(): void {
-    for (const deviceId of this.#here) this.#inTurn(`tell ${deviceId}`, () => this.#tellOne(deviceId));
+    for (const deviceId of this.online) this.#inTurn(`tell ${deviceId}`, () => this.#tellOne(deviceId));
   }
 
   /** Lets a device have the key record by which it is revoked, while it may still be spoken to. Never rejects; takes 2 s at most. */

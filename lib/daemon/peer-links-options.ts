@@ -4,7 +4,7 @@ import type { RandomSource } from '../crypto/random.ts';
 import type { KeyPair } from '../net/links/link.ts';
 import type { BrokenRule } from '../net/network-options.ts';
 import type { RelayLimits } from '../net/relay/relay-hub.ts';
-import type { Service } from '../net/service.ts';
+import type { PeerInfo, Service } from '../net/service.ts';
 import { type BookInvites, type BookRecord } from '../trust/friends-book.ts';
 import type { HostPort } from './home-port.ts';
 
@@ -41,8 +41,8 @@ export interface PeerLinksOptions {
   readonly onBulkFree?: () => void;
   /** Our own card has grown by what another device of ours showed. Must not throw. Without it our other devices are nobody. */
   readonly onLearnedOwn?: (card: Uint8Array) => void;
-  /** Which other devices of ours (hex) are connected now; told whenever anything changes. */
-  readonly onOwnDevices?: (deviceIds: readonly string[]) => void;
+  /** Which other devices of ours are connected now, as Network.peers has them; told whenever anything changes. */
+  readonly onOwnDevices?: (peers: readonly PeerInfo[]) => void;
 }
 
 export interface OpenLinksOptions {

@@ -283,7 +283,7 @@ export class PeerLinks {
     return this.#network.caller(identityOf(id), service, deviceId);
   }
 
-  /** The devices of friends with which there is a session now. */
+  /** The devices of friends with which there is a session now, as Network.peers has them. */
   peers(): PeerInfo[] {
     return this.#network.peers().filter(({ identity }) => !equalBytes(identity, this.#options.vaultId));
   }
@@ -376,7 +376,7 @@ export class PeerLinks {
     const { onOwnDevices, vaultId } = this.#options;
     const peers = this.#network.peers();
     const own = peers.filter(({ identity }) => equalBytes(identity, vaultId));
-    onOwnDevices?.(own.map(({ deviceId }) => toHex(deviceId)));
+    onOwnDevices?.(own);
     const friends = peers.filter((peer) => !own.includes(peer)).map(({ identity }) => toHex(identity));
     this.#presence.update(new Set(friends), this.#network.metered());
     this.#waiters.check();

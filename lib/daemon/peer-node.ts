@@ -189,7 +189,7 @@ export class KithNode implements PeerNode, FriendNetwork {
       },
       onBulkFree: () => this.onBulkFree?.(),
       onLearnedOwn: (card) => this.#learnOwn(card),
-      onOwnDevices: (deviceIds) => this.#ownDevices.changed(deviceIds),
+      onOwnDevices: (peers) => this.#ownDevices.changed(peers),
     });
     session.onNews = () => {
       this.#ownDevices.tell();

@@ -143,38 +143,40 @@ export class Scheduler {
   async #exchangeNow(id: string): Promise<void> {
     const { queue, log, exchangeWith, timers } = this.#options;
     const { signal } = this.#ending;
-    while (this.#online.has(id) && !signal.aborted) {
-      // Also true where it was never begun.
-      let gaveWay = true;
-      try {
-        const turn = { name: 'the exchange of logs with a friend', signal, background: true };
-        await queue.run(turn, async (stop) => {
-          await exchangeWith(id, stop).finally(() => {
-            gaveWay = stop.aborted;
-          });
+    if (!this.#online.has(id) || signal.aborted) return;
+    // Also true where it was never begun.
+    let gaveWay = true;
+    try {
+      const turn = { name: 'the exchange of logs with a friend', signal, background: true };
+      await queue.run(turn, async (stop) => {
+        await exchangeWith(id, stop).finally(() => {
+          gaveWay = stop.aborted;
         });
-        this.#online.set(id, 0);
-        this.#schedule?.seen(id, true, this.#now());
-        this.#arm();
-        return;
-      } catch (error) {
-        // It gave way: once more when nobody else wants to work.
-        if (gaveWay && isKithError(error, 'interrupted')) continue;
-        const failures = (this.#online.get(id) ?? 0) + 1;
-        if (!this.#online.has(id)) return;
-        this.#online.set(id, failures);
-        log(
-          'warn',
-          'exchange-failed',
-          `logs could not be exchanged with ${id.slice(0, 16)}: ${messageOf(error)}`,
-        );
-        const waitMs = Math.min(hourMs, exchangeRetryMs * 2 ** Math.min(failures - 1, 16));
-        this.#retries.set(
-          id,
-          timers.after(waitMs, () => this.#exchange(id)),
-        );
+      });
+      this.#online.set(id, 0);
+      this.#schedule?.seen(id, true, this.#now());
+      this.#arm();
+    } catch (error) {
+      if (!this.#online.has(id)) return;
+      // It gave way: once more, after the others, since it may be the one that takes for ever.
+      if (gaveWay && isKithError(error, 'interrupted')) {
+        this.#line.add(id);
         return;
       }
+      const failures = (this.#online.get(id) ?? 0) + 1;
+      this.#online.set(id, failures);
+      log(
+        'warn',
+        'exchange-failed',
+        `logs could not be exchanged with ${id.slice(0, 16)}: ${messageOf(error)}`,
+      );
+      // It went and came meanwhile, and is in the line again.
+      if (this.#line.has(id)) return;
+      const waitMs = Math.min(hourMs, exchangeRetryMs * 2 ** Math.min(failures - 1, 16));
+      this.#retries.set(
+        id,
+        timers.after(waitMs, () => this.#exchange(id)),
+      );
     }
   }
 

@@ -241,13 +241,12 @@ export class Network {
     this.#sessions.restate();
   }
 
-  /** The devices with which calls may be made now. */
+  /**
+   * The devices with which calls may be made now: each as the same object for as long as it is the same session. Another may take its place
+   * without a moment in which nobody is there, and calls on the one before be lost.
+   */
   peers(): PeerInfo[] {
-    return this.#sessions.open().flatMap(({ peer }) => {
-      if (peer === undefined) return [];
-      const { identity, deviceId, via, remoteAddress } = peer;
-      return [{ identity, deviceId, via, remoteAddress }];
-    });
+    return this.#sessions.open().flatMap(({ peer }) => peer ?? []);
   }
 
   /** True while calls may be made with that device. */

@@ -86,6 +86,56 @@ describe('what the daemon does by itself', () => {
     );
   });
 
+  it('has a friend whose exchange gave way to a command wait behind the others', async (test) => {
+    const set = new Setting(test);
+    await set.scheduler.start();
+    const begun = gate();
+    let slow = true;
+    set.exchange = async (id, signal) => {
+      if (id !== 'slow' || !slow) return;
+      begun.open();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      slow = false;
+      throw signal.reason;
+    };
+    for (const id of ['slow', 'ben', 'cara']) set.scheduler.presence(id, true);
+    await begun.passed;
+    const turn = { name: 'the backup', signal: new AbortController().signal, background: false };
+    await set.queue.run(turn, () => Promise.resolve(void set.done.push('backup')));
+    await set.time.settle();
+    assert.deepEqual(set.done, [
+      'exchange slow 0',
+      'backup',
+      'exchange ben 0',
+      'exchange cara 0',
+      'exchange slow 0',
+    ]);
+    assert.deepEqual(set.logged, []);
+  });
+
+  it('tries a friend again once that went and came while its exchange failed', async (test) => {
+    const set = new Setting(test);
+    await set.scheduler.start();
+    const begun = gate();
+    const over = gate();
+    let isFirst = true;
+    set.exchange = async () => {
+      if (!isFirst) return;
+      isFirst = false;
+      begun.open();
+      await over.passed;
+      throw new KithError('holder-unavailable', 'gone');
+    };
+    set.scheduler.presence('ben', true);
+    await begun.passed;
+    set.scheduler.presence('ben', false);
+    set.scheduler.presence('ben', true);
+    over.open();
+    await set.time.pass(100_000);
+    const exchanges = set.done.filter((each) => each.startsWith('exchange'));
+    assert.deepEqual(exchanges, ['exchange ben 0', 'exchange ben 0']);
+  });
+
   it('sees that a disk is gone within a quarter of the grace', async (test) => {
     const set = new Setting(test);
     set.graceMs = 20_000;
