@@ -2,6 +2,7 @@
 // Uses nothing but Node itself, so that it works in a fresh clone.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -107,8 +108,9 @@ function quickTests() {
 }
 
 function testRun(files) {
-  const before = ['--require', join(root, 'scripts', 'test-hooks.cjs'), '--test', '--test-concurrency=2'];
-  return run(process.execPath, [...before, '--test-reporter=spec', ...args, ...files]);
+  // One more than there are processors: some tests wait for what takes its time.
+  const atOnce = `--test-concurrency=${Math.min(availableParallelism() + 1, 8)}`;
+  return run(process.execPath, ['--test', atOnce, '--test-reporter=spec', ...args, ...files]);
 }
 
 /** Ctrl-C goes to every process of the terminal: the job ends in good order, and this one waits for it. */
