@@ -69,15 +69,18 @@ interface Missing {
   toldAtMs: number | undefined;
 }
 
-/** A friend who is there, since it came. */
+/** A friend who is there, since its session began. */
 interface Here {
   readonly id: string;
+  /** Who is asked, as the links name it for as long as it is the same session. */
+  readonly peer: PeerInfo;
   askedAtMs: number | undefined;
 }
 
 /**
  * Asks friends who are there for those who can't be found, as trust/ask-schedule.ts says, and takes what they tell: cards with new
- * addresses are dialled at once. Whoever comes is asked once what it knows of ourselves.
+ * addresses are dialled at once. Whoever comes is asked once what it knows of ourselves,
+ * and again where another session takes the place of the one it was asked in: that may have been dead.
  */
 export class AskAround {
   readonly #options: AskAroundOptions;
@@ -155,10 +158,11 @@ export class AskAround {
     const nowMs = timers.nowMs();
     this.#isLookDue = false;
     this.#lookedAtMs = nowMs;
-    const online = new Set(links.peers().map(({ identity }) => toHex(identity)));
+    const peers = new Set(links.peers());
+    const online = new Set([...peers].map(({ identity }) => toHex(identity)));
     const sought = links.sought();
     for (const id of this.#missing.keys()) if (online.has(id) || !sought.has(id)) this.#missing.delete(id);
-    for (const id of this.#here.keys()) if (!online.has(id)) this.#here.delete(id);
+    for (const [id, { peer }] of this.#here) if (!peers.has(peer)) this.#here.delete(id);
     for (const [id, isTried] of sought) {
       if (online.has(id)) continue;
       const missing = this.#missing.get(id) ?? {
@@ -170,10 +174,11 @@ export class AskAround {
       if (isTried) missing.state = afterTry(missing.state, nowMs);
       this.#missing.set(id, missing);
     }
-    for (const id of online) {
+    for (const peer of peers) {
+      const id = toHex(peer.identity);
       // Granted a moment later than the session began: then the next look finds it.
-      if (this.#here.has(id) || !links.caller(id, cardsServiceName).connected) continue;
-      const here = { id, askedAtMs: undefined };
+      if (this.#here.has(id) || !links.caller(id, cardsServiceName, peer.deviceId).connected) continue;
+      const here = { id, peer, askedAtMs: undefined };
       this.#here.set(id, here);
       this.#ask(here, nowMs, [this.#options.identity, ...this.#begun(nowMs, askTagsMax - 1)]);
     }
@@ -220,7 +225,7 @@ export class AskAround {
     this.#questions.set(here.id, budget);
     if (!budget.take(nowMs)) return;
     here.askedAtMs = nowMs;
-    const caller = new CardsCaller(links.caller(here.id, cardsServiceName), random);
+    const caller = new CardsCaller(links.caller(here.id, cardsServiceName, here.peer.deviceId), random);
     const named = identities.flatMap((identity) => this.#missing.get(toHex(identity)) ?? []);
     for (const missing of named) missing.questions++;
     void this.#underWay

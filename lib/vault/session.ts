@@ -318,16 +318,22 @@ export class Session {
 
   /**
    * Takes in what has become of drives, friends, invites and settings since it was last called: after an exchange of logs, which most of
-   * the time brings nothing of that, and after records were written. The network is told of whom anything else is said.
+   * the time brings nothing of that, and after records were written. The network is told of whom anything else is said. What fails is
+   * done again at the next call.
    */
   takeNews(): void {
     const { revision } = this.state;
     const before = this.#newsTaken;
     if (before === revision && !this.#isRefreshOwed) return;
-    this.#newsTaken = revision;
     this.#isRefreshOwed = false;
-    if (before !== revision) this.loadHolders();
-    this.#network.refresh(before === undefined ? undefined : this.state.friendsSince(before));
+    try {
+      if (before !== revision) this.loadHolders();
+      this.#network.refresh(before === undefined ? undefined : this.state.friendsSince(before));
+    } catch (error) {
+      this.#isRefreshOwed = true;
+      throw error;
+    }
+    this.#newsTaken = revision;
   }
 
   /** Takes in which holders the state names now. Those of which it says the same as before stay the same objects. */

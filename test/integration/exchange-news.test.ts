@@ -81,3 +81,47 @@ test('whoever comes while logs are exchanged is given contact keys after it, tho
   await anna.node.exchangeWith(ben.id, new AbortController().signal);
   await ben.hasContactsOf(1);
 });
+
+test('what an exchange brought is taken in by the next where the network failed at it, or the holders couldn’t be loaded', async (t) => {
+  const { fixture, atOther } = await twoDevices(t);
+  const { refreshes } = fixture.friends;
+  await fixture.session(async (session) => {
+    const anna = item(session.friends(), 0);
+    const round = async (): Promise<string[][]> => {
+      refreshes.length = 0;
+      await exchangeWith(session, anna);
+      return refreshes.map((changed) => [...(changed ?? ['anybody'])]);
+    };
+    await round();
+    assert.deepEqual(await round(), []);
+    const failsOnce = async (breakIt: () => () => void): Promise<void> => {
+      const mend = breakIt();
+      await assert.rejects(round(), /not now/);
+      mend();
+    };
+    const fail = (): never => {
+      throw new Error('not now');
+    };
+    const { network } = session;
+    const breakNetwork = (): (() => void) => {
+      const refresh = network.refresh.bind(network);
+      network.refresh = fail;
+      return () => (network.refresh = refresh);
+    };
+    await atOther((vault) => vault.friendSet('cara', { household: 'street 1' }));
+    await failsOnce(breakNetwork);
+    assert.deepEqual(await round(), [[fixture.friend('cara').id]]);
+    session.oweRefresh();
+    await failsOnce(breakNetwork);
+    assert.deepEqual(await round(), [[]], 'what is owed stays so');
+    await atOther((vault) => vault.friendSet('cara', { household: 'street 2' }));
+    await failsOnce(() => {
+      const load = session.loadHolders.bind(session);
+      session.loadHolders = fail;
+      return () => (session.loadHolders = load);
+    });
+    assert.deepEqual(await round(), [[fixture.friend('cara').id]]);
+    assert.equal(session.friends().find(({ name }) => name === 'cara')?.household, 'street 2');
+    assert.deepEqual(await round(), []);
+  });
+});

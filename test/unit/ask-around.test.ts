@@ -36,6 +36,8 @@ class Links implements AskLinks {
   #checks = new Set<() => void>();
   readonly around: AskAround;
   readonly #known = [me, ada, ...people];
+  /** The session with each, as an object. */
+  readonly #sessions = new Map<SamplePerson, PeerInfo>();
 
   constructor() {
     const seeded = new Seeded(3);
@@ -56,12 +58,22 @@ class Links implements AskLinks {
   }
 
   peers(): readonly PeerInfo[] {
-    return this.here.map((person) => ({
-      identity: person.identity,
-      deviceId: person.device(1).publicKey,
-      via: 'direct',
-      remoteAddress: '',
-    }));
+    return this.here.map((person) => {
+      const session = this.#sessions.get(person) ?? {
+        identity: person.identity,
+        deviceId: person.device(1).publicKey,
+        via: 'direct',
+        remoteAddress: '',
+      };
+      this.#sessions.set(person, session);
+      return session;
+    });
+  }
+
+  /** Another session takes the place of the one with somebody, who is there all the while. */
+  replace(person: SamplePerson): void {
+    this.#sessions.delete(person);
+    this.change();
   }
 
   caller(id: string): ReturnType<AskLinks['caller']> {
@@ -163,6 +175,19 @@ describe('asking around', () => {
     assert.equal(decodeCard(links.own[0] ?? new Uint8Array(0)).addresses.length, 2);
     assert.deepEqual(links.heads, [`1 of ${toHex(ada.identity)}`]);
     assert.deepEqual(links.dropped, []);
+  });
+
+  it('asks again what is known of us where another session takes the place of the one that was asked in', async () => {
+    const links = new Links();
+    links.here = [cleo, ben];
+    await started(links);
+    links.change();
+    await links.pass(200);
+    assert.deepEqual(links.asked.map(({ by }) => by).toSorted(), [ben.label, cleo.label]);
+    links.asked.length = 0;
+    links.replace(cleo);
+    await links.pass(200);
+    assert.deepEqual(links.asked, [{ by: cleo.label, about: ['me'] }]);
   });
 
   it('waits for a moment where no dial has ended yet, and asks ever more seldom', async () => {

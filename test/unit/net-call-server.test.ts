@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TaskSet } from '../../lib/base/concurrency.ts';
 import { concatBytes } from '../../lib/base/bytes.ts';
+import { AnswerStream } from '../../lib/net/calls/bulk-pace.ts';
 import { BulkBudget } from '../../lib/net/calls/bulk-budget.ts';
 import {
   callKind,
@@ -38,7 +39,13 @@ test('a call that is cancelled in the middle of its download gets no more of it,
     closed: () => undefined,
   };
   const budgets = { bodies: new BulkBudget(), uploads: new BulkBudget(), downloads };
-  const server = new CallServer({ send, gate, timers, onBroken }, handler, 'anna', budgets, new TaskSet());
+  const server = new CallServer(
+    { send, gate, answers: new AnswerStream(() => 0), timers, onBroken },
+    handler,
+    'anna',
+    budgets,
+    new TaskSet(),
+  );
   const downloadBytesMax = download[0]?.length ?? 0;
   const call = { id: 1, method: 0, uploadBytes: 0, downloadBytesMax, body: new Uint8Array(0) };
   server.kinds[callKind.call]?.(encodeCall(call));
@@ -80,7 +87,13 @@ function uploader(timers: FakeTimers, uploads: BulkBudget, peer: string) {
   const gate = new SendGate(timers, () => undefined);
   const onBroken = (error: unknown): void => assert.fail(String(error));
   const budgets = { bodies: new BulkBudget(), uploads, downloads: new BulkBudget() };
-  const server = new CallServer({ send, gate, timers, onBroken }, handler, peer, budgets, new TaskSet());
+  const server = new CallServer(
+    { send, gate, answers: new AnswerStream(() => 0), timers, onBroken },
+    handler,
+    peer,
+    budgets,
+    new TaskSet(),
+  );
   const call = (id: number, uploadBytes: number): void => {
     const message = { id, method: 0, uploadBytes, downloadBytesMax: 0, body: new Uint8Array(0) };
     server.kinds[callKind.call]?.(encodeCall(message));
@@ -151,17 +164,25 @@ test('an upload at a steady, low pace is let be, though others wait', async () =
   assert.equal(other.credited.size, 1);
 });
 
-/** Somebody who reads answers of one process: each call lets come what it is told to. */
-function reader(timers: FakeTimers, downloads: BulkBudget, peer: string, flow: CallFlow = freeFlow) {
+/** Somebody who reads answers of one process: each call lets come what it is told to. With `isSlow` the stream wants no more after each message of bulk, until `drained`. */
+function reader(
+  timers: FakeTimers,
+  downloads: BulkBudget,
+  peer: string,
+  flow: CallFlow = freeFlow,
+  isSlow = false,
+) {
   const failures: string[] = [];
   const answered = new Set<number>();
   let bytes = 0;
+  let sentBytes = 0;
   const send = (kind: number, ...parts: Uint8Array[]): boolean => {
     const message = concatBytes(...parts);
+    sentBytes += message.length;
     if (kind === callKind.failure) failures.push(decodeFailure(message).words);
     if (kind === callKind.reply) answered.add(answered.size + 1);
     if (kind === callKind.data) bytes += decodeData(message).bytes.length;
-    return true;
+    return !isSlow || kind !== callKind.data;
   };
   const handler = {
     handle: (call: IncomingCall) =>
@@ -171,7 +192,8 @@ function reader(timers: FakeTimers, downloads: BulkBudget, peer: string, flow: C
   const gate = new SendGate(timers, () => undefined);
   const onBroken = (error: unknown): void => assert.fail(String(error));
   const budgets = { bodies: new BulkBudget(), uploads: new BulkBudget(), downloads };
-  const wiring = { send, gate, timers, onBroken, flow };
+  const answers = new AnswerStream(() => sentBytes);
+  const wiring = { send, gate, answers, timers, onBroken, flow };
   const server = new CallServer(wiring, handler, peer, budgets, new TaskSet());
   const pace = (id: number, count: number): void => {
     server.kinds[callKind.pace]?.(encodePace({ id, bytes: count }));
@@ -186,6 +208,7 @@ function reader(timers: FakeTimers, downloads: BulkBudget, peer: string, flow: C
     answered,
     call,
     pace,
+    drained: () => gate.drained(),
     get bytes() {
       return bytes;
     },
@@ -258,4 +281,46 @@ test('an answer that our own rate holds back is not given up, however long it ta
   for (let minutes = 0; minutes < 3 * 24 + 1; minutes++) await minute(timers);
   assert.deepEqual([slow.bytes, slow.failures], [6 * mib, []]);
   assert.equal(other.bytes, 6 * mib);
+});
+
+/** Reads `count` messages of the stream in a minute. */
+async function readMessages(timers: FakeTimers, { drained }: ReturnType<typeof reader>, count: number) {
+  for (let i = 0; i < count; i++) {
+    drained();
+    await settle();
+    timers.advance(60_000 / count);
+    await settle();
+  }
+}
+
+for (const sizes of [[9], [4, 4, 4, 4]]) {
+  test(`answers of ${sizes.join(' + ')} MiB give way where the stream is read by a trickle`, async () => {
+    const timers = new FakeTimers();
+    const mib = 2 ** 20;
+    const downloads = new BulkBudget(16 * mib, 16 * mib);
+    const slow = reader(timers, downloads, 'slow', freeFlow, true);
+    const other = reader(timers, downloads, 'other');
+    for (const [i, size] of sizes.entries()) slow.call(i + 1, size * mib, size * mib);
+    await readMessages(timers, slow, 10);
+    other.call(1, 9 * mib, 9 * mib);
+    // 256 KiB a minute: more than half an hour.
+    for (let minutes = 0; minutes < 5; minutes++) await readMessages(timers, slow, 1);
+    assert.equal(other.bytes, 9 * mib);
+    assert.match(slow.failures.join(), /read too slowly, and others wait/);
+  });
+}
+
+test('an answer that waits behind others on a stream that is read fast enough is let be', async () => {
+  const timers = new FakeTimers();
+  const mib = 2 ** 20;
+  const downloads = new BulkBudget(17 * mib, 17 * mib);
+  const steady = reader(timers, downloads, 'steady', freeFlow, true);
+  const other = reader(timers, downloads, 'other');
+  // The large one has one turn of five, and half of what is to go.
+  steady.call(1, 8 * mib, 8 * mib);
+  for (let id = 2; id <= 5; id++) steady.call(id, 2 * mib, 2 * mib);
+  await settle();
+  other.call(1, 4 * mib, 4 * mib);
+  for (let minutes = 0; minutes < 30; minutes++) await readMessages(timers, steady, 3);
+  assert.deepEqual([steady.bytes, steady.failures], [16 * mib, []]);
 });

@@ -8,6 +8,7 @@ import {
   hintMsMax,
   hintsPerDeviceMax,
 } from '../../lib/net/dialling/endpoint-hints.ts';
+import { triedCountMax, triedEndpoints } from '../../lib/net/dialling/tried-endpoints.ts';
 import {
   beaconBytes,
   beaconEntryBytes,
@@ -277,6 +278,22 @@ void describe('hints of where a device is', () => {
     assert.deepEqual(hints.merged(peer).endpoints, peer.endpoints);
     for (let port = 10; port < 30; port++) hints.put(ben.publicKey, place(port));
     assert.equal(hints.merged(peer).endpoints.length, 2 + hintsPerDeviceMax);
+  });
+
+  void it('have room for a cable and a radio on both sides: none of them is new at each beacon', () => {
+    const hints = new EndpointHints(() => 0);
+    const zoned = ['a', 'b'].flatMap((ours) => ['eth0', 'wlan0'].map((zone) => `fe80::${ours}%${zone}`));
+    const hosts = ['10.0.0.2', '10.0.0.3', ...zoned];
+    const put = (host: string): boolean =>
+      hints.put(ben.publicKey, { host, port: 1, direct: true, dht: true });
+    assert.ok(hosts.every((host) => put(host)));
+    assert.ok(!hosts.some((host) => put(host)));
+    for (let port = 10; port < 30; port++) hints.put(ben.publicKey, { ...place(port), lan: true });
+    const tried = triedEndpoints(hints.merged(peer).endpoints);
+    assert.equal(tried.length, hintsPerDeviceMax + 2);
+    assert.deepEqual(tried.slice(-2), peer.endpoints, 'what the card says is tried as well');
+    const many = Array.from({ length: 100 }, (_, port) => place(port));
+    assert.equal(triedEndpoints(many).length, triedCountMax);
   });
 });
 

@@ -27,7 +27,7 @@ export function watchBulkPace(options: {
   readonly giveUp: () => void;
 }): () => void {
   const { timers, bulk, isWanted, giveUp } = options;
-  const leastBytes = Math.ceil(bulk.totalBytes / paceLooksMax);
+  const leastBytes = leastBytesOf(bulk.totalBytes);
   let callOff = (): void => {};
   const plan = (): void => {
     const missingBefore = bulk.missingBytes;
@@ -57,19 +57,49 @@ export function pacedUpload(inbox: Pick<BulkInbox, 'totalBytes' | 'missingBytes'
   };
 }
 
-/** How far the bulk of an answer has got. While our own rate keeps it back the other side couldn't have read it. */
+/** What one look is to see of so many bytes. */
+function leastBytesOf(totalBytes: number): number {
+  return Math.ceil(totalBytes / paceLooksMax);
+}
+
+/** A stream that answers share. */
+export class AnswerStream {
+  /** Bytes that it was given until now, of whatever kind. */
+  readonly sentBytes: () => number;
+  /** What all answers on it that are under way must move in a look. */
+  leastBytes = 0;
+
+  constructor(sentBytes: () => number) {
+    this.sentBytes = sentBytes;
+  }
+}
+
+/**
+ * How far the bulk of an answer has got. While our own rate keeps it back the other side couldn't have read it, nor while it waits behind
+ * others on a stream that takes as much as all answers on it must move together.
+ */
 export class PacedAnswer implements PacedBulk {
   readonly totalBytes: number;
   sentBytes = 0;
-  /** Bytes of the message that waits for the stream: no more could go now. 0 where the other side lets none come. */
-  offeredBytes = 0;
   readonly #timers: Timers;
+  readonly #stream: AnswerStream;
+  /** What went on the stream before messages of this answer that waited for it. */
+  #passedBytes = 0;
+  /** What had gone on it when the message that waits now came in line. */
+  #inLineBytes: number | undefined;
   #heldBackMs = 0;
   #heldSinceMs: number | undefined;
 
-  constructor(totalBytes: number, timers: Timers) {
+  constructor(totalBytes: number, timers: Timers, stream: AnswerStream) {
     this.totalBytes = totalBytes;
     this.#timers = timers;
+    this.#stream = stream;
+    stream.leastBytes += leastBytesOf(totalBytes);
+  }
+
+  /** It is under way no longer. To be called once. */
+  end(): void {
+    this.#stream.leastBytes -= leastBytesOf(this.totalBytes);
   }
 
   get missingBytes(): number {
@@ -88,10 +118,29 @@ export class PacedAnswer implements PacedBulk {
     }
   }
 
+  /** A message of it waits for the stream from now on. */
+  lineUp(): void {
+    this.#inLineBytes = this.#stream.sentBytes();
+  }
+
+  /** It is that message's turn. */
+  takeTurn(): void {
+    this.#passedBytes = this.#passed();
+    this.#inLineBytes = undefined;
+  }
+
   beginLook(leastBytes: number): () => number {
-    const before = this.#heldMs();
-    const couldGo = this.offeredBytes > 0 ? Math.min(leastBytes, this.offeredBytes) : leastBytes;
-    return () => couldGo * Math.max(0, 1 - (this.#heldMs() - before) / paceLookMs);
+    const [heldBefore, passedBefore, ofAllBefore] = [this.#heldMs(), this.#passed(), this.#stream.leastBytes];
+    return () => {
+      const part = Math.max(0, 1 - (this.#heldMs() - heldBefore) / paceLookMs);
+      const ofAll = Math.min(ofAllBefore, this.#stream.leastBytes);
+      return Math.min(leastBytes * part, ofAll * part - (this.#passed() - passedBefore));
+    };
+  }
+
+  #passed(): number {
+    const now = this.#inLineBytes === undefined ? 0 : this.#stream.sentBytes() - this.#inLineBytes;
+    return this.#passedBytes + now;
   }
 
   #heldMs(): number {

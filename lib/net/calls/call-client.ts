@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { KithError } from '../../base/errors.ts';
+import type { AnswerStream } from './bulk-pace.ts';
 import { BulkInbox, BulkOutbox, bytesOf } from './bulk.ts';
 import { freeFlow } from './call-flow.ts';
 import type { CallFlow } from './call-flow.ts';
@@ -46,6 +47,8 @@ export interface CallWiring {
   /** Writes one message, given in parts, at once; false when the stream wants no more for now. */
   readonly send: (kind: number, ...parts: Uint8Array[]) => boolean;
   readonly gate: SendGate;
+  /** The stream as its answers share it. */
+  readonly answers: AnswerStream;
   readonly timers: Timers;
   /** How fast bulk may go; without it as fast as it can. */
   readonly flow?: CallFlow;

@@ -259,7 +259,7 @@ export class CallServer {
 
   async #answer(call: ServedCall, reply: OutgoingReply): Promise<void> {
     const { timers } = this.#wiring;
-    const pace = new PacedAnswer(bytesOf(reply.download ?? []), timers);
+    const pace = new PacedAnswer(bytesOf(reply.download ?? []), timers, this.#wiring.answers);
     if (pace.totalBytes === 0) {
       await this.#deliver(call, reply, pace);
       return;
@@ -285,6 +285,7 @@ export class CallServer {
       await Promise.race([delivered, givenUp]);
     } finally {
       callOffPace();
+      pace.end();
     }
     for (const part of reply.owned ?? []) freeBytes(part);
   }
@@ -307,12 +308,12 @@ export class CallServer {
       await new Promise<void>((resolve, reject) => {
         const push = async (piece: Uint8Array, wanted: () => boolean): Promise<void> => {
           await pace.heldBack(this.#flow.send(piece.length, () => !call.signal.aborted));
-          pace.offeredBytes = piece.length;
+          pace.lineUp();
           await this.#wiring.gate.send(() => {
+            pace.takeTurn();
             call.signal.throwIfAborted();
             return !wanted() || this.#send(callKind.data, ...encodeDataParts({ id, bytes: piece }));
           }, 'bulk');
-          pace.offeredBytes = 0;
           pace.sentBytes = sending.sentBytes;
           if (pace.missingBytes === 0) resolve();
         };

@@ -9,6 +9,7 @@ import { DhtDials, dialCountMax } from './dht-dials.ts';
 import { greetAndWait, waitAndGreet } from './dht-greeting.ts';
 import { DhtNodes } from './dht-nodes.ts';
 import { LinkSet } from '../links/link-set.ts';
+import { triedEndpoints } from '../dialling/tried-endpoints.ts';
 import type { DialTarget, Endpoint, Link, Transport, TransportOptions } from '../links/link.ts';
 import { hostPort, streamLink } from '../links/stream-link.ts';
 
@@ -51,9 +52,6 @@ export interface DhtTransport extends Transport {
 
 /** A search, a handshake through a third node, a hole punched. */
 const dialMsMax = 12_000;
-
-/** Endpoints of one target that are made known to the DHT. */
-const endpointCountMax = 8;
 
 /** Connections that have not yet greeted. The oldest gives way. */
 const ungreetedCountMax = 64;
@@ -285,7 +283,7 @@ class SwarmTransport implements DhtTransport {
     const known: HostPort[] = [];
     // Among strangers it is nobody's business where friends are.
     if (this.#options.publicDht === true) return known;
-    for (const { host, port } of endpoints.filter(({ dht }) => dht).slice(0, endpointCountMax)) {
+    for (const { host, port } of triedEndpoints(endpoints.filter(({ dht }) => dht))) {
       const address = isIPv4(host) ? host : await orAborted(addressOf(host), signal);
       if (address === undefined || this.#nodes.refuses(address) || port < 1 || port > 65535) continue;
       known.push({ host: address, port });

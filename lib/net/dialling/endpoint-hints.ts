@@ -8,8 +8,8 @@ export const hintMsMax: number = 10 * 60_000;
 /** A hint that is given again is worth another try this often. */
 export const hintGapMs = 10_000;
 
-/** Hints of one device: a computer has a cable and a radio. */
-export const hintsPerDeviceMax = 4;
+/** Hints of one device: it is heard from a cable and a radio, over IPv4 and over IPv6, and over IPv6 by a cable and a radio of ours each. */
+export const hintsPerDeviceMax = 8;
 
 /** Devices of which there are hints: friends in one network, far fewer than that. */
 export const hintedDevicesMax = 1024;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { KithError, isKithError, messageOf, systemCode } from '../../base/errors.ts';
 import { withDeadline } from '../deadline.ts';
 import { takeStep, wayOf } from '../dialling/dial-steps.ts';
+import { triedEndpoints } from '../dialling/tried-endpoints.ts';
 import { answerBytes, greet } from './direct-handshake.ts';
 import { openDirectLink } from './direct-stream.ts';
 import type { DialTarget, Endpoint, Link } from '../links/link.ts';
@@ -15,15 +16,12 @@ const connectMsMax = 3_000;
 /** One round trip and two curve operations on either side. */
 export const handshakeMsMax = 5_000;
 
-/** Addresses tried of one device: it has a few; a card that names hundreds would have us scan for it. */
-const endpointCountMax = 8;
-
 /**
  * Dials the target's direct endpoints one after the other until one answers as who it should be. Any of the
  * signals ends it with its reason.
  */
 export async function dialDirect(target: DialTarget, signals: readonly AbortSignal[]): Promise<Link> {
-  const endpoints = target.endpoints.filter((endpoint) => endpoint.direct).slice(0, endpointCountMax);
+  const endpoints = triedEndpoints(target.endpoints.filter(({ direct }) => direct));
   const troubles: string[] = [];
   let last: unknown;
   let refused = false;

@@ -52,6 +52,8 @@ export class Mux {
   readonly #mux: Protomux;
   readonly #guard: MuxGuard;
   readonly #onBroken: (error: unknown) => void;
+  /** Bytes of all messages that were sent, on whatever channel. */
+  sentBytes = 0;
 
   constructor(stream: SecretStream, nowMs: () => number, onBroken: (error: unknown) => void) {
     this.#guard = new MuxGuard(nowMs);
@@ -75,7 +77,7 @@ export class Mux {
     });
     if (channel === null) return undefined;
     channel.open();
-    return asMuxChannel(channel);
+    return this.#channelOf(channel);
   }
 
   /** `notify` runs when the other side opens this channel; it accepts by opening it too, at once. */
@@ -96,14 +98,17 @@ export class Mux {
       }
     };
   }
-}
 
-function asMuxChannel(channel: Channel): MuxChannel {
-  return {
-    get closed() {
-      return channel.closed;
-    },
-    send: (kind, ...parts) => channel.messages[kind]?.send(parts) ?? false,
-    close: () => channel.close(),
-  };
+  #channelOf(channel: Channel): MuxChannel {
+    return {
+      get closed() {
+        return channel.closed;
+      },
+      send: (kind, ...parts) => {
+        for (const { length } of parts) this.sentBytes += length;
+        return channel.messages[kind]?.send(parts) ?? false;
+      },
+      close: () => channel.close(),
+    };
+  }
 }

@@ -3,6 +3,7 @@ import { equalBytes, toHex } from '../../base/bytes.ts';
 import type { TaskSet } from '../../base/concurrency.ts';
 import { isKithError, KithError, messageOf } from '../../base/errors.ts';
 import { addressClass, hostOf } from '../address-class.ts';
+import { AnswerStream } from '../calls/bulk-pace.ts';
 import type { CallBudgets } from '../calls/call-server.ts';
 import type { CallClient } from '../calls/call-client.ts';
 import { CalledServices } from '../calls/called-services.ts';
@@ -92,6 +93,7 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #mux: Mux;
   readonly #gate: SendGate;
+  readonly #answers = new AnswerStream(() => this.#mux.sentBytes);
   readonly #flow: SessionFlow;
   readonly #hello: HelloChannel;
   readonly #called: CalledServices;
@@ -289,7 +291,8 @@ export class Session {
   #wiring(): Omit<ServiceWiring, 'callerRole'> {
     const { handling, timers } = this.#host;
     const onBroken = (error: unknown): void => this.#broken(error);
-    return { mux: this.#mux, handling, calls: { gate: this.#gate, flow: this.#flow, timers, onBroken } };
+    const calls = { gate: this.#gate, answers: this.#answers, flow: this.#flow, timers, onBroken };
+    return { mux: this.#mux, handling, calls };
   }
 
   /** Never rejects. */

@@ -63,7 +63,7 @@ export class SessionWatch {
     this.#options = options;
   }
 
-  /** A session is open: it is watched from now on. */
+  /** A session is open: it is watched from now on. One that is watched goes on as it was: another that was to take its place came to nothing. */
   opened(session: Session): void {
     if (this.#closed || session.peer === undefined) return;
     const nowMs = this.#options.timers.nowMs();
@@ -71,8 +71,10 @@ export class SessionWatch {
     const before = this.#newest.get(key);
     this.#newest.set(key, session);
     const lived = before === undefined || before === session ? undefined : this.#replaced(key, before);
-    const usualMs = Math.max(this.#memory.usualMs(key, nowMs), lived?.usualMs ?? 0);
-    this.#dog.add(session, nowMs, usualMs, this.#memory.graceMs(key, nowMs));
+    if (this.#dog.lived(session) === undefined) {
+      const usualMs = Math.max(this.#memory.usualMs(key, nowMs), lived?.usualMs ?? 0);
+      this.#dog.add(session, nowMs, usualMs, this.#memory.graceMs(key, nowMs));
+    } else if (this.#dog.doubts(session)) this.#doubt(session, nowMs);
     this.#endOutlived();
     this.#plan();
     if (!this.#silent.delete(key)) return;
@@ -81,7 +83,7 @@ export class SessionWatch {
     if (this.#silent.size === 0) this.#endProbes();
   }
 
-  /** A session has ended. */
+  /** A session has ended, and there is no other with its device. */
   gone(session: Session): SessionEnd {
     const lived = this.#dog.lived(session);
     this.#dog.remove(session);
@@ -91,7 +93,7 @@ export class SessionWatch {
     const nowMs = this.#givenUp.get(session);
     const deviceId = session.peer?.deviceId;
     if (deviceId === undefined) return 'over';
-    if (this.#newest.get(idKey(deviceId)) === session) this.#newest.delete(idKey(deviceId));
+    this.#newest.delete(idKey(deviceId));
     if (lived === undefined) return 'over';
     const isLasting = lived.heardForMs >= lastingMs;
     const last = { usualMs: lived.usualMs, isLasting, isGivenUp: nowMs !== undefined };
