@@ -12,6 +12,7 @@ import { initVault } from '../../lib/vault/index.ts';
 import type { FriendInfo } from '../../lib/vault/types.ts';
 import { poll } from '../support/poll.ts';
 import { runKith, type Ended, type RunOptions } from './harness.ts';
+import { atEnd } from '../support/at-end.ts';
 
 export interface UpOptions {
   /** HOST:PORT; a free port on 127.0.0.1 by default, and with null no word about it. */
@@ -200,7 +201,7 @@ export class Circle {
   static async make(t: TestContext, friendNames: readonly string[]): Promise<Circle> {
     const folder = await mkdtemp(join(tmpdir(), 'kith-circle-'));
     const members = ['you', ...friendNames].map((name) => new Member(name, join(folder, name)));
-    t.after(async () => {
+    atEnd(t, async () => {
       await Promise.all(members.map((member) => member.kill()));
       await rm(folder, { recursive: true, force: true });
     });

@@ -14,6 +14,7 @@ import { FakeTime } from '../support/fake-time.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import type { OpenHomeOptions, PeerNode } from '../../lib/daemon/home-port.ts';
 import type { FriendInfo, Progress, RepairSummary, VaultApi } from '../../lib/vault/types.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const network = { listen: undefined, bootstrap: [], publicDht: false, dht: true, direct: true };
 
@@ -106,7 +107,7 @@ async function up(
     clock: time,
     timers: time,
   });
-  test.after(async () => {
+  atEnd(test, async () => {
     await daemon.close('end of the test');
     daemon.release();
   });

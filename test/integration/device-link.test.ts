@@ -9,6 +9,7 @@ import { joinVault, type JoinOptions, type JoinSummary } from '../../lib/vault/i
 import { hasLan } from '../support/has-lan.ts';
 import { eventually, runHome, type RunningHome } from '../support/own-nodes.ts';
 import { failure, VaultFixture } from '../support/vault-fixture.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const listen = { host: '127.0.0.1', port: 0 };
 const spread = { k: 2, n: 3 };
@@ -140,7 +141,7 @@ test('a link whose addresses lead nowhere is found in the local network, unless 
   const lost = async (lan: 'on' | 'off'): Promise<{ readonly id: string; readonly link: string }> => {
     await desktop.vault.configSet('net.lan', lan);
     const { id, link } = await desktop.vault.deviceLinkBegin({ phrase, listen });
-    t.after(() => desktop.vault.deviceLinkCancel(id).catch(() => undefined));
+    atEnd(t, () => desktop.vault.deviceLinkCancel(id).catch(() => undefined));
     const endpoints = [{ host: '127.0.0.1', port: 1, direct: true, dht: false }];
     return { id, link: encodeLinkText({ ...decodeLinkText(link), endpoints }) };
   };

@@ -19,6 +19,7 @@ import { hasLan } from '../support/has-lan.ts';
 import { loopback, makeHome, openHomeNode } from '../support/home-node.ts';
 import { poll } from '../support/poll.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { atEnd } from '../support/at-end.ts';
 
 async function twoFriends(test: TestContext) {
   const folder = await tempFolder(test);
@@ -162,7 +163,7 @@ void describe('a port that a router passes on', () => {
     });
     router.listen(0, '127.0.0.2');
     await once(router, 'listening');
-    test.after(() => router.close());
+    atEnd(test, () => router.close());
     const place = `127.0.0.2:${(router.address() as AddressInfo).port}`;
     await appendFile(join(benHome, 'kith.toml'), `"net.announce" = "${place}"\n`);
 

@@ -15,6 +15,7 @@ import { checkWorksAgain, lackingAt, segmentsIn } from '../support/friend-checks
 import { FriendHome, friendHome, type Tamper } from '../support/friend-home.ts';
 import type { FriendMachine } from '../support/friend-machine.ts';
 import { noiseEndsEveryExchange, usedFriends, usedMachine } from '../support/friend-noise.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const names = usedFriends;
 
@@ -46,7 +47,7 @@ describe('logs and friends', () => {
     await dora.up();
     await machine.down('cara');
     const others = machine.with(dora);
-    t.after(() => others.down());
+    atEnd(t, () => others.down());
     const online = ['anna', 'ben'];
     await others.use(async (opened) => {
       const { vault, session, wires } = opened;
@@ -83,7 +84,7 @@ describe('logs and friends', () => {
     await machine.backup();
     await machine.down('ben');
     const again = machine.with(old);
-    t.after(() => again.down());
+    atEnd(t, () => again.down());
     await again.up();
     assert.ok(lackingAt(again, 'ben').length > 0);
     assert.equal(await again.exchange('ben'), true);

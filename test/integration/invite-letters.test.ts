@@ -29,6 +29,7 @@ import { Seeded } from '../support/seeded.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { failure, tickingClock, VaultFixture } from '../support/vault-fixture.ts';
 import { quickDisk } from '../support/vault-fixture-disk.ts';
+import { atEnd } from '../support/at-end.ts';
 
 function epoch(keyEpoch: number): EpochKeys {
   const seeded = new Seeded(keyEpoch);
@@ -237,7 +238,7 @@ class Desk {
     const surroundings = { ...systemSurroundings, disk: quickDisk, clock };
     await initVault({ home, name: 'anna', surroundings });
     const desk = new Desk(await Session.open({ home, surroundings }));
-    t.after(() => desk.vault.close());
+    atEnd(t, () => desk.vault.close());
     return desk;
   }
 

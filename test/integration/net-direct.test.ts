@@ -23,6 +23,7 @@ import {
 } from '../support/net-fixture.ts';
 import type { End } from '../support/net-fixture.ts';
 import { Seeded } from '../support/seeded.ts';
+import { atEnd } from '../support/at-end.ts';
 
 function coded(...codes: ErrorCode[]): (error: unknown) => boolean {
   return (error) => isKithError(error, ...codes);
@@ -206,7 +207,7 @@ void describe('direct transport', () => {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    test.after(() => server.close());
+    atEnd(test, () => server.close());
     const me = newEnd(() => []);
     const transport = await dialling(test, me);
     const port = (server.address() as AddressInfo).port;
@@ -234,7 +235,7 @@ void describe('direct transport', () => {
       sockets.push(socket);
       socket.on('error', () => {});
     });
-    test.after(() => {
+    atEnd(test, () => {
       for (const socket of sockets) socket.destroy();
       silent.close();
     });

@@ -10,6 +10,7 @@ import { boundedStream } from '../../lib/net/links/bounded-stream.ts';
 import { greet, readHello } from '../../lib/net/direct/direct-handshake.ts';
 import { freeMessage } from '../../lib/net/links/free-message.ts';
 import { Seeded } from '../support/seeded.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const caller = signKeyPair(new Uint8Array(32).fill(1));
 const friend = signKeyPair(new Uint8Array(32).fill(2));
@@ -104,7 +105,7 @@ void describe('memory of messages that is freed at once', () => {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    test.after(() => server.close());
+    atEnd(test, () => server.close());
     const address = server.address();
     assert.ok(typeof address === 'object' && address !== null);
     const accepted = once(server, 'connection') as Promise<[Socket]>;

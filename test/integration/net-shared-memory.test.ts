@@ -6,6 +6,7 @@ import { loopback, patience } from '../support/net-fixture.ts';
 import { befriend, closeAll, testPeer } from '../support/net-peers.ts';
 import { poll } from '../support/poll.ts';
 import { Seeded } from '../support/seeded.ts';
+import { atEnd } from '../support/at-end.ts';
 
 /** A copy in memory that other threads could see, in the middle of it. */
 function shared(bytes: Uint8Array): Uint8Array {
@@ -42,7 +43,7 @@ void describe('bulk bytes in shared memory', () => {
       const listen = { host: '127.0.0.1', port: 0 };
       const there = await openTransports({ ...on, ...friend.network.wiring, listen });
       const here = await openTransports({ ...on, ...me.network.wiring });
-      test.after(async () => {
+      atEnd(test, async () => {
         await closeAll(me, friend);
         await Promise.all([here.close(), there.close()]);
       });

@@ -13,6 +13,7 @@ import { closeAfter, loopback, newEnd, patience, readMessage, targetOf } from '.
 import type { End } from '../support/net-fixture.ts';
 import { openSockets, socketsAreTold } from '../support/net-sockets.ts';
 import type { OpenSocket } from '../support/net-sockets.ts';
+import { atEnd } from '../support/at-end.ts';
 
 type Where = Partial<Omit<TransportsOptions, 'keyPair' | 'admits' | 'onLink'>>;
 
@@ -116,7 +117,7 @@ void describe('transports together', () => {
     const udp = createSocket('udp4');
     udp.bind(0, '127.0.0.1');
     await once(udp, 'listening');
-    test.after(() => udp.close());
+    atEnd(test, () => udp.close());
     const refused = open(
       test,
       newEnd(() => []),

@@ -8,6 +8,7 @@ import { FaultDisk } from '../support/fault-disk.ts';
 import { FriendPair } from '../support/friend-pair.ts';
 import { connectedPair, until, type TestPeer } from '../support/net-peers.ts';
 import { sampleVault } from '../support/sample-pack.ts';
+import { atEnd } from '../support/at-end.ts';
 
 async function parted(a: TestPeer, b: TestPeer): Promise<void> {
   const count = (): number => a.network.peers().length + b.network.peers().length;
@@ -33,7 +34,7 @@ async function pairOf(test: TestContext, service?: (real: Service) => Service): 
   const vault = sampleVault();
   const wrapped = service === undefined ? {} : { service };
   const pair = await FriendPair.open({ disk: new FaultDisk(), home: '/home', vault, ...wrapped });
-  test.after(() => pair.close());
+  atEnd(test, () => pair.close());
   return pair;
 }
 

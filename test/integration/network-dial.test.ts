@@ -18,6 +18,7 @@ import {
 } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
 import type { MemoryWire } from '../support/memory-link.ts';
+import { atEnd } from '../support/at-end.ts';
 
 /** A transport on which the given peers can be reached; others don't answer, or are refused at once. */
 function reach(
@@ -51,7 +52,7 @@ void describe('dialling', () => {
       // The living are last in line.
       if (number > 46) living.push(friend);
     }
-    test.after(() => closeAll(us, ...living));
+    atEnd(test, () => closeAll(us, ...living));
     const transport = reach(us, living);
     us.network.start([transport]);
     const all = living.map(({ identity }) => identity);
@@ -81,7 +82,7 @@ void describe('dialling', () => {
     const us = testPeer(1);
     const friend = testPeer(2);
     befriend(us, friend);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     const transport = reach(us, [friend]);
     us.network.start([transport]);
     await until(() => us.network.peers().length === 1);
@@ -109,7 +110,7 @@ void describe('dialling', () => {
     const us = testPeer(1);
     const friend = testPeer(2);
     befriend(us, friend);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     const transport = reach(us, [friend]);
     us.network.start([transport]);
     for (let round = 1; round <= 3; round++) {
@@ -127,7 +128,7 @@ void describe('dialling', () => {
     const us = testPeer(1);
     const friend = testPeer(2);
     befriend(us, friend);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     const direct = new FakeTransport(async (_, signal) => await noAnswer(signal));
     const dht = reach(us, [friend]);
     us.network.start([direct, dht]);
@@ -142,7 +143,7 @@ void describe('dialling', () => {
     const us = testPeer(1);
     const friend = testPeer(2);
     befriend(us, friend);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     const signals: AbortSignal[] = [];
     const transport = new FakeTransport(async (_, signal) => {
       signals.push(signal);
@@ -164,7 +165,7 @@ void describe('dialling', () => {
   void it('takes up who is new in the directory', async (test) => {
     const us = testPeer(1);
     const friend = testPeer(2);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     us.network.start([reach(us, [friend])]);
     befriend(us, friend);
     us.network.refresh();
@@ -177,7 +178,7 @@ void describe('dialling', () => {
     for (let i = 0; i < 8; i++) us.directory.know(many.identity, keyPairOf(100 + i).publicKey);
     const others = Array.from({ length: 20 }, (_, i) => testPeer(10 + i));
     for (const other of others) us.directory.know(other.identity, other.keys.publicKey);
-    test.after(() => closeAll(us));
+    atEnd(test, () => closeAll(us));
     const transport = reach(us, []);
     us.network.start([transport]);
     const isMany = ({ remoteKey }: DialTarget): boolean =>
@@ -204,7 +205,7 @@ void describe('dialling', () => {
     const us = testPeer(1);
     const friend = testPeer(2);
     us.directory.know(friend.identity, friend.keys.publicKey);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     us.network.start([reach(us, [friend])]);
     const hex = toHex(friend.identity);
     await until(() => us.network.presence(hex).trouble !== null);
@@ -224,7 +225,7 @@ void describe('dialling', () => {
     const us = testPeer(1);
     const friend = testPeer(2);
     befriend(us, friend);
-    test.after(() => closeAll(us, friend));
+    atEnd(test, () => closeAll(us, friend));
     us.network.start([reach(us, [])]);
     const waiting = us.network.waitFor([friend.identity], { timeoutMs: 1_000 });
     us.timers.advance(1_000);
@@ -256,7 +257,7 @@ void describe('a second device of a friend', () => {
     const { a, b } = await connectedPair(test);
     const second = testPeer(3, { identity: b.identity });
     befriend(a, second);
-    test.after(() => closeAll(second));
+    atEnd(test, () => closeAll(second));
     const wire = wireBetween(second.keys, a.keys);
     second.network.accept(wire.initiator);
     a.network.accept(wire.responder);

@@ -29,6 +29,7 @@ import {
 import type { TestPeer } from '../support/net-peers.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 import { noise } from '../support/noise.ts';
+import { atEnd } from '../support/at-end.ts';
 
 /** Number 2's device is a friend of ours (number 1), and is spoken for by the test. */
 function rawFriend(test: { after(work: () => Promise<void>): void }): {
@@ -41,7 +42,7 @@ function rawFriend(test: { after(work: () => Promise<void>): void }): {
   const us = testPeer(1, { onBroken: (rule) => void broken.push(rule) });
   const them = testPeer(2);
   befriend(us, them);
-  test.after(() => closeAll(us, them));
+  atEnd(test, () => closeAll(us, them));
   const wire = wireBetween(them.keys, us.keys);
   us.network.accept(wire.responder);
   return { us, them, raw: new RawPeer(wire.initiator), broken };
@@ -154,7 +155,7 @@ void describe('the hello', () => {
     const second = testPeer(3, { identity: friend.b.identity });
     friend.a.directory.know(second.identity, second.keys.publicKey);
     second.directory.know(friend.a.identity, friend.a.keys.publicKey);
-    test.after(() => closeAll(second));
+    atEnd(test, () => closeAll(second));
     const hanging = friend.b.network.caller(friend.a.identity, 'kith/echo').call(2, utf8(''));
     await until(() => friend.a.echo.calls.length === 1);
     friend.a.directory.revoking = [friend.b.keys.publicKey];
@@ -171,7 +172,7 @@ void describe('the hello', () => {
     const [them, us] = [...pair].sort((a, b) => Buffer.compare(a.keys.publicKey, b.keys.publicKey));
     if (us === undefined || them === undefined) return;
     befriend(us, them);
-    test.after(() => closeAll(us, them));
+    atEnd(test, () => closeAll(us, them));
     const wire = wireBetween(them.keys, us.keys);
     us.network.accept(wire.responder);
     const raw = new RawPeer(wire.initiator);
@@ -247,7 +248,7 @@ void describe('the hello', () => {
     const us = testPeer(1);
     const them = testPeer(2);
     befriend(us, them);
-    test.after(() => closeAll(us, them));
+    atEnd(test, () => closeAll(us, them));
     const wires = Array.from({ length: 10 }, () => {
       const wire = wireBetween(them.keys, us.keys);
       us.network.accept(wire.responder);
@@ -262,7 +263,7 @@ void describe('the hello', () => {
     const us = testPeer(1);
     const { identity } = testPeer(2);
     const devices = Array.from({ length: 10 }, (_, i) => testPeer(10 + i, { identity }));
-    test.after(() => closeAll(us, ...devices));
+    atEnd(test, () => closeAll(us, ...devices));
     const calls: Promise<unknown>[] = [];
     for (const [i, device] of devices.entries()) {
       befriend(us, device);
@@ -283,7 +284,7 @@ void describe('the hello', () => {
     await until(() => us.echo.calls.length === calls.length);
     const more = testPeer(30, { identity });
     befriend(us, more);
-    test.after(() => closeAll(more));
+    atEnd(test, () => closeAll(more));
     const wire = connect(more, us);
     await until(() => wire.over, 'the end of one too many');
     assert.equal(us.network.peers().length, 8);
@@ -293,7 +294,7 @@ void describe('the hello', () => {
     const us = testPeer(1);
     const { identity } = testPeer(2);
     for (let i = 0; i < 20; i++) us.directory.know(identity, keyPairOf(100 + i).publicKey);
-    test.after(() => closeAll(us));
+    atEnd(test, () => closeAll(us));
     const transport = new FakeTransport(async () => {
       throw new KithError('peer-unreachable', 'nobody');
     });
@@ -311,7 +312,7 @@ void describe('the hello', () => {
     const { a, b } = await connectedPair(test);
     const late = testPeer(3);
     befriend(a, late);
-    test.after(() => closeAll(late));
+    atEnd(test, () => closeAll(late));
     const small = a.directory.card;
     a.directory.card = new Uint8Array(2 ** 20);
     const wire = connect(late, a);
@@ -328,7 +329,7 @@ void describe('the hello', () => {
     const us = testPeer(1);
     const them = testPeer(2);
     befriend(us, them);
-    test.after(() => closeAll(us, them));
+    atEnd(test, () => closeAll(us, them));
     const transport = new FakeTransport(async () => {
       const wire = wireBetween(us.keys, them.keys);
       const raw = new RawPeer(wire.responder);
@@ -351,7 +352,7 @@ void describe('the doorstep', () => {
     const newcomer = testPeer(2, { doorstep });
     newcomer.directory.know(friend.identity, friend.keys.publicKey);
     friend.directory.knowDoorstep(newcomer.identity, doorstep.publicKey);
-    test.after(() => closeAll(friend, newcomer));
+    atEnd(test, () => closeAll(friend, newcomer));
     const wire = wireBetween(doorstep, friend.keys);
     newcomer.network.accept(wire.initiator);
     friend.network.accept(wire.responder);
@@ -374,7 +375,7 @@ void describe('the doorstep', () => {
     ]) {
       const friend = testPeer(1);
       friend.directory.knowDoorstep(identity, doorstep.publicKey);
-      test.after(() => closeAll(friend));
+      atEnd(test, () => closeAll(friend));
       const wire = wireBetween(doorstep, friend.keys);
       friend.network.accept(wire.responder);
       const raw = new RawPeer(wire.initiator);
@@ -393,7 +394,7 @@ void describe('the doorstep', () => {
       const friend = testPeer(1);
       const identities = squatterFirst ? [squatter, newcomer.identity] : [newcomer.identity, squatter];
       for (const identity of identities) friend.directory.knowDoorstep(identity, doorstep.publicKey);
-      test.after(() => closeAll(friend));
+      atEnd(test, () => closeAll(friend));
       const wire = wireBetween(doorstep, friend.keys);
       friend.network.accept(wire.responder);
       const raw = new RawPeer(wire.initiator);
@@ -410,7 +411,7 @@ void describe('the doorstep', () => {
     const newcomer = testPeer(2, { doorstep });
     newcomer.directory.know(friend.identity, friend.keys.publicKey);
     friend.directory.knowDoorstep(newcomer.identity, doorstep.publicKey);
-    test.after(() => closeAll(friend, newcomer));
+    atEnd(test, () => closeAll(friend, newcomer));
     const transport = new FakeTransport(async ({ keyPair }) => {
       if (!friend.network.wiring.admits(keyPair.publicKey)) throw new KithError('peer-refused', 'refused');
       const wire = wireBetween(keyPair, friend.keys);
@@ -438,7 +439,7 @@ void describe('that this device is none of its identity’s any more', () => {
     friend.directory.knowDoorstep(us.identity, doorstep.publicKey);
     // Of the identity, and it names another device.
     us.directory.card.set(keyPairOf(77).publicKey, 32);
-    test.after(() => closeAll(friend, us));
+    atEnd(test, () => closeAll(friend, us));
     const transport = new FakeTransport(async ({ keyPair }) => {
       if (error !== undefined) throw error;
       if (!friend.network.wiring.admits(keyPair.publicKey)) throw new KithError('peer-refused', 'refused');
@@ -543,7 +544,7 @@ void describe('services', () => {
     const echo = new EchoService();
     const us = testPeer(1, { echo });
     const friends = [testPeer(2), testPeer(3), testPeer(4)];
-    test.after(() => closeAll(us, ...friends));
+    atEnd(test, () => closeAll(us, ...friends));
     for (const friend of friends) {
       befriend(us, friend);
       connect(us, friend);

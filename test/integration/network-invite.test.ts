@@ -14,6 +14,7 @@ import {
   wireBetween,
 } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const oneTime = keyPairOf(500);
 
@@ -27,7 +28,7 @@ function inviterAndGuest(
   anna.directory.knowInvite(oneTime.publicKey);
   ben.directory.know(anna.identity, anna.keys.publicKey);
   ben.directory.peers = ben.directory.peers.map((peer) => ({ ...peer, oneTime }));
-  test.after(() => closeAll(anna, ben));
+  atEnd(test, () => closeAll(anna, ben));
   const answer = ({ keyPair }: DialTarget): Promise<Link> => {
     if (!anna.network.wiring.admits(keyPair.publicKey)) {
       const code = transportName === 'dht' ? 'peer-unreachable' : 'peer-refused';

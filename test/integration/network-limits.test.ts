@@ -17,6 +17,7 @@ import type { TestPeer } from '../support/net-peers.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 import type { MemoryWire } from '../support/memory-link.ts';
 import { rawFriendWithCalls } from '../support/raw-calls.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const none = Number.POSITIVE_INFINITY;
 
@@ -115,7 +116,7 @@ void describe('bandwidth', () => {
       TestPeer,
       TestPeer,
     ];
-    test.after(() => closeAll(a, b, c));
+    atEnd(test, () => closeAll(a, b, c));
     const wires = [b, c].map((friend) => {
       befriend(a, friend);
       return connect(a, friend);

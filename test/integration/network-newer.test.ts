@@ -12,6 +12,7 @@ import { FakeTimers } from '../support/fake-timers.ts';
 import { EchoService, until, wireBetween } from '../support/net-peers.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 import { SamplePerson } from '../support/sample-card.ts';
+import { atEnd } from '../support/at-end.ts';
 
 /** A field that this kith doesn't know, and may skip. */
 const later = { tag: 90, bytes: utf8('of a later kith') };
@@ -57,7 +58,7 @@ function older(test: { after(work: () => Promise<void>): void }): {
   ]);
   const services = [new EchoService('kith/echo', { min: 1, max: 2 })];
   const network = new Network({ device: us.device(1), directory: book, services, timers });
-  test.after(() => network.close());
+  atEnd(test, () => network.close());
   const wire = wireBetween(them.device(1), us.device(1));
   network.accept(wire.responder);
   return { us, them, book, network, learned, raw: new RawPeer(wire.initiator) };

@@ -17,6 +17,7 @@ import {
   wireBetween,
 } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
+import { atEnd } from '../support/at-end.ts';
 
 /** What this side may send to each friend in the first 30 s after an outage, or while it lasts: dials, and messages on links. */
 const messagesPerFriendMax = 20;
@@ -91,7 +92,7 @@ async function townOf(
   const us = town.add(1);
   const friends = Array.from({ length: count }, (_, index) => town.add(index + 2));
   for (const friend of friends) befriend(us, friend);
-  test.after(() => closeAll(...town.peers));
+  atEnd(test, () => closeAll(...town.peers));
   for (const friend of friends) town.start(friend);
   town.start(us);
   await until(() => us.network.peers().length === count, 'all sessions');

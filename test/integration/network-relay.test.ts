@@ -20,6 +20,7 @@ import { RawPeer } from '../support/raw-peer.ts';
 import type { RawMessage } from '../support/raw-peer.ts';
 import { circle, noLimits, relayPeer, viaOf } from '../support/relay-circle.ts';
 import type { RelayPeer } from '../support/relay-circle.ts';
+import { atEnd } from '../support/at-end.ts';
 
 void describe('a relay', () => {
   void it('brings two together who have no other way, and carries their calls', async (test) => {
@@ -99,7 +100,7 @@ void describe('a relay that goes away, or a dial that leads nowhere', () => {
     const hanging = a.network.caller(d.identity, 'kith/echo').call(2, noise(1, 1));
     await until(() => d.echo.calls.length === 1, 'the call');
     const other = relayPeer(4, noLimits, a.timers);
-    test.after(() => other.network.close());
+    atEnd(test, () => other.network.close());
     for (const peer of [a, d]) {
       befriend(peer, other);
       connect(peer, other);
@@ -117,7 +118,7 @@ void describe('a relay that goes away, or a dial that leads nowhere', () => {
     const { a, d, f } = await circle(test, { idle: true });
     const dial = (): Promise<unknown> => a.transport.dial(aTarget(d, a), AbortSignal.timeout(20_000));
     const stranger = relayPeer(9);
-    test.after(() => stranger.network.close());
+    atEnd(test, () => stranger.network.close());
     await assert.rejects(
       a.transport.dial(aTarget(stranger, a), AbortSignal.timeout(20_000)),
       unreachable(/^friend 1 has no connection to it, or it does not let us in$/),

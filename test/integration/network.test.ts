@@ -9,6 +9,7 @@ import { linkPair } from '../support/net-pair.ts';
 import { noise } from '../support/noise.ts';
 import { befriend, closeAll, connectedPair, testPeer, turns, until } from '../support/net-peers.ts';
 import type { TestPeer } from '../support/net-peers.ts';
+import { atEnd } from '../support/at-end.ts';
 
 void describe('who came in', () => {
   void it('is told with whose device it is', async (test) => {
@@ -179,7 +180,7 @@ void describe('a session over real encrypted streams', () => {
     const a = testPeer(1);
     const b = testPeer(2);
     befriend(a, b);
-    test.after(() => closeAll(a, b));
+    atEnd(test, () => closeAll(a, b));
     const [near, far] = await linkPair(a.keys, b.keys);
     a.network.accept(near);
     b.network.accept(far);
@@ -206,7 +207,7 @@ void describe('a session over real encrypted streams', () => {
     const a = testPeer(1);
     const b = testPeer(2);
     befriend(a, b);
-    test.after(() => closeAll(a, b));
+    atEnd(test, () => closeAll(a, b));
     const [near, far] = await linkPair(a.keys, b.keys);
     a.network.accept(near);
     b.network.accept(far);

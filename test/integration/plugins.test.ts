@@ -10,6 +10,7 @@ import { RunningPlugins, type PluginSurroundings } from '../../lib/plugins/runni
 import { befriend, closeAll, connect, testPeer, until, type TestPeer } from '../support/net-peers.ts';
 import { installExample, installPackage } from '../support/plugin-home.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const guestbook = 'guestbook/notes';
 
@@ -47,7 +48,7 @@ async function computer(
     allows: (_, service) => grants.has(service),
   };
   const plugins = await RunningPlugins.start(around);
-  test.after(() => plugins.close());
+  atEnd(test, () => plugins.close());
   self = { home, plugins, said, grants, peer: undefined };
   return self;
 }
@@ -58,7 +59,7 @@ async function link(test: TestContext, a: Computer, b: Computer): Promise<{ a: T
   b.peer = testPeer(2, { services: b.plugins.services });
   const peers = { a: a.peer, b: b.peer };
   befriend(peers.a, peers.b);
-  test.after(() => closeAll(peers.a, peers.b));
+  atEnd(test, () => closeAll(peers.a, peers.b));
   connect(peers.a, peers.b);
   await until(() => peers.a.network.peers().length === 1 && peers.b.network.peers().length === 1);
   return peers;

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Circle, Member } from '../cli/circle.ts';
 import { exitErrorOf, jsonLines, summaryOf } from '../cli/harness.ts';
 import { poll } from '../support/poll.ts';
+import { atEnd } from '../support/at-end.ts';
 
 interface DeviceJson {
   readonly id: string;
@@ -25,7 +26,7 @@ test('a second computer: linked, at home with friends who did nothing, and revok
   await owner.ok(['backup', owner.path('files'), '--spread', '1/1']);
 
   const laptop = new Member('laptop', join(circle.folder, 'laptop'));
-  t.after(() => laptop.kill());
+  atEnd(t, () => laptop.kill());
   await mkdir(laptop.folder);
   let link: string | undefined;
   const linking = owner.kith(

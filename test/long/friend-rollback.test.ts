@@ -8,6 +8,7 @@ import { branchedLogs, checkWorksAgain, segmentsIn } from '../support/friend-che
 import { friendHome } from '../support/friend-home.ts';
 import { FriendMachine } from '../support/friend-machine.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const names = ['anna', 'ben', 'cara', 'dora'] as const;
 
@@ -20,7 +21,7 @@ interface Rolled {
 /** Friends have all that the owner wrote; then the home is put back to an image from before half of it. */
 async function rolledBack(test: TestContext): Promise<Rolled> {
   const machine = await FriendMachine.create(new CrashWorld(await tempFolder(test), 1), names);
-  test.after(() => machine.down());
+  atEnd(test, () => machine.down());
   assert.equal((await machine.backup(['one'])).state, 'complete');
   const kept = machine.keepHome();
   await machine.change(secondTree);
@@ -141,7 +142,7 @@ describe('a home that was put back, with friends as holders', () => {
 
   it('writes while only those are online who know no more: it is the same', async (t) => {
     const machine = await FriendMachine.create(new CrashWorld(await tempFolder(t), 3), names);
-    t.after(() => machine.down());
+    atEnd(t, () => machine.down());
     await machine.backup(['one']);
     const kept = machine.keepHome();
     await machine.down('anna', 'ben');
@@ -168,7 +169,7 @@ describe('a home that was put back, with friends as holders', () => {
 
   it('after a power cut, goes on where it was', async (t) => {
     const machine = await FriendMachine.create(new CrashWorld(await tempFolder(t), 2), names);
-    t.after(() => machine.down());
+    atEnd(t, () => machine.down());
     await machine.backup(['one']);
     const logs = (one: FriendMachine): Promise<number> =>
       one.use(({ session }) => Promise.resolve(session.logs.heads().length));

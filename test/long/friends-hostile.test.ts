@@ -21,6 +21,7 @@ import { socketsAreTold, socketsOf } from '../support/process-sockets.ts';
 import { dialRaw, hearsFromAfar, keysOfHome, pairOf, placeOf, plainSocket } from '../support/raw-client.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 import { Seeded } from '../support/seeded.ts';
+import { atEnd } from '../support/at-end.ts';
 
 /** What hostile input may cost a daemon in memory at its worst, over what it had before. */
 const memoryGrowthMax = 100 * 2 ** 20;
@@ -72,7 +73,7 @@ async function impostor(
     directory,
     services: [{ name: storeServiceName, versions: storeVersions, accept: () => undefined }],
   });
-  t.after(() => network.close());
+  atEnd(t, () => network.close());
   network.start([await openDirectTransport(network.wiring)]);
   return network;
 }
@@ -200,7 +201,7 @@ describe('people who are no friends', { skip: !socketsAreTold }, () => {
     const { host, port } = placeOf(listen);
 
     const udp = createSocket('udp4');
-    t.after(() => udp.close());
+    atEnd(t, () => udp.close());
     const send = (bytes: Uint8Array, at: number): Promise<void> =>
       new Promise((resolve) => udp.send(bytes, at, host, () => resolve()));
     const udpPorts = (await socketsOf(owner.pid)).filter((each) => each.protocol === 'udp');

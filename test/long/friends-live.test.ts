@@ -15,6 +15,7 @@ import { SamplePerson } from '../support/sample-card.ts';
 import { befriend, Circle, type FriendJson, type Member } from '../cli/circle.ts';
 import { exitErrorOf, summaryOf } from '../cli/harness.ts';
 import { describeFolder, makeSample, noise } from '../cli/sample.ts';
+import { atEnd } from '../support/at-end.ts';
 
 interface WhereJson {
   readonly packs: readonly {
@@ -218,10 +219,10 @@ describe('friends over the network', { skip: process.platform === 'win32' }, () 
 
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
-    t.after(() => taken.close());
+    atEnd(t, () => taken.close());
     const udpTaken = createSocket('udp4').bind(0, '127.0.0.1');
     await once(udpTaken, 'listening');
-    t.after(() => udpTaken.close());
+    atEnd(t, () => udpTaken.close());
     const { port } = taken.address() as { port: number };
     for (const at of [port, udpTaken.address().port]) {
       const up = await owner.kith(['up', '--listen', `127.0.0.1:${at}`, '--json']);

@@ -12,6 +12,7 @@ import { describeFolder, makeSample, noise } from '../cli/sample.ts';
 import { poll } from '../support/poll.ts';
 import { isLoopback, isNowhere, socketsAreTold, socketsOf } from '../support/process-sockets.ts';
 import { placeOf } from '../support/raw-client.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const listenOf = (member: Member): string => member.daemon?.listen ?? '';
 const portOf = (member: Member): number => placeOf(listenOf(member)).port;
@@ -27,7 +28,7 @@ async function networkOfItsOwn(t: TestContext): Promise<readonly string[] | unde
     child.on('close', () => resolve(undefined));
   });
   const up = await Promise.race([once(child.stdout, 'data'), ended]);
-  t.after(async () => {
+  atEnd(t, async () => {
     child.stdin.end();
     await ended;
   });
@@ -144,7 +145,7 @@ describe('daemons that find each other', { skip: !socketsAreTold }, () => {
     await new Promise((resolve) => closed.close(resolve));
     const held = new Set<{ destroy(): unknown }>();
     silent.on('connection', (socket) => held.add(socket));
-    t.after(() => {
+    atEnd(t, () => {
       for (const socket of held) socket.destroy();
       silent.close();
     });

@@ -26,6 +26,7 @@ import {
 import type { End } from '../support/net-fixture.ts';
 import { openSockets, socketsAreTold } from '../support/net-sockets.ts';
 import { Seeded } from '../support/seeded.ts';
+import { atEnd } from '../support/at-end.ts';
 
 function coded(...codes: ErrorCode[]): (error: unknown) => boolean {
   return (error) => isKithError(error, ...codes);
@@ -75,7 +76,7 @@ async function udpSocket(test: TestContext): Promise<Socket> {
   const socket = createSocket('udp4');
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
-  test.after(() => socket.close());
+  atEnd(test, () => socket.close());
   return socket;
 }
 

@@ -5,6 +5,7 @@ import { toHex } from '../../lib/base/bytes.ts';
 import { newKeys } from '../support/net-fixture.ts';
 import { befriend } from '../support/net-peers.ts';
 import { listening, meet, transfer } from '../support/net-strangers.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const strangerCount = 250;
 
@@ -19,7 +20,7 @@ void describe('many strangers', () => {
       prototype: { createServer: (this: HyperDHT, ...options: unknown[]) => Server };
     };
     const { createServer } = prototype;
-    test.after(() => {
+    atEnd(test, () => {
       prototype.createServer = createServer;
     });
     prototype.createServer = function (...options) {
@@ -51,7 +52,7 @@ void describe('many strangers', () => {
       anyPort: false,
       bootstrap: [{ host: '127.0.0.1', port: us.port }],
     });
-    test.after(() => stranger.destroy({ force: true }));
+    atEnd(test, () => stranger.destroy({ force: true }));
     await stranger.fullyBootstrapped();
     const relayAddresses = [{ host: '127.0.0.1', port: us.port }];
     const keys = new Set<string>();

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { atEnd } from './at-end.ts';
 
 /** A router on loopback that answers NAT-PMP; `asked` has what it was asked, as hex. */
 export async function natPmpRouter(
@@ -18,7 +19,7 @@ export async function natPmpRouter(
   });
   socket.bind({ address: '127.0.0.1', port: 0 });
   await once(socket, 'listening');
-  test.after(() => new Promise<void>((resolve) => socket.close(() => resolve())));
+  atEnd(test, () => new Promise<void>((resolve) => socket.close(() => resolve())));
   return { host: '127.0.0.1', port: socket.address().port, asked };
 }
 
@@ -70,7 +71,7 @@ export async function upnpRouter(
   });
   socket.bind({ address: '127.0.0.1', port: 0 });
   await once(socket, 'listening');
-  test.after(async () => {
+  atEnd(test, async () => {
     await new Promise<void>((resolve) => socket.close(() => resolve()));
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));

@@ -6,13 +6,14 @@ import { checkWorksAgain, segmentsIn } from './friend-checks.ts';
 import { FriendMachine } from './friend-machine.ts';
 import { Seeded } from './seeded.ts';
 import { tempFolder } from './temp-folder.ts';
+import { atEnd } from './at-end.ts';
 
 export const usedFriends = ['anna', 'ben', 'cara'] as const;
 
 /** A machine with these friends, all up, and one complete backup. */
 export async function usedMachine(test: TestContext): Promise<FriendMachine> {
   const machine = await FriendMachine.create(new CrashWorld(await tempFolder(test), 1), usedFriends);
-  test.after(() => machine.down());
+  atEnd(test, () => machine.down());
   assert.equal((await machine.backup()).state, 'complete');
   return machine;
 }

@@ -5,6 +5,7 @@ import { openHome } from '../../lib/daemon/open-home.ts';
 import type { NetworkOptions, PeerNode } from '../../lib/daemon/home-port.ts';
 import { initVault } from '../../lib/vault/index.ts';
 import type { VaultApi } from '../../lib/vault/types.ts';
+import { atEnd } from './at-end.ts';
 
 /** A real home with its node in this process, as a daemon has it, without the daemon. */
 export interface HomeNode {
@@ -58,7 +59,7 @@ export async function openHomeNode(
     closing ??= node.close().then(() => vault.close());
     return closing;
   };
-  test.after(close);
+  atEnd(test, close);
   return {
     vault,
     node,

@@ -7,6 +7,7 @@ import type { Problem, Surroundings, VaultApi } from '../../lib/vault/index.ts';
 import { tempFolder } from './temp-folder.ts';
 import { tickingClock } from './vault-fixture.ts';
 import { quickDisk } from './vault-fixture-disk.ts';
+import { atEnd } from './at-end.ts';
 
 /** Somebody with a home on this machine, who is up or not: all real, over TCP on loopback. */
 export class InvitePerson {
@@ -28,7 +29,7 @@ export class InvitePerson {
     await mkdir(folder, { recursive: true });
     const person = new InvitePerson(name, join(folder, 'home'));
     await initVault({ home: person.home, name, surroundings: person.#surroundings });
-    test.after(() => person.down());
+    atEnd(test, () => person.down());
     return person;
   }
 

@@ -10,6 +10,7 @@ import type { Session } from '../../lib/vault/session.ts';
 import type { Problem, VaultApi } from '../../lib/vault/types.ts';
 import { poll } from './poll.ts';
 import { makeTempFolder } from './temp-folder.ts';
+import { atEnd } from './at-end.ts';
 
 /** One person with a home, whose daemon's network can be started and stopped in this process: all real, over TCP on loopback. */
 export class LiveFriend {
@@ -156,7 +157,7 @@ export async function liveCircle(
   const { apart = [] } = options;
   const { path: folder, remove } = await makeTempFolder();
   const people: LiveFriend[] = [];
-  test.after(async () => {
+  atEnd(test, async () => {
     await Promise.all(people.map((one) => one.down()));
     await remove();
   });

@@ -4,6 +4,7 @@ import { systemRandom } from '../../lib/crypto/random.ts';
 import { signKeyPair } from '../../lib/crypto/sign.ts';
 import { toHex } from '../../lib/base/bytes.ts';
 import type { DialTarget, Endpoint, KeyPair, Link, TransportOptions } from '../../lib/net/links/link.ts';
+import { atEnd } from './at-end.ts';
 
 /** A signal that fires when a test has plainly failed, so that it ends with a reason rather than by the runner's. */
 export function patience(): AbortSignal {
@@ -80,7 +81,7 @@ export function closeAfter<T extends { close(): Promise<void> }>(
   test: Pick<TestContext, 'after'>,
   closable: T,
 ): T {
-  test.after(() => closable.close());
+  atEnd(test, () => closable.close());
   return closable;
 }
 

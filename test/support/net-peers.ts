@@ -12,6 +12,7 @@ import type { IncomingCall, OutgoingReply, PeerInfo, Service, VersionRange } fro
 import { FakeTimers } from './fake-timers.ts';
 import { MemoryWire } from './memory-link.ts';
 import { Seeded } from './seeded.ts';
+import { atEnd } from './at-end.ts';
 
 /** A key pair that is the same for the same number everywhere. */
 export function keyPairOf(number: number): KeyPair {
@@ -261,7 +262,7 @@ export async function connectedPair(
   const a = testPeer(1, options.a);
   const b = testPeer(2, options.b);
   befriend(a, b);
-  test.after(() => closeAll(a, b));
+  atEnd(test, () => closeAll(a, b));
   const wire = connect(a, b);
   await until(() => a.network.peers().length === 1 && b.network.peers().length === 1, 'the session');
   return { a, b, wire };

@@ -5,6 +5,7 @@ import { learnOwnCard, ownCardOf } from '../../lib/vault/friends/own-card.ts';
 import { Session, vaultOf, type Problem, type VaultApi } from '../../lib/vault/index.ts';
 import { poll } from './poll.ts';
 import type { VaultFixture } from './vault-fixture.ts';
+import { atEnd } from './at-end.ts';
 
 /** A home as its daemon has it: listening on loopback, without a socket for commands and without a schedule. */
 export interface RunningHome {
@@ -56,7 +57,7 @@ export async function runHome(
       await node.close();
       await session.close();
     })());
-  test.after(close);
+  atEnd(test, close);
   await node.start(() => undefined, new AbortController().signal);
   return { session, vault: vaultOf(session), node, problems, notes, close };
 }

@@ -4,6 +4,7 @@ import type { MemoryWire } from './memory-link.ts';
 import type { TestPeer, TestPeerOptions } from './net-peers.ts';
 import { RawPeer } from './raw-peer.ts';
 import type { RawMessage } from './raw-peer.ts';
+import { atEnd } from './at-end.ts';
 
 /** A friend that the test speaks for, greeted and let in. */
 export interface RawFriend {
@@ -26,7 +27,7 @@ export async function rawFriendWithCalls(
   const us = testPeer(1, options);
   const them = testPeer(2);
   befriend(us, them);
-  test.after(() => closeAll(us, them));
+  atEnd(test, () => closeAll(us, them));
   const wire = wireBetween(them.keys, us.keys);
   us.network.accept(wire.responder);
   const raw = new RawPeer(wire.initiator);

@@ -8,6 +8,7 @@ import type { DeviceKeys } from '../../lib/trust/device.ts';
 import { openKeyStore } from '../../lib/trust/key-store.ts';
 import { RawPeer } from './raw-peer.ts';
 import { poll } from './poll.ts';
+import { atEnd } from './at-end.ts';
 
 /** The keys of a home without a passphrase, whether or not a daemon has it. */
 export async function keysOfHome(home: string): Promise<DeviceKeys> {
@@ -32,7 +33,7 @@ export async function dialRaw(
   target: { readonly key: Uint8Array; readonly listen: string },
 ): Promise<Link> {
   const transport = await openDirectTransport({ keyPair, admits: () => false, onLink: () => undefined });
-  test.after(() => transport.close());
+  atEnd(test, () => transport.close());
   const endpoints = [{ ...placeOf(target.listen), direct: true, dht: false }];
   return transport.dial({ remoteKey: target.key, endpoints, keyPair }, AbortSignal.timeout(30_000));
 }

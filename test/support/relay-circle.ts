@@ -6,6 +6,7 @@ import { FakeTimers } from './fake-timers.ts';
 import type { MemoryWire } from './memory-link.ts';
 import { befriend, closeAll, connect, EchoService, testPeer, until } from './net-peers.ts';
 import type { TestPeer } from './net-peers.ts';
+import { atEnd } from './at-end.ts';
 
 /** A device with relaying, both halves. */
 export interface RelayPeer extends TestPeer {
@@ -73,7 +74,7 @@ export async function circle(
   befriend(a, d);
   befriend(a, f);
   befriend(d, f);
-  test.after(async () => {
+  atEnd(test, async () => {
     await closeAll(a, d, f);
     await Promise.all([a, d, f].map(({ transport }) => transport.close()));
   });

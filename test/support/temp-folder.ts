@@ -2,11 +2,12 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { atEnd } from './at-end.ts';
 
 /** A new folder on the real disk that is removed, with all that is in it, when the test ends. */
 export async function tempFolder(test: Pick<TestContext, 'after'>): Promise<string> {
   const { path, remove } = await makeTempFolder();
-  test.after(remove);
+  atEnd(test, remove);
   return path;
 }
 

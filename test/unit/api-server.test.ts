@@ -15,6 +15,7 @@ import { fakeVault, gate } from '../support/fake-vault.ts';
 import { Seeded } from '../support/seeded.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import type { BackupOptions, ListedEntry, Problem, Progress, VaultApi } from '../../lib/vault/types.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const about = { api: 1, version: '1.2.3', pid: process.pid, id: 'ab'.repeat(32), name: 'tess' };
 
@@ -33,7 +34,7 @@ async function serve(test: TestContext, methods: Partial<VaultApi>): Promise<Ser
     perform: (call) => performCall(vault, call),
     onDown: () => undefined,
   });
-  test.after(() => server.close());
+  atEnd(test, () => server.close());
   const client = new ApiClient(path);
   return { path, server, client, vault: new RemoteVault(client, about) };
 }
@@ -76,7 +77,7 @@ describe('the API over its socket', { skip: process.platform === 'win32' }, () =
       perform: (call) => Promise.resolve(void seen.push(call.limits)),
       onDown: () => undefined,
     });
-    test.after(() => server.close());
+    atEnd(test, () => server.close());
     const client = new ApiClient(path);
     await client.call('friendList', []);
     client.limits = { upload: '2MB', download: 'none' };

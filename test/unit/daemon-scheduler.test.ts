@@ -6,6 +6,7 @@ import { hourMs } from '../../lib/daemon/schedule.ts';
 import { Scheduler } from '../../lib/daemon/scheduler.ts';
 import { FakeTime } from '../support/fake-time.ts';
 import { gate } from '../support/fake-vault.ts';
+import { atEnd } from '../support/at-end.ts';
 
 class Setting {
   readonly time = new FakeTime();
@@ -37,7 +38,7 @@ class Setting {
         await this.exchange(id, signal);
       },
     });
-    test.after(() => this.scheduler.close());
+    atEnd(test, () => this.scheduler.close());
   }
 }
 

@@ -12,6 +12,7 @@ import { nodeDisk } from '../../lib/disk/node-disk.ts';
 import { writeDurably } from '../../lib/disk/write-durably.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const withSync = { sync: true };
 
@@ -212,7 +213,7 @@ void test('node disk: a lock ends with a process that is killed, and names it wh
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  t.after(() => child.kill('SIGKILL'));
+  atEnd(t, () => child.kill('SIGKILL'));
   const [said] = (await once(child.stdout, 'data')) as [Buffer];
   assert.equal(said.toString().trim(), 'locked');
   assert.equal(await nodeDisk.lock(path), undefined);

@@ -15,6 +15,7 @@ import { clampRuns, dataRuns, dataRunsMax } from '../../lib/source/sparse-map.ts
 import { unchangedEntry } from '../../lib/source/unchanged.ts';
 import { aclValue, itself, needNative, setXattr, writeSparse, xattrsOf } from '../support/metadata-tree.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const here = process.platform === 'linux' && nativeCalls() !== undefined;
 const skip = here ? false : 'needs Linux and native calls';
@@ -36,7 +37,7 @@ test('attributes are set, listed, read and removed by handle, by path and by lin
   symlinkSync('file', link);
   const native = needNative();
   const handle = openSync(file, 'r');
-  t.after(() => closeSync(handle));
+  atEnd(t, () => closeSync(handle));
   const name = utf8('user.note');
   native.setXattr(handle, name, utf8('by handle'));
   for (const place of [handle, itself(file), { path: utf8(link), follow: true }]) {
@@ -108,13 +109,13 @@ test('the map of a sparse file is that of its data', { skip }, async (t) => {
     [8 * mib, 'x'],
   ]);
   const handle = openSync(path, 'r');
-  t.after(() => closeSync(handle));
+  atEnd(t, () => closeSync(handle));
   const entry = withFileExtras(entryAt(path), handle, fstatSync(handle, { bigint: true }), assert.fail);
   assert.equal(entry.sparse?.length, 2);
   assert.deepEqual(entry.sparse?.[0], { offset: 4 * mib, length: mib });
   writeFileSync(join(folder, 'full'), 'x'.repeat(10_000));
   const full = openSync(join(folder, 'full'), 'r');
-  t.after(() => closeSync(full));
+  atEnd(t, () => closeSync(full));
   assert.equal(dataRuns(needNative(), full, 10_000), undefined);
 });
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { KithError } from '../../lib/base/errors.ts';
 import type { Holder } from '../../lib/holders/holder.ts';
 import { inTime, unlessAborted } from '../../lib/vault/holders/in-time.ts';
+import { atEnd } from '../support/at-end.ts';
 
 const friend = { kind: 'friend', id: 'f', name: 'ben' } as unknown as Holder;
 const drive = { kind: 'drive', id: 'd', name: 'usb' } as unknown as Holder;
@@ -45,7 +46,7 @@ test('many questions may go by one signal without a word on stderr', async (t) =
   const warnings: string[] = [];
   const onWarning = ({ name }: Error): void => void warnings.push(name);
   process.on('warning', onWarning);
-  t.after(() => process.off('warning', onWarning));
+  atEnd(t, () => process.off('warning', onWarning));
   const ways = [
     (signal: AbortSignal) => inTime(friend, 1_000_000, untilCalledOff, signal),
     (signal: AbortSignal) => unlessAborted(signal, () => new Promise<never>(() => {})),

@@ -3,11 +3,12 @@ import { test } from 'node:test';
 import type { KithError } from '../../lib/base/errors.ts';
 import type { CheckJob, CheckSetup } from '../../lib/workers/check-job.ts';
 import { WorkPool } from '../../lib/workers/pool.ts';
+import { atEnd } from '../support/at-end.ts';
 
 test('a thread that checks packs says of a bad manifest what is wrong, and goes on', async (t) => {
   const setup: CheckSetup = { vaultId: new Uint8Array(32), blobIdKey: new Uint8Array(32) };
   const pool = new WorkPool({ kind: 'check', threads: 1, setup: () => setup });
-  t.after(() => pool.close());
+  atEnd(t, () => pool.close());
   const job: CheckJob = {
     pack: { manifest: new Uint8Array(200), copies: [], content: true },
     devices: new Set(),
@@ -31,14 +32,14 @@ test('a pool goes on with the threads that came up, and says why where none did'
     threads: 3,
     setup: (number) => (number === 1 ? setup : undefined),
   });
-  t.after(() => some.close());
+  atEnd(t, () => some.close());
   const jobs = [1, 2, 3].map(() => some.call(job));
   for (const each of jobs) await assert.rejects(each, (error: KithError) => error.code === 'malformed');
   assert.equal(await some.started(), undefined);
   assert.equal(some.threads.length, 1);
 
   const none = new WorkPool({ kind: 'check', threads: 2, setup: () => undefined });
-  t.after(() => none.close());
+  atEnd(t, () => none.close());
   const said = (error: KithError): boolean =>
     error.code === 'failed' && error.message.startsWith('no worker thread could be started (');
   await assert.rejects(none.call(job), said);
@@ -48,7 +49,7 @@ test('a pool goes on with the threads that came up, and says why where none did'
 
   // What can't be sent to a thread is an error of its start as well.
   const unsent = new WorkPool({ kind: 'check', threads: 2, setup: () => () => undefined });
-  t.after(() => unsent.close());
+  atEnd(t, () => unsent.close());
   await assert.rejects(unsent.call(job), said);
 });
 
