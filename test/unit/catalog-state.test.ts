@@ -33,6 +33,20 @@ const first = manifestOf(1, roots.slice(0, 4));
 const longer = manifestOf(2, roots.slice(0, 6));
 const other = manifestOf(3, [...roots.slice(0, 3), ...roots.slice(5, 8)]);
 
+/** An invite that this device made, another each time. */
+function inviteOf() {
+  return {
+    inviteId: seeded.bytes(32),
+    deviceId: device.publicKey,
+    madeMs: 1,
+    expiresMs: 2,
+    quotaBytes: 3,
+    name: '',
+    usedBy: new Uint8Array(32),
+    extensions: [],
+  };
+}
+
 test('a higher generation counts if it only lengthens the list of roots, in whichever order they come', () => {
   for (const order of [
     [first, longer],
@@ -189,16 +203,7 @@ test('what is said of friends, holders, invites and settings has a revision, and
       atNs,
       extensions: [],
     });
-  const invite = {
-    inviteId: seeded.bytes(32),
-    deviceId: device.publicKey,
-    madeMs: 1,
-    expiresMs: 2,
-    quotaBytes: 3,
-    name: '',
-    usedBy: new Uint8Array(32),
-    extensions: [],
-  };
+  const invite = inviteOf();
   const open = encodeInviteRecord({ ...invite, state: inviteStateNumbers.open, atNs: 1n });
   /** Ids of the friends that a record changed; undefined where it changed nothing at all. */
   const changes = (kind: number, body: Uint8Array): readonly string[] | undefined => {
@@ -250,17 +255,7 @@ test('what is said of friends, holders, invites and settings has a revision, and
 });
 
 test('a state that becomes another one says nothing that only it said, of invites either', () => {
-  const invite = {
-    inviteId: seeded.bytes(32),
-    deviceId: device.publicKey,
-    madeMs: 1,
-    expiresMs: 2,
-    quotaBytes: 3,
-    name: '',
-    usedBy: new Uint8Array(32),
-    atNs: 1n,
-    extensions: [],
-  };
+  const invite = { ...inviteOf(), atNs: 1n };
   const open = encodeInviteRecord({ ...invite, state: inviteStateNumbers.open });
   const used = encodeInviteRecord({ ...invite, state: inviteStateNumbers.used, usedBy: seeded.bytes(32) });
   const [state, fresh] = [new CatalogState(authority), new CatalogState(authority)];
